@@ -1,0 +1,17 @@
+"""VPTM on BEiT v2 large: ViT-L/16, 224 px.
+
+``VPTM_BEITV2_LARGE`` in the environment gives a local file of the weights;
+without it Microsoft's file is downloaded once.
+"""
+
+_base_ = './vptm_beitv2-base.py'
+
+model = dict(
+    backbone=dict(
+        encoder=dict(arch='large', layer_scale_init_value=1e-5),
+        init_cfg=dict(
+            checkpoint='{{$VPTM_BEITV2_LARGE:https://github.com/addf400/files/releases/download/BEiT-v2/beitv2_large_patch16_224_pt1k.pth}}'  # noqa: E501
+        ),
+    ),
+    head=dict(in_channels=1024),
+)

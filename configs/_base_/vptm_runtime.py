@@ -1,0 +1,14 @@
+"""What every tuning run shares: the best checkpoint, its test, its report."""
+
+_base_ = './default_runtime.py'
+
+default_hooks = dict(
+    checkpoint=dict(save_best='accuracy/top1', rule='greater')
+)
+custom_hooks = [
+    dict(type='CheckpointCheckHook'),
+    dict(type='ClassMeanPrototypesHook'),
+    dict(type='TunedParametersHook'),
+    dict(type='TrainingCurvesHook'),
+    dict(type='TestBestHook'),
+]

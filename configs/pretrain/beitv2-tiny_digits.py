@@ -1,0 +1,81 @@
+"""Pre-train a tiny BEiT v2 on scikit-learn's digits, without labels.
+
+    python tools/train.py configs/pretrain/beitv2-tiny_digits.py
+
+not yet measured
+"""
+
+_base_ = [
+    '../_base_/models/beitv2-tiny_pretrain.py',
+    '../_base_/schedules/beitv2_pretrain.py',
+    '../_base_/default_runtime.py',
+]
+
+max_epochs = 250
+warmup_epochs = 10
+train_pipeline = [
+    dict(
+        type='RandomResizedCropAndInterpolationWithTwoPic',
+        size=32,
+        second_size=32,
+        interpolation='bicubic',
+        second_interpolation='bicubic',
+        scale=(0.6, 1.0),
+    ),
+    dict(
+        type='BlockMaskGenerator',
+        input_size=(4, 4),
+        num_masking_patches=6,
+        min_num_patches=1,
+    ),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=0,
+    persistent_workers=False,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='SklearnDigits', split='train', pipeline=train_pipeline),
+)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=1e-4,
+        by_epoch=True,
+        begin=0,
+        end=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-5,
+        by_epoch=True,
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+default_hooks = dict(checkpoint=dict(interval=50))
+custom_hooks = [
+    dict(type='FitTokenizerHook'),
+    dict(
+        type='MaskedTokenAccuracyHook',
+        dataloader=dict(
+            batch_size=128,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+            dataset=dict(
+                type='SklearnDigits', split='val', pipeline=train_pipeline
+            ),
+        ),
+    ),
+    dict(
+        type='ExportBackboneHook',
+        filename='beitv2-tiny_digits.pth',
+        dtype='float16',
+    ),
+]

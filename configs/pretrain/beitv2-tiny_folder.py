@@ -1,0 +1,81 @@
+"""Pre-train a tiny BEiT v2 on any folder of images, without labels.
+
+    IMAGE_FOLDER=path/to/images \
+        python tools/train.py configs/pretrain/beitv2-tiny_folder.py
+
+Every image below the folder is used; sub-folders do not matter. With another
+number of epochs E, set ``train_cfg.max_epochs=E param_scheduler.1.end=E``.
+
+not yet measured
+"""
+
+_base_ = [
+    '../_base_/models/beitv2-tiny_pretrain.py',
+    '../_base_/schedules/beitv2_pretrain.py',
+    '../_base_/default_runtime.py',
+]
+
+num_visual_tokens = 512
+model = dict(
+    head=dict(num_embed=num_visual_tokens),
+    target_generator=dict(num_visual_tokens=num_visual_tokens),
+)
+
+max_epochs = 25
+warmup_epochs = 1
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(
+        type='RandomResizedCropAndInterpolationWithTwoPic',
+        size=32,
+        second_size=32,
+        interpolation='bicubic',
+        second_interpolation='bicubic',
+        scale=(0.4, 1.0),
+    ),
+    dict(
+        type='BlockMaskGenerator',
+        input_size=(4, 4),
+        num_masking_patches=6,
+        min_num_patches=1,
+    ),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(
+    batch_size=256,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(
+        type='CustomDataset',
+        data_root='{{$IMAGE_FOLDER:data/images}}',
+        with_label=False,
+        pipeline=train_pipeline,
+    ),
+)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=1e-4,
+        by_epoch=True,
+        begin=0,
+        end=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-5,
+        by_epoch=True,
+        begin=warmup_epochs,
+        end=max_epochs,
+        convert_to_iter_based=True,
+    ),
+]
+custom_hooks = [
+    dict(type='FitTokenizerHook'),
+    dict(type='ExportBackboneHook', filename='beitv2-tiny_folder.pth'),
+]

@@ -1,0 +1,116 @@
+"""Test a checkpoint: the flags and behaviour of MMPretrain's tool.
+
+python tools/test.py configs/vptm_beitv2_cub.py CHECKPOINT
+"""
+
+import argparse
+import copy
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+
+import vptm_mm  # noqa: F401 (registers everything)
+from vptm_mm.engine.launch import (
+    add_common_arguments,
+    build_runner,
+    load_config,
+    set_loader_defaults,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a checkpoint')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what --out receives; predictions by default',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision'
+    )
+    parser.add_argument(
+        '--show-dir', help='folder for images with their predictions'
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window'
+    )
+    parser.add_argument(
+        '--interval', type=int, default=1, help='show one image of so many'
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds per window'
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over test-time augmentations: tta_model and '
+        'tta_pipeline of the config, or the image and its mirror image',
+    )
+    add_common_arguments(parser)
+    args = parser.parse_args()
+    if args.out_item is not None and args.out is None:
+        parser.error('--out-item needs --out')
+    return args
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization = dict(
+            type='VisualizationHook',
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval,
+        )
+    if args.tta:
+        add_tta(cfg)
+    set_loader_defaults(cfg, not args.no_pin_memory, persistent_workers=False)
+
+
+def add_tta(cfg: Config) -> None:
+    dataset = cfg.test_dataloader.dataset
+    mirrored = [
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='RandomFlip', prob=0.0),
+    ]
+    cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
+    if 'tta_pipeline' not in cfg:
+        cfg.tta_pipeline = copy.deepcopy(dataset.pipeline)
+        cfg.tta_pipeline[-1] = dict(
+            type='TestTimeAug', transforms=[mirrored, [dataset.pipeline[-1]]]
+        )
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    is_local = '://' not in args.checkpoint
+    if is_local and not Path(args.checkpoint).expanduser().is_file():
+        raise FileNotFoundError(
+            f'no checkpoint at {Path(args.checkpoint).absolute()}'
+        )
+    merge_args(cfg, args)
+    runner = build_runner(cfg, ('test_dataloader',))
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out)
+        )
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        mmengine.dump(metrics, args.out)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,86 @@
+"""Train a model: the flags and behaviour of MMPretrain's tool.
+
+python tools/train.py configs/vptm_beitv2_cub.py
+"""
+
+import argparse
+
+import torch
+from mmengine.config import Config
+
+import vptm_mm  # noqa: F401 (registers everything)
+from vptm_mm.engine.launch import (
+    LOADERS,
+    add_common_arguments,
+    build_runner,
+    load_config,
+    set_loader_defaults,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a model')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or without a path from the latest '
+        'one in the work dir',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision'
+    )
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not evaluate during training',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the actual batch size',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the workers of data loaders anew in each epoch',
+    )
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+        # Without validation there is no best checkpoint to keep.
+        cfg.default_hooks.checkpoint.pop('save_best', None)
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise ValueError('--amp needs a GPU, and torch sees none.')
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.auto_scale_lr:
+        if cfg.get('auto_scale_lr') is None:
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...)'
+                ' in the config.'
+            )
+        cfg.auto_scale_lr.enable = True
+    set_loader_defaults(
+        cfg, not args.no_pin_memory, not args.no_persistent_workers
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    merge_args(cfg, args)
+    build_runner(cfg, LOADERS).train()
+
+
+if __name__ == '__main__':
+    main()

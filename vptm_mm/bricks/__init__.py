@@ -1,0 +1,17 @@
+from .freezing import freeze, tuned_parameters
+from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
+from .prompt_tokens import PromptTokens
+from .verbalizer import PrototypicalVerbalizer, instance_loss
+
+__all__ = [
+    'CLS',
+    'PLACED',
+    'ZERO',
+    'PaddedPositionBias',
+    'PromptTokens',
+    'PrototypicalVerbalizer',
+    'freeze',
+    'grid_places',
+    'instance_loss',
+    'tuned_parameters',
+]

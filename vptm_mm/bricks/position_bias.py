@@ -1,0 +1,121 @@
+"""Relative position bias for tokens that the pre-training did not have.
+
+BEiT v2 knows positions only from a shared table of biases, one row for each
+offset between two patches and three rows for [CLS]. A token that is added to
+the sequence needs a stated bias towards every other token; the entries between
+patches and [CLS] stay bit-identical.
+
+Symbols: H, W rows and columns of patches; S sequence length; h heads;
+g masks along one side of the image.
+"""
+
+import torch
+from torch import Tensor, nn
+
+# The three kinds of token, as the table sees them.
+PLACED = 0  # has a place in the image: a patch, a [MASK] on the grid
+CLS = 1  # uses the table's [CLS] rows
+ZERO = 2  # has no bias towards any token
+
+
+def grid_places(grid_size: tuple[int, int], side: int) -> Tensor:
+    """Centres of the cells of a ``side`` x ``side`` grid over the image.
+
+    With ``side`` equal to the number of patches along an edge, these are the
+    places of the patches themselves.
+
+    Args:
+        grid_size: Rows H and columns W of patches.
+        side: Cells g along each edge.
+
+    Returns:
+        ``(side * side, 2)`` rows and columns, in patches; the centre of the
+        first patch is (0, 0).
+    """
+    rows, columns = (
+        (torch.arange(side) + 0.5) * (size / side) - 0.5 for size in grid_size
+    )
+    return torch.cartesian_prod(rows, columns)
+
+
+class PaddedPositionBias(nn.Module):
+    """The bias of a whole sequence, read from BEiT's shared table.
+
+    Two placed tokens, p as query and q as key, get the table at offset p - q,
+    interpolated bilinearly between the four nearest offsets. A token with
+    [CLS] entries gets cls->token as query, token->cls as key, cls->cls
+    towards its like. A pair with a ``ZERO`` token gets 0.
+
+    Args:
+        grid_size: Rows H and columns W of patches.
+        kinds: ``PLACED``, ``CLS`` or ``ZERO`` for each token, ``(S,)``.
+        places: Row and column of each token in patches, ``(S, 2)``; read for
+            ``PLACED`` tokens only.
+
+    Shape:
+        - Input: the shared table, ``((2H - 1)(2W - 1) + 3, h)``
+        - Output: ``(h, S, S)``, query first
+    """
+
+    index: Tensor
+    between: Tensor
+    corners: Tensor
+    weights: Tensor
+
+    def __init__(
+        self, grid_size: tuple[int, int], kinds: Tensor, places: Tensor
+    ) -> None:
+        super().__init__()
+        height, width = grid_size
+        offsets = (2 * height - 1) * (2 * width - 1)
+        cls_to_token, token_to_cls, cls_to_cls, zero = range(
+            offsets, offsets + 4
+        )
+        query, key = torch.meshgrid(kinds, kinds, indexing='ij')
+
+        # Offsets run from 1 - H to H - 1; the table counts them from 0.
+        last = torch.tensor([height - 1.0, width - 1.0])
+        offset = places[:, None] - places[None, :] + last  # (S, S, 2)
+        offset[(query != PLACED) | (key != PLACED)] = 0
+        low = offset.floor().long()
+        high = torch.minimum(low + 1, 2 * last.long())
+        share = offset - low
+
+        index = low[..., 0] * (2 * width - 1) + low[..., 1]
+        index[(query == CLS) & (key == PLACED)] = cls_to_token
+        index[(query == PLACED) & (key == CLS)] = token_to_cls
+        index[(query == CLS) & (key == CLS)] = cls_to_cls
+        index[(query == ZERO) | (key == ZERO)] = zero
+        self.register_buffer('index', index, persistent=False)
+
+        # Only pairs between two offsets are interpolated: the others are
+        # looked up, which keeps them bit-identical.
+        pairs = share.ne(0).any(-1)
+        corner_rows = torch.stack([low, low, high, high], -2)[pairs][..., 0]
+        corner_columns = torch.stack([low, high, low, high], -2)[pairs][..., 1]
+        down, right = share[pairs].unbind(-1)
+        weights = [
+            (1 - down) * (1 - right),
+            (1 - down) * right,
+            down * (1 - right),
+            down * right,
+        ]
+        self.register_buffer('between', pairs.nonzero().T, persistent=False)
+        self.register_buffer(
+            'corners',
+            corner_rows * (2 * width - 1) + corner_columns,
+            persistent=False,
+        )
+        self.register_buffer(
+            'weights', torch.stack(weights, -1), persistent=False
+        )
+
+    def forward(self, table: Tensor) -> Tensor:
+        padded = torch.cat([table, table.new_zeros(1, table.size(1))])
+        bias = padded[self.index]  # (S, S, h)
+        corners = table[self.corners]  # (pairs, 4, h)
+        weights = self.weights.to(table.dtype)
+        interpolated = torch.einsum('pc,pch->ph', weights, corners)
+        rows, columns = self.between
+        bias = bias.index_put((rows, columns), interpolated)
+        return bias.permute(2, 0, 1).contiguous()  # (h, S, S)

@@ -1,0 +1,73 @@
+"""Learnable prompt tokens.
+
+Symbols: B batch; S sequence length; P prompt tokens; C embedding width.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class PromptTokens(nn.Module):
+    """Learnable prompt tokens for chosen transformer blocks.
+
+    Deep prompts follow `Visual Prompt Tuning
+    <https://arxiv.org/abs/2203.12119>`_, section 3.2: prompts are inserted at
+    the first prompted block and replaced by new ones at each later one.
+
+    Args:
+        embed_dims: Width C of a token.
+        length: Prompt tokens P per prompted block; 0 disables prompting.
+        blocks: Indices of the prompted blocks, counted from 0.
+
+    Shape:
+        - Input: ``(B, S - P, C)`` at the first prompted block, ``(B, S, C)``
+          at the others
+        - Output: ``(B, S, C)`` at a prompted block, else the input
+
+    Raises:
+        ValueError: If ``length`` is negative, or ``blocks`` is empty, repeats
+            or holds a negative index.
+    """
+
+    def __init__(
+        self, embed_dims: int, length: int, blocks: Iterable[int] = (0,)
+    ) -> None:
+        super().__init__()
+        blocks = sorted(blocks)
+        if length < 0:
+            raise ValueError(
+                f'prompt_length={length} must be >= 0; '
+                'use 0 to run without prompts.'
+            )
+        if not blocks or blocks[0] < 0 or len(set(blocks)) < len(blocks):
+            raise ValueError(
+                f'prompt_blocks={blocks} must name at least one block, '
+                'counted from 0, and none twice; to run without prompts set '
+                'prompt_length=0.'
+            )
+        self.length = length
+        self.blocks = tuple(blocks) if length else ()
+        self.prompts = (
+            nn.Parameter(torch.empty(len(blocks), length, embed_dims))
+            if length
+            else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self, std: float = 0.02) -> None:
+        """Draw the prompts from a normal distribution of width ``std``."""
+        if self.prompts is not None:
+            nn.init.normal_(self.prompts, std=std)
+
+    def forward(self, tokens: Tensor, block: int, start: int) -> Tensor:
+        """Put the prompts of ``block`` at position ``start``."""
+        if self.prompts is None or block not in self.blocks:
+            return tokens
+        index = self.blocks.index(block)
+        replaced = self.length if index else 0
+        prompts = self.prompts[index].expand(len(tokens), -1, -1)
+        return torch.cat(
+            [tokens[:, :start], prompts, tokens[:, start + replaced :]], dim=1
+        )  # (B, S, C)

@@ -1,0 +1,69 @@
+"""A validation split cut from the training set."""
+
+import hashlib
+from collections import defaultdict
+from os import path as osp
+
+from mmengine.logging import MMLogger
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+PARTS = ('train', 'val')
+
+
+@DATASETS.register_module()
+def TrainValSplit(  # noqa: N802 (a registry name)
+    dataset: dict, part: str, val_fraction: float = 0.1, seed: int = 0
+) -> BaseDataset:
+    """Build one part of a data set, cut by class and seed.
+
+    In each class the images are ranked by the sha256 of seed and path below
+    the image folder; the first ones are for validation. So the split depends
+    neither on the order of the file system nor on a random generator, and two
+    groups with the same files have the same split. Its digest is logged.
+
+    The result is a data set of the host's own class.
+
+    Args:
+        dataset: Config of a data set of MMPretrain, all of it.
+        part: ``'train'`` or ``'val'``.
+        val_fraction: Share of each class that is for validation, 0-1; at
+            least one image, and at least one remains.
+        seed: Another seed gives another split.
+
+    Raises:
+        ValueError: If ``part`` or ``val_fraction`` is out of range.
+    """
+    if part not in PARTS:
+        raise ValueError(f'part={part!r} must be one of {PARTS}.')
+    if not 0 < val_fraction < 1:
+        raise ValueError(
+            f'val_fraction={val_fraction} must lie between 0 and 1.'
+        )
+    whole = DATASETS.build(dataset)
+    by_class: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
+    for index in range(len(whole)):
+        info = whole.get_data_info(index)
+        path = info.get('img_path')
+        name = (
+            osp.relpath(path, whole.img_prefix).replace(osp.sep, '/')
+            if path
+            else str(index)
+        )
+        rank = hashlib.sha256(f'{seed}:{name}'.encode()).hexdigest()
+        by_class[info['gt_label']].append((rank, name, index))
+
+    val: dict[str, int] = {}
+    for ranked in by_class.values():
+        wanted = max(1, round(val_fraction * len(ranked)))
+        for _, name, index in sorted(ranked)[: min(wanted, len(ranked) - 1)]:
+            val[name] = index
+    digest = hashlib.sha256('\n'.join(sorted(val)).encode()).hexdigest()
+    chosen = set(val.values())
+    if part == 'train':
+        chosen = set(range(len(whole))) - chosen
+    MMLogger.get_current_instance().info(
+        f'{part} split: {len(chosen)} of {len(whole)} images, seed {seed}, '
+        f'sha256 of the validation list {digest}'
+    )
+    return whole.get_subset(sorted(chosen))

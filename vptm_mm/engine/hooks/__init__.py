@@ -1,0 +1,19 @@
+from .checkpoint_check import CheckpointCheckHook
+from .class_mean_prototypes import ClassMeanPrototypesHook
+from .export_backbone import ExportBackboneHook
+from .fit_tokenizer import FitTokenizerHook
+from .masked_token_accuracy import MaskedTokenAccuracyHook
+from .test_best import TestBestHook
+from .training_curves import TrainingCurvesHook
+from .tuned_parameters import TunedParametersHook
+
+__all__ = [
+    'CheckpointCheckHook',
+    'ClassMeanPrototypesHook',
+    'ExportBackboneHook',
+    'FitTokenizerHook',
+    'MaskedTokenAccuracyHook',
+    'TestBestHook',
+    'TrainingCurvesHook',
+    'TunedParametersHook',
+]

@@ -1,0 +1,57 @@
+"""Writes the part of a pre-training run that down-stream tasks read."""
+
+from pathlib import Path
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ..unwrap import unwrap_model
+
+# The auxiliary layers and the tokenizer serve pre-training only.
+EXPORTED = ('backbone.', 'neck.norm.', 'head.cls_head.')
+DTYPES = ('float32', 'float16')
+
+
+@HOOKS.register_module()
+class ExportBackboneHook(Hook):
+    """Write backbone, final norm and token predictor after pre-training.
+
+    The file has MMPretrain's layout (``state_dict`` with ``backbone.*``,
+    ``neck.norm.*``, ``head.cls_head.*``), so ``VPTMBackbone`` reads it by
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+
+    Args:
+        filename: Name of the file in the work dir.
+        dtype: ``'float32'``, or ``'float16'`` for half the size.
+
+    Raises:
+        ValueError: If ``dtype`` is neither.
+    """
+
+    def __init__(self, filename: str, dtype: str = 'float32') -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype={dtype!r} must be one of {DTYPES}.')
+        self.filename = filename
+        self.dtype = getattr(torch, dtype)
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the file from rank 0."""
+        if runner.rank != 0:
+            return
+        model = unwrap_model(runner.model)
+        tensors = {
+            name: tensor.cpu().to(self.dtype)
+            if tensor.is_floating_point()
+            else tensor.cpu()
+            for name, tensor in model.state_dict().items()
+            if name.startswith(EXPORTED)
+            and not name.endswith('relative_position_index')
+        }
+        path = Path(runner.work_dir) / self.filename
+        torch.save(dict(state_dict=tensors), path)
+        runner.logger.info(
+            f'Backbone exported to {path}: {len(tensors)} tensors, '
+            f'{path.stat().st_size / 1e6:.2f} MB.'
+        )

@@ -1,0 +1,53 @@
+"""Fits the visual tokenizer before masked visual token modelling."""
+
+import torch
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ..unwrap import unwrap_model
+
+
+@HOOKS.register_module()
+class FitTokenizerHook(Hook):
+    """Fit the ``target_generator`` to the training images, once.
+
+    Runs before the first epoch. A codebook that came from a checkpoint (a
+    resumed run) is kept. In a distributed run rank 0 fits and the others
+    receive its codebook.
+
+    Args:
+        max_patches: Patches that k-means sees at most.
+
+    Raises:
+        ValueError: If ``max_patches`` < 1.
+    """
+
+    def __init__(self, max_patches: int = 200_000) -> None:
+        if max_patches < 1:
+            raise ValueError(f'max_patches={max_patches} must be >= 1.')
+        self.max_patches = max_patches
+
+    def before_train(self, runner: Runner) -> None:
+        """Collect patches of the target images and fit the codebook."""
+        model = unwrap_model(runner.model)
+        tokenizer = model.target_generator
+        if tokenizer.is_fitted:
+            runner.logger.info('Visual tokenizer: codebook of the checkpoint.')
+            return
+        if is_main_process():
+            patches, count = [], 0
+            for batch in runner.train_dataloader:
+                # The second of the two views is the tokenizer's.
+                images = model.data_preprocessor(batch, True)['inputs'][1]
+                patches.append(tokenizer.patchify(images).flatten(0, 1))
+                count += len(patches[-1])
+                if count >= self.max_patches:
+                    break
+            tokenizer.fit(torch.cat(patches)[: self.max_patches])
+            runner.logger.info(
+                f'Visual tokenizer: {tokenizer.num_visual_tokens} visual '
+                f'tokens fitted to {min(count, self.max_patches)} patches.'
+            )
+        broadcast(tokenizer.codebook, src=0)

@@ -1,0 +1,39 @@
+"""Tests the best checkpoint when training ends."""
+
+import json
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TestBestHook(Hook):
+    """Load the best checkpoint by validation accuracy and test it, once.
+
+    The result goes to the log and to ``test_results.json`` in the work dir.
+    ``tools/test.py`` with that checkpoint gives the same figures.
+    """
+
+    # After CheckpointHook, which writes the last and the best checkpoint.
+    priority = 'LOWEST'
+
+    def after_train(self, runner: Runner) -> None:
+        """Test, if there is a best checkpoint and a test set."""
+        best = runner.message_hub.get_info('best_ckpt', None)
+        if best is None or not Path(best).is_file():
+            runner.logger.warning(
+                'No best checkpoint by validation, so none was tested; run '
+                'tools/test.py with the checkpoint of your choice.'
+            )
+            return
+        if runner._test_loop is None:
+            return
+        runner.logger.info(f'Testing the best checkpoint, {best}')
+        runner.load_checkpoint(best)
+        metrics = runner.test_loop.run()
+        if runner.rank == 0:
+            path = Path(runner.work_dir) / 'test_results.json'
+            result = dict(checkpoint=Path(best).name, metrics=metrics)
+            path.write_text(json.dumps(result, indent=2) + '\n')

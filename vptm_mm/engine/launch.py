@@ -1,0 +1,119 @@
+"""What ``tools/train.py`` and ``tools/test.py`` share."""
+
+import argparse
+import os
+from os import path as osp
+from pathlib import Path
+
+import torch
+import torch.distributed
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ..datasets import check_data_roots
+from .cfg_options import check_cfg_options
+
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that MMPretrain's two tools have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='change keys of the config, as in '
+        'model.backbone.prompt_length=20 train_dataloader.batch_size=32; '
+        'an unknown key is an error',
+    )
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of data loaders',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    # torch.distributed.launch passes --local-rank, older ones --local_rank.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and merge what both tools' flags say.
+
+    Raises:
+        FileNotFoundError: If the config is not there.
+        ValueError: If ``--cfg-options`` names an unknown key.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f'no config at {osp.abspath(args.config)}')
+    cfg = Config.fromfile(args.config)
+    check_cfg_options(cfg, args.cfg_options)
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', Path(args.config).stem)
+    return cfg
+
+
+def set_loader_defaults(
+    cfg: Config, pin_memory: bool, persistent_workers: bool
+) -> None:
+    """Fill in what a data loader's config leaves open."""
+    for name in LOADERS:
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        workers = loader.get('num_workers', 0)
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+        loader.setdefault('pin_memory', torch.cuda.is_available())
+        loader.setdefault('persistent_workers', True)
+        loader.pin_memory &= pin_memory
+        loader.persistent_workers &= persistent_workers and workers > 0
+
+
+def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
+    """Check the data, prepare the launcher, build the runner.
+
+    Args:
+        cfg: The merged config.
+        loaders: The data loaders that the run will read.
+
+    Raises:
+        FileNotFoundError: If a data set is not where the config says.
+    """
+    for name in loaders:
+        check_data_roots(cfg.get(name))
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        _join_cpu_group(cfg)
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def _join_cpu_group(cfg: Config) -> None:
+    """Join a gloo group before the runner asks for a GPU.
+
+    mmengine's own start always calls ``torch.cuda.set_device``; it is skipped
+    when a group exists. Its default wrapper passes device ids, an explicit
+    one does not.
+    """
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        ),
+    )

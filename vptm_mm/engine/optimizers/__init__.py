@@ -1,0 +1,3 @@
+from .tuned_constructor import TunedOptimWrapperConstructor
+
+__all__ = ['TunedOptimWrapperConstructor']

@@ -1,0 +1,46 @@
+"""An optimizer over the tuned parameters and nothing else."""
+
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+from ...bricks import tuned_parameters
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class TunedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """The host's constructor, without the frozen parameters.
+
+    The host's own puts frozen parameters into the groups, or logs a warning
+    for each of them. ``paramwise_cfg`` works as in the host.
+
+    Raises:
+        ValueError: If the model has nothing to tune.
+    """
+
+    def __init__(
+        self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None
+    ) -> None:
+        # An empty paramwise_cfg would make the host take all parameters.
+        super().__init__(
+            optim_wrapper_cfg, paramwise_cfg or dict(custom_keys={})
+        )
+
+    def add_params(
+        self,
+        params: list[dict],
+        module: nn.Module,
+        prefix: str = '',
+        is_dcn_module: int | float | None = None,
+    ) -> None:
+        """Skip modules in which everything is frozen."""
+        if tuned_parameters(module):
+            super().add_params(params, module, prefix, is_dcn_module)
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        if not tuned_parameters(model):
+            raise ValueError(
+                f'{type(model).__name__} has no parameter to tune: all are '
+                'frozen. Give it prompts or a head.'
+            )
+        return super().__call__(model)

@@ -1,0 +1,189 @@
+"""What every backbone on a frozen BEiT v2 shares.
+
+Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
+C embedding width.
+"""
+
+from typing import Any
+
+import torch
+from mmpretrain.models import BEiTViT
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from ...bricks import freeze
+from ..pretrained import load_pretrained
+
+
+class FrozenBEiT(BaseBackbone):
+    """A BEiT v2 that is pre-trained, frozen, and stays so.
+
+    Holds MMPretrain's encoder as it is, reads its weights strictly when it is
+    built, keeps it in ``eval()`` and refuses to run without weights.
+    Subclasses say what they read from it, and add what they tune.
+
+    Args:
+        encoder: Config of MMPretrain's ``BEiTPretrainViT``, or of ``BEiTViT``
+            with a shared relative position bias.
+        num_visual_tokens: Outputs of the token predictor of the pre-training;
+            None to do without it.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)``, or None if
+            ``load_state_dict`` brings the weights. Subclasses pass it on to
+            ``_load_pretrained`` when they are complete.
+
+    Raises:
+        ValueError: If the encoder is no BEiT v2, or an image has another
+            shape than it expects.
+        RuntimeError: If it runs without pre-trained weights.
+    """
+
+    def __init__(
+        self, encoder: dict, num_visual_tokens: int | None, init_cfg: Any
+    ) -> None:
+        super().__init__(init_cfg)
+        self.encoder = _build_encoder(encoder)
+        self.token_predictor = (
+            nn.Linear(self.encoder.embed_dims, num_visual_tokens)
+            if num_visual_tokens is not None
+            else None
+        )
+        self.is_pretrained = False
+        for module in self._frozen_modules():
+            freeze(module)
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        modules = [self.encoder]
+        if self.token_predictor is not None:
+            modules.append(self.token_predictor)
+        return modules
+
+    def frozen_state_dict(self) -> dict[str, Tensor]:
+        """Return every frozen tensor by name, without derived buffers."""
+        return {
+            name: tensor
+            for name, tensor in self.state_dict().items()
+            if name.startswith(('encoder.', 'token_predictor.'))
+            and not name.endswith('relative_position_index')
+        }
+
+    def _load_pretrained(self, init_cfg: Any) -> None:
+        if init_cfg is None:
+            return
+        if (
+            not isinstance(init_cfg, dict)
+            or init_cfg.get('type') != 'Pretrained'
+            or set(init_cfg) != {'type', 'checkpoint'}
+        ):
+            raise ValueError(
+                f'init_cfg={init_cfg!r} must be '
+                "dict(type='Pretrained', checkpoint=...): a frozen backbone "
+                'is of use only with pre-trained weights.'
+            )
+        load_pretrained(self, init_cfg['checkpoint'])
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: Any
+    ) -> None:
+        # Parents, mmengine's runner among them, load with strict=False: only
+        # a state that brings every frozen tensor counts as pre-trained.
+        self.is_pretrained |= all(
+            prefix + name in state_dict
+            and state_dict[prefix + name].shape == tensor.shape
+            for name, tensor in self.frozen_state_dict().items()
+        )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def init_weights(self) -> None:
+        """Do nothing: the weights were set when the backbone was built."""
+
+    def train(self, mode: bool = True) -> 'FrozenBEiT':
+        """Set the mode of what is tuned; the frozen part stays in eval."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        return self
+
+    def _embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Turn images into [CLS] and patches, masked ones into [MASK]."""
+        self._check_input(x)
+        patches, _ = self.encoder.patch_embed(x)  # (B, N, C)
+        if mask is not None:
+            patches = torch.where(
+                mask.flatten(1).bool()[..., None],
+                self.encoder.mask_token.to(patches.dtype),
+                patches,
+            )
+        cls_token = self.encoder.cls_token.expand(len(x), -1, -1)
+        return torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+
+    def _encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Run all blocks and the final norm, with nothing added."""
+        tokens = self._embed(x, mask)
+        bias = self.encoder.rel_pos_bias()
+        for layer in self.encoder.layers:
+            tokens = layer(tokens, rel_pos_bias=bias)
+        return self.encoder.norm1(tokens)  # (B, 1 + N, C)
+
+    def predict_masked_patches(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Run the pre-training task: [MASK] *replaces* patches.
+
+        A sanity check of loaded weights; ``token_predictor`` turns the states
+        into logits of visual tokens.
+
+        Args:
+            x: Images, ``(B, in_channels, img_size, img_size)``.
+            mask: 1 where a patch is replaced, ``(B, H, W)``.
+
+        Returns:
+            States of all patches after the final norm, ``(B, N, C)``.
+        """
+        return self._encode(x, mask)[:, 1:]
+
+    def _check_input(self, x: Tensor) -> None:
+        if not self.is_pretrained:
+            raise RuntimeError(
+                f'{type(self).__name__} has no pre-trained weights; set '
+                "init_cfg=dict(type='Pretrained', checkpoint=...), or load a "
+                'checkpoint that holds the frozen tensors.'
+            )
+        channels = self.encoder.patch_embed.projection.in_channels
+        expected = (channels, *self.encoder.img_size)
+        if x.ndim != 4 or tuple(x.shape[1:]) != expected:
+            raise ValueError(
+                f'input of shape {tuple(x.shape)} must be (B, '
+                f'{", ".join(map(str, expected))}); resize or crop the images '
+                'in the pipeline, or set img_size and in_channels of the '
+                'encoder.'
+            )
+
+
+def _build_encoder(cfg: dict) -> BEiTViT:
+    """Build the host's BEiT with what VPTM reads: final norm and [MASK]."""
+    if not cfg.get('final_norm', True):
+        raise ValueError(
+            'encoder.final_norm=False: [MASK] is read after the final norm of '
+            'the pre-training; remove the key.'
+        )
+    encoder = MODELS.build({'out_type': 'raw', **cfg, 'final_norm': True})
+    if not isinstance(encoder, BEiTViT):
+        raise ValueError(
+            f'encoder.type={cfg.get("type")!r} must be BEiTPretrainViT or '
+            'BEiTViT.'
+        )
+    if encoder.rel_pos_bias is None or encoder.pos_embed is not None:
+        raise ValueError(
+            'the encoder must have a shared relative position bias and no '
+            'absolute position embedding, as BEiT v2; set '
+            'use_shared_rel_pos_bias=True, use_rel_pos_bias=False, '
+            'use_abs_pos_emb=False.'
+        )
+    if encoder.img_size[0] != encoder.img_size[1]:
+        raise ValueError(
+            f'encoder.img_size={encoder.img_size} must be square.'
+        )
+    if not hasattr(encoder, 'mask_token'):
+        encoder.mask_token = nn.Parameter(
+            torch.zeros(1, 1, encoder.embed_dims)
+        )
+    return encoder

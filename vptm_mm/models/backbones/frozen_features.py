@@ -1,0 +1,64 @@
+"""Features of the frozen BEiT v2, for linear probes.
+
+Symbols: B batch; H, W rows and columns of patches; C embedding width.
+"""
+
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from .frozen_beit import FrozenBEiT
+
+READOUTS = ('cls', 'patches')
+
+
+@MODELS.register_module()
+class FrozenFeatures(FrozenBEiT):
+    """What a linear probe reads off the same frozen backbone.
+
+    Args:
+        encoder: As in ``VPTMBackbone``.
+        readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
+            states of the patches; both after the final norm.
+        pool_grid: Cells along one side: the patches are averaged in each cell
+            of a ``pool_grid`` x ``pool_grid`` grid, and concatenated.
+        init_cfg: As in ``VPTMBackbone``.
+
+    Shape:
+        - Input: ``(B, in_channels, img_size, img_size)``
+        - Output: a tuple of one ``(B, C)`` tensor, or
+          ``(B, pool_grid * pool_grid * C)``
+
+    Raises:
+        ValueError: If ``readout`` is unknown, or ``pool_grid`` out of range.
+    """
+
+    def __init__(
+        self,
+        encoder: dict,
+        readout: str = 'cls',
+        pool_grid: int = 1,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(encoder, None, init_cfg)
+        if readout not in READOUTS:
+            raise ValueError(f'readout={readout!r} must be one of {READOUTS}.')
+        side = min(self.encoder.patch_resolution)
+        if not 1 <= pool_grid <= side or (readout == 'cls' and pool_grid > 1):
+            raise ValueError(
+                f'pool_grid={pool_grid} must be in 1..{side}, the patches '
+                "along one side, and 1 with readout='cls'."
+            )
+        self.readout = readout
+        self.pool_grid = pool_grid
+        self._load_pretrained(init_cfg)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        tokens = self._encode(x)  # (B, 1 + N, C)
+        if self.readout == 'cls':
+            return (tokens[:, 0],)
+        grid = tokens[:, 1:].unflatten(1, self.encoder.patch_resolution)
+        pooled = F.adaptive_avg_pool2d(
+            grid.permute(0, 3, 1, 2), self.pool_grid
+        )
+        return (pooled.flatten(1),)  # (B, C * pool_grid * pool_grid)

@@ -1,0 +1,205 @@
+"""The frozen BEiT v2 with prompts and an added [MASK].
+
+Symbols: B batch; H, W rows and columns of patches, N = H * W of them; P prompt
+tokens; g masks along one side, M = g * g of them; C embedding width;
+S = 1 + N + P + M sequence length; D blocks; V visual tokens.
+"""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ...bricks import (
+    CLS,
+    PLACED,
+    ZERO,
+    PaddedPositionBias,
+    PromptTokens,
+    grid_places,
+)
+from .frozen_beit import FrozenBEiT
+
+LOCATIONS = ('after_cls', 'after_patches', 'after_mask')
+PROMPT_BIASES = {'zero': ZERO, 'cls': CLS}
+MASK_BIASES = {'grid': PLACED, 'zero': ZERO, 'cls': CLS}
+VISUAL_TOKENS = ('hidden', 'logits')
+
+
+@MODELS.register_module()
+class VPTMBackbone(FrozenBEiT):
+    """A frozen BEiT v2 that predicts the visual token of an added [MASK].
+
+    `VPTM <https://arxiv.org/abs/2303.04998>`_: learnable prompts and [MASK]
+    tokens join the patches, the frozen blocks run, and the state at [MASK],
+    after the final norm of the pre-training, is what the pre-trained token
+    predictor reads. Only the prompts are trained.
+
+    Pre-trained weights are read when the backbone is built, strictly; without
+    them it refuses to run.
+
+    Args:
+        encoder: Config of MMPretrain's ``BEiTPretrainViT``, or of ``BEiTViT``
+            with a shared relative position bias.
+        prompt_length: Prompt tokens P per prompted block; 0 for none.
+        prompt_blocks: Blocks, counted from 0, at whose input prompts are
+            inserted (the first one) or replaced (later ones): ``(0,)`` is
+            shallow, ``range(D)`` deep, ``(8,)`` late.
+        prompt_location: Where prompts stand in the sequence: ``'after_cls'``,
+            ``'after_patches'`` or ``'after_mask'``. It cannot change the
+            result: all prompts share one position bias.
+        prompt_bias: Position bias of prompts: ``'zero'`` or ``'cls'``, the
+            table's [CLS] entries.
+        mask_bias: Position bias of [MASK]: ``'grid'`` gives it a place in the
+            image, ``'zero'`` and ``'cls'`` do not.
+        mask_grid: Masks g along one side: g x g [MASK] tokens at the centres
+            of the cells of a grid over the image.
+        visual_token: What represents the predicted visual token:
+            ``'hidden'``, the state at [MASK], or ``'logits'``, the
+            log-probabilities of the V visual tokens.
+        num_visual_tokens: Visual tokens V of the token predictor; read with
+            ``visual_token='logits'`` only.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)``: a path, a
+            ``file://``, ``http(s)://`` or ``vptm_mm://`` address. None if
+            ``load_state_dict`` brings the weights.
+
+    Shape:
+        - Input: ``(B, in_channels, img_size, img_size)``
+        - Output: a tuple of one ``(B, M * C)`` tensor, or ``(B, M * V)``
+          with ``visual_token='logits'``
+
+    Raises:
+        ValueError: If an option is out of range, the encoder does not fit,
+            the checkpoint does not fit, or an image has another shape.
+        FileNotFoundError: If the checkpoint is not there.
+        RuntimeError: If it runs without pre-trained weights.
+
+    Example:
+        >>> backbone = VPTMBackbone(
+        ...     encoder=dict(type='BEiTPretrainViT', arch='base'),
+        ...     init_cfg=dict(type='Pretrained', checkpoint='beitv2.pth'),
+        ... )
+        >>> (hidden,) = backbone(torch.rand(2, 3, 224, 224))
+        >>> hidden.shape
+        torch.Size([2, 768])
+    """
+
+    def __init__(
+        self,
+        encoder: dict,
+        prompt_length: int = 10,
+        prompt_blocks: Iterable[int] = (0,),
+        prompt_location: str = 'after_patches',
+        prompt_bias: str = 'zero',
+        mask_bias: str = 'grid',
+        mask_grid: int = 1,
+        visual_token: str = 'hidden',
+        num_visual_tokens: int = 8192,
+        init_cfg: dict | None = None,
+    ) -> None:
+        _check_choice('prompt_location', prompt_location, LOCATIONS)
+        _check_choice('prompt_bias', prompt_bias, PROMPT_BIASES)
+        _check_choice('mask_bias', mask_bias, MASK_BIASES)
+        _check_choice('visual_token', visual_token, VISUAL_TOKENS)
+        super().__init__(
+            encoder,
+            num_visual_tokens if visual_token == 'logits' else None,
+            init_cfg,
+        )
+        grid_size = self.encoder.patch_resolution
+        num_patches = math.prod(grid_size)
+        if not 1 <= mask_grid <= min(grid_size):
+            raise ValueError(
+                f'mask_grid={mask_grid} must be in 1..{min(grid_size)}, the '
+                'patches along one side of the image.'
+            )
+        self.num_masks = mask_grid**2
+
+        prompt_blocks = tuple(prompt_blocks)
+        self.prompt_tokens = PromptTokens(
+            self.encoder.embed_dims, prompt_length, prompt_blocks
+        )
+        depth = len(self.encoder.layers)
+        if max(prompt_blocks) >= depth:
+            raise ValueError(
+                f'prompt_blocks={prompt_blocks} must be in 0..{depth - 1}: '
+                f'the encoder has {depth} blocks.'
+            )
+
+        # Where prompts enter [CLS], patches, [MASK]s; and where the [MASK]s
+        # stand after that.
+        self.prompt_start = {
+            'after_cls': 1,
+            'after_patches': 1 + num_patches,
+            'after_mask': 1 + num_patches + self.num_masks,
+        }[prompt_location]
+        self.mask_start = 1 + num_patches
+        if prompt_location != 'after_mask':
+            self.mask_start += prompt_length
+
+        kinds = torch.tensor(
+            [CLS]
+            + [PLACED] * num_patches
+            + [MASK_BIASES[mask_bias]] * self.num_masks
+        )
+        places = torch.cat(
+            [
+                torch.zeros(1, 2),
+                grid_places(grid_size, grid_size[0]),
+                grid_places(grid_size, mask_grid),
+            ]
+        )
+        # Without prompts, for the blocks before the first prompted one.
+        self.plain_bias = PaddedPositionBias(grid_size, kinds, places)
+        start = self.prompt_start
+        prompts = torch.full((prompt_length,), PROMPT_BIASES[prompt_bias])
+        self.prompted_bias = PaddedPositionBias(
+            grid_size,
+            torch.cat([kinds[:start], prompts, kinds[start:]]),
+            torch.cat(
+                [
+                    places[:start],
+                    torch.zeros(prompt_length, 2),
+                    places[start:],
+                ]
+            ),
+        )
+
+        self._load_pretrained(init_cfg)
+        if self.is_pretrained:
+            self.prompt_tokens.reset_parameters(
+                std=self.encoder.mask_token.std().item()
+            )
+
+    @property
+    def out_channels(self) -> int:
+        """Width of the output: the ``in_channels`` of a head."""
+        width = self.encoder.embed_dims
+        if self.token_predictor is not None:
+            width = self.token_predictor.out_features
+        return self.num_masks * width
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        masks = self.encoder.mask_token.expand(len(x), self.num_masks, -1)
+        tokens = torch.cat([self._embed(x), masks], dim=1)  # (B, S - P, C)
+        table = self.encoder.rel_pos_bias.relative_position_bias_table
+        bias = self.plain_bias(table)  # (h, S - P, S - P)
+        for block, layer in enumerate(self.encoder.layers):
+            if block in self.prompt_tokens.blocks:
+                tokens = self.prompt_tokens(tokens, block, self.prompt_start)
+                if block == self.prompt_tokens.blocks[0]:
+                    bias = self.prompted_bias(table)  # (h, S, S)
+            tokens = layer(tokens, rel_pos_bias=bias)  # (B, S, C)
+        stop = self.mask_start + self.num_masks
+        hidden = self.encoder.norm1(tokens[:, self.mask_start : stop])
+        if self.token_predictor is not None:
+            logits = self.token_predictor(hidden)  # (B, M, V)
+            return (logits.float().log_softmax(-1).flatten(1),)
+        return (hidden.flatten(1),)  # (B, M * C)
+
+
+def _check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f'{name}={value!r} must be one of {tuple(allowed)}.')

@@ -1,0 +1,3 @@
+from .prototype_verbalizer_head import PrototypeVerbalizerHead
+
+__all__ = ['PrototypeVerbalizerHead']

@@ -1,0 +1,138 @@
+"""Class scores from the predicted visual token, as an MMPretrain head.
+
+Symbols: B batch; K classes; d prototype dimension.
+"""
+
+import torch
+from mmpretrain.models import ClsHead
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+from ...bricks import PrototypicalVerbalizer, instance_loss
+
+PROTOTYPE_INITS = ('xavier', 'class_mean')
+
+
+@MODELS.register_module()
+class PrototypeVerbalizerHead(ClsHead):
+    """Prototypical verbalizer: one prototype a class, cosine similarity.
+
+    The verbalizer of `ProtoVerb <https://arxiv.org/abs/2203.09770>`_ as `VPTM
+    <https://arxiv.org/abs/2303.04998>`_ puts it on a predicted visual token.
+    It takes the last feature of any backbone or neck that is ``(B, C)``.
+
+    Args:
+        num_classes: Classes K.
+        in_channels: Width of the feature: ``out_channels`` of a
+            ``VPTMBackbone``.
+        prototype_dim: Width d of a prototype.
+        temperature: Scores are cosines divided by it.
+        learnable_temperature: Whether training changes the temperature.
+        instance_loss_weight: Weight of the instance-instance loss.
+        prototype_init: ``'xavier'``, or ``'class_mean'``: a hook
+            (``ClassMeanPrototypesHook``) sets each prototype to the mean of
+            its class before the first epoch.
+        loss: Config of the instance-prototype loss.
+        topk: Ranks of the training accuracy.
+        cal_acc: Whether to compute the training accuracy.
+        init_cfg: As in MMPretrain.
+
+    Shape:
+        - Input: a tuple whose last entry is ``(B, in_channels)``
+        - Output: raw scores, ``(B, K)``
+
+    Raises:
+        ValueError: If an option is out of range, or a feature has another
+            shape.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        prototype_dim: int = 128,
+        temperature: float = 0.1,
+        learnable_temperature: bool = False,
+        instance_loss_weight: float = 0.0,
+        prototype_init: str = 'xavier',
+        loss: dict | None = None,
+        topk: int | tuple[int, ...] = (1,),
+        cal_acc: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            loss=loss or dict(type='CrossEntropyLoss'),
+            topk=topk,
+            cal_acc=cal_acc,
+            init_cfg=init_cfg,
+        )
+        if instance_loss_weight < 0:
+            raise ValueError(
+                f'instance_loss_weight={instance_loss_weight} must be >= 0.'
+            )
+        if prototype_init not in PROTOTYPE_INITS:
+            raise ValueError(
+                f'prototype_init={prototype_init!r} must be one of '
+                f'{PROTOTYPE_INITS}.'
+            )
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.instance_loss_weight = instance_loss_weight
+        self.prototype_init = prototype_init
+        self.verbalizer = PrototypicalVerbalizer(
+            in_channels,
+            num_classes,
+            prototype_dim,
+            temperature,
+            learnable_temperature,
+        )
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Project the last feature to the space of the prototypes."""
+        feature = feats[-1]
+        if feature.ndim != 2 or feature.size(1) != self.in_channels:
+            raise ValueError(
+                f'feature of shape {tuple(feature.shape)} must be '
+                f'(B, in_channels={self.in_channels}); set in_channels of the '
+                "head, or add neck=dict(type='GlobalAveragePooling') behind a "
+                'backbone that returns feature maps.'
+            )
+        return self.verbalizer.projection(feature)  # (B, d)
+
+    def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
+        return self.verbalizer(self.pre_logits(feats))  # (B, K)
+
+    def loss(
+        self,
+        feats: tuple[Tensor, ...],
+        data_samples: list[DataSample],
+        **kwargs: object,
+    ) -> dict[str, Tensor]:
+        """Instance-prototype loss and, if weighted, instance-instance loss.
+
+        An image that mixup or cutmix made of several classes takes no part in
+        the instance-instance loss: it has no class of its own.
+        """
+        projected = self.pre_logits(feats)
+        losses = self._get_loss(
+            self.verbalizer(projected), data_samples, **kwargs
+        )
+        if self.instance_loss_weight:
+            labels, pure = _hard_labels(data_samples)
+            losses['loss_instance'] = (
+                self.instance_loss_weight
+                * instance_loss(
+                    projected[pure], labels[pure], self.verbalizer.temperature
+                )
+            )
+        return losses
+
+
+def _hard_labels(data_samples: list[DataSample]) -> tuple[Tensor, Tensor]:
+    """The class of each sample, and which samples have just one."""
+    if 'gt_score' in data_samples[0]:
+        share, labels = torch.stack([s.gt_score for s in data_samples]).max(1)
+        return labels, share > 1 - 1e-6
+    labels = torch.cat([s.gt_label for s in data_samples])
+    return labels, torch.ones_like(labels, dtype=torch.bool)

@@ -1,0 +1,3 @@
+from .patch_kmeans import PatchKMeansTokenizer
+
+__all__ = ['PatchKMeansTokenizer']
