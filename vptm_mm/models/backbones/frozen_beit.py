@@ -7,6 +7,7 @@ C embedding width.
 from typing import Any
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models import BEiTViT
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
@@ -165,12 +166,12 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             'encoder.final_norm=False: [MASK] is read after the final norm of '
             'the pre-training; remove the key.'
         )
-    encoder = MODELS.build({'out_type': 'raw', **cfg, 'final_norm': True})
-    if not isinstance(encoder, BEiTViT):
+    cls = MODELS.get(cfg['type'])
+    if not (isinstance(cls, type) and issubclass(cls, BEiTViT)):
         raise ValueError(
-            f'encoder.type={cfg.get("type")!r} must be BEiTPretrainViT or '
-            'BEiTViT.'
+            f'encoder.type={cfg["type"]!r} must be BEiTPretrainViT or BEiTViT.'
         )
+    encoder = MODELS.build({'out_type': 'raw', **cfg, 'final_norm': True})
     if encoder.rel_pos_bias is None or encoder.pos_embed is not None:
         raise ValueError(
             'the encoder must have a shared relative position bias and no '
@@ -186,4 +187,8 @@ def _build_encoder(cfg: dict) -> BEiTViT:
         encoder.mask_token = nn.Parameter(
             torch.zeros(1, 1, encoder.embed_dims)
         )
+    for module in encoder.modules():
+        if isinstance(module, DropPath):
+            # The host leaves a numpy scalar, which breaks compiled graphs.
+            module.drop_prob = float(module.drop_prob)
     return encoder

@@ -1,0 +1,145 @@
+"""Tiny models and checkpoints, made by MMPretrain's own classes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmpretrain.registry import MODELS
+
+import vptm_mm  # noqa: F401
+from vptm_mm.models import VPTMBackbone
+
+ROOT = Path(__file__).parents[1]
+
+# C 16, D 3, h 2, 4x4 patches of 4 px, V 12.
+ARCH = dict(
+    embed_dims=16,
+    num_layers=3,
+    depth=3,
+    num_heads=2,
+    feedforward_channels=32,
+)
+ENCODER = dict(type='BEiTPretrainViT', arch=ARCH, img_size=16, patch_size=4)
+NUM_VISUAL_TOKENS = 12
+
+
+def randomize(module: torch.nn.Module, seed: int = 0) -> None:
+    """Give every tensor values of its own, biases and norms included."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                noise = torch.randn(tensor.shape, generator=generator)
+                tensor.copy_(0.3 * noise + (tensor if tensor.dim() else 0))
+
+
+def make_pretraining_model(
+    arch=ARCH, img_size=16, patch_size=4, num_visual_tokens=NUM_VISUAL_TOKENS
+):
+    """MMPretrain's BEiT v2 pre-training model, with our tokenizer."""
+    depth = arch['depth']
+    model = MODELS.build(
+        dict(
+            type='BEiT',
+            backbone=dict(
+                type='BEiTPretrainViT',
+                arch=arch,
+                img_size=img_size,
+                patch_size=patch_size,
+                out_indices=[depth - 2, depth - 1],
+                final_norm=False,
+                out_type='raw',
+            ),
+            neck=dict(
+                type='BEiTV2Neck',
+                num_layers=1,
+                early_layers=depth - 1,
+                backbone_arch=arch,
+            ),
+            head=dict(
+                type='BEiTV2Head',
+                embed_dims=arch['embed_dims'],
+                num_embed=num_visual_tokens,
+                loss=dict(type='CrossEntropyLoss'),
+            ),
+            target_generator=dict(
+                type='PatchKMeansTokenizer',
+                num_visual_tokens=num_visual_tokens,
+                patch_size=patch_size,
+            ),
+        )
+    )
+    randomize(model)
+    return model.eval()
+
+
+def to_microsoft(state_dict: dict) -> dict:
+    """Rename MMPretrain's keys into those of Microsoft's files."""
+    renames = (
+        (r'^backbone\.patch_embed\.projection', 'patch_embed.proj'),
+        (r'^backbone\.layers\.(\d+)\.ln(\d)', r'blocks.\1.norm\2'),
+        (r'^backbone\.layers\.(\d+)\.ffn\.layers\.0\.0', r'blocks.\1.mlp.fc1'),
+        (r'^backbone\.layers\.(\d+)\.ffn\.layers\.1', r'blocks.\1.mlp.fc2'),
+        (r'^backbone\.layers', 'blocks'),
+        (r'^backbone\.', ''),
+        (r'^neck\.norm', 'norm'),
+        (r'^neck\.patch_aggregation', 'cls_pt_layers'),
+        (r'^head\.cls_head', 'lm_head'),
+    )
+    renamed = {}
+    for name, tensor in state_dict.items():
+        if name.startswith(('target_generator.', 'data_preprocessor.')):
+            continue
+        for pattern, new in renames:
+            if re.match(pattern, name):
+                name = re.sub(pattern, new, name)
+                break
+        renamed[name] = tensor
+    return renamed
+
+
+@pytest.fixture(scope='session')
+def pretraining_model():
+    return make_pretraining_model()
+
+
+@pytest.fixture(scope='session')
+def checkpoint(pretraining_model, tmp_path_factory) -> Path:
+    """A file in MMPretrain's layout."""
+    path = tmp_path_factory.mktemp('weights') / 'beitv2.pth'
+    torch.save(dict(state_dict=pretraining_model.state_dict()), path)
+    return path
+
+
+@pytest.fixture
+def build(checkpoint):
+    """Build a backbone on the tiny checkpoint."""
+
+    def _build(seed: int = 0, **options) -> VPTMBackbone:
+        torch.manual_seed(seed)
+        options.setdefault('encoder', ENCODER)
+        options.setdefault('num_visual_tokens', NUM_VISUAL_TOKENS)
+        options.setdefault('prompt_length', 3)
+        options.setdefault(
+            'init_cfg', dict(type='Pretrained', checkpoint=str(checkpoint))
+        )
+        return VPTMBackbone(**options)
+
+    return _build
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(
+        2, 3, 16, 16, generator=torch.Generator().manual_seed(1)
+    )
+
+
+@pytest.fixture
+def log(monkeypatch) -> list[str]:
+    """What is logged at info level."""
+    lines: list[str] = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), 'info', lines.append)
+    return lines
