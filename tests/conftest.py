@@ -72,6 +72,8 @@ def make_pretraining_model(
         )
     )
     randomize(model)
+    # As before its fit.
+    model.target_generator.codebook.fill_(torch.nan)
     return model.eval()
 
 

@@ -17,7 +17,7 @@ class SklearnDigits(BaseDataset):
 
     8x8 px grey images of ten classes, from the UCI set `Optical Recognition
     of Handwritten Digits <https://doi.org/10.24432/C50P49>`_. The split is
-    stratified and fixed: 1,078 train, 359 val, 360 test.
+    stratified and fixed: 1,077 train, 360 val, 360 test.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.

@@ -28,6 +28,7 @@ LOOKED_UP = {
 IMPLICIT = {
     'optim_wrapper': ('OptimWrapper', {'constructor', 'paramwise_cfg'}),
     'train_cfg': (EpochBasedTrainLoop, {'by_epoch', 'max_iters'}),
+    'randomness': (Runner.set_randomness, set()),
     'val_cfg': (TestLoop, set()),
     'test_cfg': (TestLoop, set()),
     **{
@@ -51,7 +52,7 @@ def check_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
         ValueError: If a key is unknown; the text suggests the nearest one.
     """
     for option in options:
-        node: Any = cfg
+        node: Any = cfg._cfg_dict
         keys = option.split('.')
         for depth, key in enumerate(keys):
             if isinstance(node, (list, tuple)):

@@ -183,6 +183,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         pickle.UnpicklingError,
         RuntimeError,
         EOFError,
+        OSError,
         ValueError,
         KeyError,
         AttributeError,

@@ -1,4 +1,4 @@
-"""Scikit-learn's digits at 32 px: 1,078 train, 359 val, 360 test images."""
+"""Scikit-learn's digits at 32 px: 1,077 train, 360 val, 360 test images."""
 
 train_pipeline = [
     dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.7, 1.0)),

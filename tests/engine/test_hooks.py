@@ -1,0 +1,314 @@
+"""Hooks and the optimizer, on real runners over the digits."""
+
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+from vptm_mm.bricks import tuned_parameters
+from vptm_mm.engine import (
+    CheckpointCheckHook,
+    ExportBackboneHook,
+    FitTokenizerHook,
+    MaskedTokenAccuracyHook,
+    TunedOptimWrapperConstructor,
+)
+from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
+from vptm_mm.models import VPTMBackbone
+
+from ..conftest import ENCODER, ROOT, make_pretraining_model
+
+
+def digits_runner(work_dir: Path, **options) -> Runner:
+    """A runner of the digits config: 64 images, one epoch of two steps."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    cfg.merge_from_dict(
+        {
+            'train_dataloader.dataset.indices': 64,
+            'train_dataloader.batch_size': 32,
+            'val_dataloader.dataset.indices': 32,
+            'test_dataloader.dataset.indices': 32,
+            'train_cfg.max_epochs': 1,
+            'param_scheduler.1.end': 3,
+            'model.backbone.prompt_length': 2,
+            'work_dir': str(work_dir),
+            'experiment_name': f'{work_dir}',
+            'log_level': 'INFO',
+            **options,
+        }
+    )
+    return Runner.from_cfg(cfg)
+
+
+def read_log(work_dir: Path) -> str:
+    (path,) = work_dir.glob('*/*.log')
+    return path.read_text()
+
+
+def test_a_whole_training_run(tmp_path):
+    runner = digits_runner(tmp_path)
+    before = copy.deepcopy(runner.model.state_dict())
+    runner.train()
+
+    # Only what is tuned has changed, and all of it has.
+    tuned = set(tuned_parameters(runner.model))
+    assert tuned == {
+        'backbone.prompt_tokens.prompts',
+        'head.verbalizer.prototypes',
+        'head.verbalizer.projection.weight',
+    }
+    last = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    for name, tensor in last['state_dict'].items():
+        assert torch.equal(tensor, before[name]) == (name not in tuned), name
+
+    # The optimizer holds the tuned parameters and nothing else.
+    held = [
+        parameter
+        for group in runner.optim_wrapper.optimizer.param_groups
+        for parameter in group['params']
+    ]
+    assert {id(p) for p in held} == {
+        id(p) for p in tuned_parameters(runner.model).values()
+    }
+
+    log = read_log(tmp_path)
+    assert log.count('Tuned parameters:') == 1
+    count = 2 * 128 + 10 * 128 + 128 * 128
+    assert f'{count:,} of 1,' in log
+    assert f'{count * 4 / 1e3:,.1f} kB' in log
+    assert 'requires_grad=False' not in log
+
+    result = json.loads((tmp_path / 'test_results.json').read_text())
+    assert result['checkpoint'] == 'best_accuracy_top1_epoch_1.pth'
+    assert 0 <= result['metrics']['accuracy/top1'] <= 100
+    with Image.open(tmp_path / 'training_curves.png') as picture:
+        assert picture.width > 800
+
+
+def test_class_means_are_the_normalised_means(tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'class_mean',
+            'optim_wrapper.optimizer.lr': 0.0,
+            'train_dataloader.dataset.pipeline': [
+                dict(type='Resize', scale=(32, 32)),
+                dict(type='PackInputs'),
+            ],
+        },
+    )
+    runner.train()
+    model, dataset = runner.model.eval(), runner.train_dataloader.dataset
+    sums = torch.zeros(10, 128)
+    for i in range(len(dataset)):
+        item = dataset[i]
+        data = model.data_preprocessor(
+            dict(inputs=item['inputs'][None], data_samples=None), False
+        )
+        with torch.no_grad():
+            v = model.extract_feat(data['inputs'], stage='pre_logits')
+        sums[item['data_samples'].gt_label] += F.normalize(v[0], dim=0)
+    torch.testing.assert_close(
+        model.head.verbalizer.prototypes,
+        F.normalize(sums, dim=1),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+    assert 'Prototypes: means of 64 images' in read_log(tmp_path)
+
+
+def test_a_class_without_images_is_named(tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'class_mean',
+            'train_dataloader.dataset.indices': 5,
+        },
+    )
+    with pytest.raises(
+        ValueError, match=r'classes have no training image'
+    ) as e:
+        runner.train()
+    labels = set(runner.train_dataloader.dataset.get_gt_labels().tolist())
+    for digit in set(range(10)) - labels:
+        assert f"'{digit}'" in str(e.value)
+
+
+def test_a_wrong_checkpoint_is_refused(tmp_path):
+    runner = digits_runner(tmp_path)
+    state = dict(runner.model.state_dict())
+    state['head.extra'] = torch.zeros(1)
+    del state['head.verbalizer.prototypes']
+    state['backbone.prompt_tokens.prompts'] = torch.zeros(1, 3, 128)
+    with pytest.raises(ValueError, match='does not fit the model') as error:
+        CheckpointCheckHook().after_load_checkpoint(
+            runner, dict(state_dict=state)
+        )
+    text = str(error.value)
+    assert '- head.verbalizer.prototypes' in text
+    assert '+ head.extra' in text
+    assert (
+        '! backbone.prompt_tokens.prompts: (1, 3, 128) in the file, '
+        '(1, 2, 128) in the model' in text
+    )
+
+
+def constructed(build, paramwise_cfg=None, **options):
+    backbone = build(**options)
+    wrapper = TunedOptimWrapperConstructor(
+        dict(optimizer=dict(type='SGD', lr=0.1, weight_decay=0.5)),
+        paramwise_cfg,
+    )(backbone)
+    return wrapper.optimizer.param_groups
+
+
+def test_optimizer_groups_follow_paramwise_cfg(build):
+    (group,) = constructed(build)
+    assert group['lr'] == 0.1
+    (group,) = constructed(
+        build,
+        dict(custom_keys={'prompts': dict(lr_mult=2.0, decay_mult=0.0)}),
+    )
+    assert group['lr'] == 0.2
+    assert group['weight_decay'] == 0
+
+
+def test_nothing_to_tune(build):
+    with pytest.raises(ValueError, match='VPTMBackbone has no parameter to'):
+        constructed(build, prompt_length=0)
+
+
+@pytest.fixture
+def pretraining_runner(tmp_path) -> Runner:
+    cfg = Config.fromfile(ROOT / 'configs/pretrain/beitv2-tiny_digits.py')
+    cfg.merge_from_dict(
+        {
+            'train_dataloader.dataset.indices': 64,
+            'train_dataloader.batch_size': 32,
+            'custom_hooks.1.dataloader.dataset.indices': 32,
+            'model.head.num_embed': 16,
+            'model.target_generator.num_visual_tokens': 16,
+            'train_cfg.max_epochs': 2,
+            'param_scheduler.0.end': 1,
+            'param_scheduler.1.begin': 1,
+            'param_scheduler.1.end': 2,
+            'work_dir': str(tmp_path),
+            'experiment_name': f'{tmp_path}',
+        }
+    )
+    return Runner.from_cfg(cfg)
+
+
+def test_pre_training_makes_a_backbone_that_vptm_reads(
+    pretraining_runner, tmp_path
+):
+    runner = pretraining_runner
+    runner.train()
+    assert runner.model.target_generator.is_fitted
+    report = json.loads((tmp_path / 'masked_token_accuracy.json').read_text())
+    assert report['masked_patches'] == 32 * 6
+    assert 1 / 16 <= report['chance'] <= 1
+    assert 0 <= report['accuracy'] <= 1
+    encoder = dict(
+        type='BEiTPretrainViT',
+        arch={k: runner.cfg.arch[k] for k in runner.cfg.arch},
+        img_size=32,
+        patch_size=8,
+    )
+    backbone = VPTMBackbone(
+        encoder,
+        visual_token='logits',
+        num_visual_tokens=16,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint=str(tmp_path / 'beitv2-tiny_digits.pth'),
+        ),
+    )
+    ours = backbone.encoder.layers[0].attn.qkv.weight
+    theirs = runner.model.backbone.layers[0].attn.qkv.weight
+    assert torch.equal(ours, theirs.half().float())
+    # The file of an interrupted run is read as well.
+    VPTMBackbone(
+        encoder,
+        init_cfg=dict(
+            type='Pretrained', checkpoint=str(tmp_path / 'epoch_2.pth')
+        ),
+    )
+
+
+def test_a_resumed_pre_training_keeps_its_codebook(pretraining_runner):
+    runner = pretraining_runner
+    codebook = torch.randn_like(runner.model.target_generator.codebook)
+    runner.model.target_generator.codebook.copy_(codebook)
+    runner._train_loop = runner.build_train_loop(runner._train_loop)
+    FitTokenizerHook().before_train(runner)
+    assert torch.equal(runner.model.target_generator.codebook, codebook)
+
+
+def test_masked_tokens_are_those_of_the_masked_patches():
+    model = make_pretraining_model()
+    model.target_generator.fit(torch.randn(50, 48))
+    images = torch.randn(2, 3, 16, 16)
+    mask = torch.zeros(2, 4, 4, dtype=torch.long)
+    mask[0, 1, 2] = mask[1, 3, 0] = 1
+    predicted, true = predict_masked_tokens(model, images, images, mask)
+    assert predicted.shape == (2,)
+    tokens = model.target_generator(images)
+    assert true.tolist() == [tokens[0, 6].item(), tokens[1, 12].item()]
+    backbone = VPTMBackbone(
+        ENCODER, prompt_length=0, visual_token='logits', num_visual_tokens=12
+    )
+    state = model.state_dict()
+    renamed = {
+        'neck.norm': 'encoder.ln1',
+        'head.cls_head': 'token_predictor',
+        'backbone': 'encoder',
+    }
+    for old, new in renamed.items():
+        state = {
+            (new + k[len(old) :] if k.startswith(old + '.') else k): v
+            for k, v in state.items()
+        }
+    backbone.load_state_dict(state, strict=False)
+    hidden = backbone.predict_masked_patches(images, mask)
+    ours = backbone.token_predictor(hidden).argmax(-1)
+    assert predicted.tolist() == [ours[0, 6].item(), ours[1, 12].item()]
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda: FitTokenizerHook(max_patches=0), 'max_patches=0 must be'),
+        (
+            lambda: ExportBackboneHook('a.pth', dtype='int8'),
+            "dtype='int8' must be one of",
+        ),
+    ],
+)
+def test_bad_options(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_hooks_without_their_part_stay_quiet(tmp_path):
+    """No validation: no best checkpoint, one line that says so."""
+    runner = digits_runner(
+        tmp_path,
+        val_cfg=None,
+        val_dataloader=None,
+        val_evaluator=None,
+        **{'default_hooks.checkpoint.save_best': None},
+    )
+    runner.train()
+    assert 'No best checkpoint by validation' in read_log(tmp_path)
+    assert not (tmp_path / 'test_results.json').exists()
+    assert (tmp_path / 'training_curves.png').is_file()
+    assert MaskedTokenAccuracyHook(dict()).dataloader == {}
+    assert math.isfinite(runner.message_hub.get_scalar('train/loss').mean())

@@ -1,0 +1,107 @@
+import pytest
+import torch
+from mmpretrain.structures import DataSample
+
+from vptm_mm.models import PatchKMeansTokenizer
+
+from ..conftest import make_pretraining_model
+
+
+def test_patchify_cuts_in_the_order_of_the_backbone():
+    tokenizer = PatchKMeansTokenizer(2, patch_size=2)
+    images = torch.arange(2 * 3 * 4 * 6.0).view(2, 3, 4, 6)
+    patches = tokenizer.patchify(images)
+    assert patches.shape == (2, 6, 12)
+    expected = images[1, :, 2:4, 0:2].flatten()  # row 1, column 0
+    assert torch.equal(patches[1, 3], expected)
+
+
+def test_token_is_the_nearest_entry():
+    torch.manual_seed(0)
+    tokenizer = PatchKMeansTokenizer(7, patch_size=4)
+    tokenizer.fit(torch.randn(200, 48))
+    images = torch.randn(3, 3, 8, 8)
+    patches = tokenizer.patchify(images)
+    nearest = torch.cdist(patches, tokenizer.codebook[None]).argmin(-1)
+    tokens = tokenizer(images)
+    assert tokens.shape == (3, 4)
+    assert tokens.dtype is torch.long
+    assert torch.equal(tokens, nearest)
+
+
+def test_fit_finds_separate_groups_and_is_seeded():
+    torch.manual_seed(0)
+    centres = 10 * torch.eye(3, 12)
+    patches = centres.repeat(50, 1) + 0.1 * torch.randn(150, 12)
+    books = []
+    for _ in range(2):
+        tokenizer = PatchKMeansTokenizer(3, patch_size=2, seed=1)
+        tokenizer.fit(patches)
+        books.append(tokenizer.codebook)
+    assert torch.equal(*books)
+    distance = torch.cdist(centres, books[0]).min(1).values
+    assert distance.max() < 0.2
+
+
+def test_codebook_travels_in_the_checkpoint():
+    tokenizer = PatchKMeansTokenizer(3, patch_size=2)
+    tokenizer.fit(torch.randn(20, 12))
+    other = PatchKMeansTokenizer(3, patch_size=2)
+    assert not other.is_fitted
+    other.load_state_dict(tokenizer.state_dict())
+    assert other.is_fitted
+
+
+def test_trains_with_the_hosts_self_supervisor():
+    model = make_pretraining_model()
+    torch.manual_seed(0)
+    images, targets = torch.randn(2, 2, 3, 16, 16)
+    samples = []
+    for _ in range(2):
+        sample = DataSample()
+        sample.mask = (torch.rand(4, 4) < 0.4).long()
+        samples.append(sample)
+    model.target_generator.fit(torch.randn(20, 48))
+    losses = model.loss([images, targets], samples)
+    assert set(losses) == {'loss_1', 'loss_2'}
+    sum(losses.values()).backward()
+    assert model.backbone.mask_token.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ('call', 'error', 'message'),
+    [
+        (
+            lambda: PatchKMeansTokenizer(1, 4),
+            ValueError,
+            'num_visual_tokens=1 must be >= 2',
+        ),
+        (
+            lambda: PatchKMeansTokenizer(8, 2).fit(torch.randn(5, 12)),
+            ValueError,
+            '5 patches cannot be grouped into num_visual_tokens=8',
+        ),
+        (
+            lambda: PatchKMeansTokenizer(8, 2)(torch.randn(1, 3, 4, 4)),
+            RuntimeError,
+            'no codebook yet; add .*FitTokenizerHook',
+        ),
+        (
+            lambda: PatchKMeansTokenizer(8, 3).patchify(
+                torch.randn(1, 3, 4, 4)
+            ),
+            ValueError,
+            'do not divide into patches of 3 px',
+        ),
+        (
+            lambda: PatchKMeansTokenizer(8, 2).patchify(
+                torch.randn(1, 1, 4, 4)
+            ),
+            ValueError,
+            'in_channels=3; set patch_size',
+        ),
+    ],
+)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,343 @@
+"""Both layouts load to the bit; whatever does not fit is refused by name."""
+
+import hashlib
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from vptm_mm.models import VPTMBackbone, pretrained
+
+from ..conftest import (
+    ARCH,
+    ENCODER,
+    NUM_VISUAL_TOKENS,
+    make_pretraining_model,
+    to_microsoft,
+)
+
+
+def load(path, **options) -> VPTMBackbone:
+    return VPTMBackbone(
+        options.pop('encoder', ENCODER),
+        prompt_length=2,
+        num_visual_tokens=options.pop('num_visual_tokens', NUM_VISUAL_TOKENS),
+        init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+        **options,
+    )
+
+
+def check_loaded(backbone, model):
+    """Every frozen tensor is the host's, found through its own name."""
+    state = model.state_dict()
+    for name, tensor in backbone.frozen_state_dict().items():
+        if name.startswith('encoder.ln1.'):
+            source = name.replace('encoder.ln1', 'neck.norm')
+        elif name.startswith('token_predictor.'):
+            source = name.replace('token_predictor', 'head.cls_head')
+        else:
+            source = name.replace('encoder', 'backbone', 1)
+        assert torch.equal(tensor, state[source]), name
+
+
+@pytest.mark.parametrize('visual_token', ['hidden', 'logits'])
+@pytest.mark.parametrize('layout', ['MMPretrain', 'Microsoft', 'early'])
+def test_both_layouts(pretraining_model, tmp_path, layout, visual_token, log):
+    state = pretraining_model.state_dict()
+    if layout == 'Microsoft':
+        content = dict(model=to_microsoft(state))
+    else:
+        if layout == 'early':
+            state = {
+                name.replace('patch_aggregation', 'cls_pt_layers'): tensor
+                for name, tensor in state.items()
+            }
+        content = dict(state_dict=state, meta=dict(epoch=3))
+    path = tmp_path / 'weights.pth'
+    torch.save(content, path)
+    backbone = load(path, visual_token=visual_token)
+    check_loaded(backbone, pretraining_model)
+
+    (report,) = log
+    count = len(backbone.frozen_state_dict())
+    assert f'loaded {count} of {count} frozen tensors' in report
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in report
+    expected = 'Microsoft' if layout == 'Microsoft' else 'MMPretrain'
+    assert f'layout {expected}' in report
+    dropped = {
+        'Microsoft': 'cls_pt_layers.0',
+        'MMPretrain': 'neck.patch_aggregation',
+        'early': 'neck.cls_pt_layers',
+    }[layout]
+    assert dropped in report
+    assert ('token_predictor' in report) == (visual_token == 'hidden')
+    assert 'resized none' in report
+
+
+def test_our_own_checkpoint(build, tmp_path, images):
+    backbone = build(visual_token='logits')
+    state = {f'backbone.{k}': v for k, v in backbone.state_dict().items()}
+    state['head.verbalizer.prototypes'] = torch.zeros(2, 2)
+    torch.save(dict(state_dict=state), tmp_path / 'ours.pth')
+    other = load(tmp_path / 'ours.pth', visual_token='logits')
+    for name, tensor in backbone.frozen_state_dict().items():
+        assert torch.equal(other.frozen_state_dict()[name], tensor)
+
+
+def test_half_precision_files_load_as_float32(pretraining_model, tmp_path):
+    state = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in pretraining_model.state_dict().items()
+    }
+    torch.save(dict(state_dict=state), tmp_path / 'half.pth')
+    backbone = load(tmp_path / 'half.pth')
+    weight = backbone.encoder.layers[0].attn.qkv.weight
+    assert weight.dtype is torch.float32
+    assert torch.equal(
+        weight, state['backbone.layers.0.attn.qkv.weight'].float()
+    )
+
+
+@pytest.mark.parametrize('img_size', [24, 32, 8])
+def test_the_table_is_interpolated_for_another_grid(
+    pretraining_model, checkpoint, log, img_size
+):
+    encoder = dict(ENCODER, img_size=img_size)
+    backbone = load(checkpoint, encoder=encoder)
+    side = img_size // 4
+    table = backbone.encoder.rel_pos_bias.relative_position_bias_table
+    source = pretraining_model.backbone.rel_pos_bias
+    source = source.relative_position_bias_table
+    assert table.shape == ((2 * side - 1) ** 2 + 3, 2)
+    assert f'from 4x4 to {side}x{side} patches' in log[0]
+    assert torch.equal(table[-3:], source[-3:])
+    # Offset 0 is a knot of the old and of the new table.
+    middle, old_middle = (len(t) // 2 - 1 for t in (table, source))
+    torch.testing.assert_close(
+        table[middle], source[old_middle], atol=1e-5, rtol=1e-5
+    )
+    (feature,) = backbone(torch.randn(1, 3, img_size, img_size))
+    assert feature.isfinite().all()
+
+
+def test_a_smooth_table_stays_what_it_is(pretraining_model, tmp_path):
+    """A bias that is a plane over the offsets is the same plane after."""
+    state = dict(pretraining_model.state_dict())
+    name = 'backbone.rel_pos_bias.relative_position_bias_table'
+    offsets = torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4))
+    plane = (2.0 * offsets[:, 0] + offsets[:, 1])[:, None].expand(-1, 2)
+    state[name] = torch.cat([plane, torch.zeros(3, 2)])
+    torch.save(dict(state_dict=state), tmp_path / 'plane.pth')
+    backbone = load(tmp_path / 'plane.pth', encoder=dict(ENCODER, img_size=24))
+    table = backbone.encoder.rel_pos_bias.relative_position_bias_table[:-3]
+    table = table.view(11, 11, 2)
+    rows = table[:, 5, 0]  # offset 0 in columns
+    # The source's offsets are spread geometrically, so the ends meet.
+    assert (rows.diff() > 0).all()
+    torch.testing.assert_close(rows, -rows.flip(0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(table[5, :, 0] * 2, rows, atol=1e-4, rtol=0)
+
+
+def without(state: dict, *names: str) -> dict:
+    return {k: v for k, v in state.items() if k not in names}
+
+
+@pytest.mark.parametrize(
+    ('change', 'options', 'message'),
+    [
+        (
+            lambda s: without(s, 'neck.norm.weight', 'neck.norm.bias'),
+            {},
+            r'- encoder\.ln1\.bias\n  - encoder\.ln1\.weight\nCompare arch',
+        ),
+        (
+            lambda s: without(s, 'head.cls_head.weight'),
+            dict(visual_token='logits'),
+            r"- token_predictor\.weight\n.*use visual_token='hidden'",
+        ),
+        (
+            lambda s: without(s, 'backbone.mask_token'),
+            {},
+            r'- encoder\.mask_token\n.*no mask token.*fine-tuned.*pt1k\.pth',
+        ),
+        (
+            lambda s: {**s, 'backbone.extra': torch.zeros(1)},
+            {},
+            r'\+ encoder\.extra',
+        ),
+        (
+            lambda s: {**s, 'teacher.weight': torch.zeros(1)},
+            {},
+            r'\+ teacher\.weight',
+        ),
+        (
+            lambda s: s,
+            dict(visual_token='logits', num_visual_tokens=9),
+            r'! token_predictor\.weight: \(12, 16\) in the file, \(9, 16\) in '
+            r'the model\n.*set num_visual_tokens',
+        ),
+        (
+            lambda s: s,
+            dict(encoder=dict(ENCODER, patch_size=8, img_size=32)),
+            r'! encoder\.patch_embed\.projection\.weight: \(16, 3, 4, 4\) in '
+            r'the file, \(16, 3, 8, 8\)',
+        ),
+    ],
+)
+def test_files_that_do_not_fit(
+    pretraining_model, tmp_path, change, options, message
+):
+    path = tmp_path / 'weights.pth'
+    state = change(dict(pretraining_model.state_dict()))
+    torch.save(dict(state_dict=state), path)
+    with pytest.raises(ValueError, match=message) as error:
+        load(path, **options)
+    assert str(path) in str(error.value)
+
+
+def test_a_deeper_file_lists_some_names_and_counts_the_rest(tmp_path):
+    deep = make_pretraining_model(dict(ARCH, num_layers=6, depth=6))
+    torch.save(dict(state_dict=deep.state_dict()), tmp_path / 'deep.pth')
+    with pytest.raises(ValueError, match=r'\+ encoder\.layers\.3') as error:
+        load(tmp_path / 'deep.pth')
+    assert re.search(r'\.\.\. and \d+ more', str(error.value))
+
+
+@pytest.mark.parametrize('layout', ['MMPretrain', 'Microsoft'])
+def test_fine_tuned_files_are_refused(pretraining_model, tmp_path, layout):
+    state = pretraining_model.state_dict()
+    state = without(
+        state, 'backbone.mask_token', 'neck.norm.weight', 'neck.norm.bias'
+    )
+    state = {k: v for k, v in state.items() if not k.startswith('head.')}
+    if layout == 'Microsoft':
+        state = to_microsoft(state)
+        state.update({'head.weight': torch.zeros(5, 16)})
+        state.update({'fc_norm.weight': torch.zeros(16)})
+    else:
+        state.update({'head.fc.weight': torch.zeros(5, 16)})
+    torch.save(dict(model=state), tmp_path / 'ft.pth')
+    with pytest.raises(ValueError, match='looks like a fine-tuned') as error:
+        load(tmp_path / 'ft.pth')
+    assert '- encoder.mask_token' in str(error.value)
+    assert re.search(r'\+ head\.(fc\.)?weight', str(error.value))
+
+
+class Malicious:
+    def __reduce__(self):
+        return (Path.touch, (Path('was-run'),))
+
+
+def test_damaged_and_foreign_files(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    whole = checkpoint.read_bytes()
+    cases = {
+        'short.pth': whole[: len(whole) // 2],
+        'empty.pth': b'',
+        'text.pth': b'<html>404</html>',
+        'code.pth': pickle.dumps(Malicious()),
+    }
+    for name, content in cases.items():
+        Path(name).write_bytes(content)
+        with pytest.raises(ValueError, match='is no readable checkpoint') as e:
+            load(name)
+        assert f'{name} ({len(content)} bytes)' in str(e.value)
+    assert not Path('was-run').exists()
+
+
+def test_files_of_something_else(tmp_path):
+    torch.save(dict(epoch=3), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='holds no state dict'):
+        load(tmp_path / 'a.pth')
+    torch.save([torch.zeros(1)], tmp_path / 'b.pth')
+    with pytest.raises(ValueError, match='holds no state dict'):
+        load(tmp_path / 'b.pth')
+    torch.save(dict(state_dict={'fc.weight': torch.zeros(1)}), tmp_path / 'c')
+    with pytest.raises(ValueError, match='is no BEiT v2: none of the layouts'):
+        load(tmp_path / 'c')
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'no pre-trained weights at .*gone\.pth.*--cfg-options',
+    ):
+        load(tmp_path / 'gone.pth')
+    with pytest.raises(FileNotFoundError, match='checkpoints/gone'):
+        load('vptm_mm://gone.pth')
+
+
+def test_file_addresses(pretraining_model, checkpoint):
+    check_loaded(load(checkpoint.as_uri()), pretraining_model)
+
+
+def test_downloads_go_to_the_cache_once(
+    pretraining_model, checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    calls = []
+
+    def download(url, path):
+        calls.append(url)
+        Path(path).write_bytes(checkpoint.read_bytes())
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    url = 'https://example.org/a/beitv2.pth?raw=1'
+    for _ in range(2):
+        check_loaded(load(url), pretraining_model)
+    assert calls == [url]
+    assert (tmp_path / 'checkpoints' / 'beitv2.pth').is_file()
+
+
+def test_a_failing_download_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+
+    def download(url, path):
+        raise OSError('no route to host')
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    with pytest.raises(
+        RuntimeError, match=r'could not download .* \(no route to host\); .*'
+    ) as error:
+        load('https://example.org/beitv2.pth')
+    assert str(tmp_path / 'checkpoints' / 'beitv2.pth') in str(error.value)
+
+
+def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
+    state = pretraining_model.state_dict()
+    ours = {f'backbone.{k}': v for k, v in build().state_dict().items()}
+    by_name = {
+        'Microsoft': to_microsoft(state),
+        'MMPretrain': state,
+        'VPTM': ours,
+    }
+    for layout in pretrained.LAYOUTS:
+        fitting = [
+            name
+            for name, keys in by_name.items()
+            if any(re.fullmatch(layout.marker, key) for key in keys)
+        ]
+        assert fitting == [layout.name]
+
+
+def test_the_packaged_checkpoint_loads(log):
+    arch = dict(
+        embed_dims=128,
+        num_layers=6,
+        num_heads=4,
+        feedforward_channels=512,
+    )
+    encoder = dict(
+        type='BEiTPretrainViT', arch=arch, img_size=32, patch_size=8
+    )
+    backbone = load(
+        'vptm_mm://beitv2-tiny_digits.pth',
+        encoder=encoder,
+        num_visual_tokens=256,
+        visual_token='logits',
+    )
+    assert backbone.is_pretrained
+    path = pretrained.fetch('vptm_mm://beitv2-tiny_digits.pth')
+    assert path.stat().st_size <= 3e6

@@ -1,0 +1,71 @@
+"""The import check, and the allow-list for checkpoints."""
+
+import subprocess
+import sys
+from pickle import UnpicklingError
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from vptm_mm.host import _history_statistic
+
+from .conftest import ROOT
+
+
+def run_with_broken(package: str, message: str) -> str:
+    """Import vptm_mm where a package is missing; return the last lines."""
+    code = f"""
+import sys
+
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name == {package!r}:
+            raise ImportError({message!r})
+
+sys.meta_path.insert(0, Broken())
+import vptm_mm
+"""
+    result = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize('package', ['mmpretrain', 'mmengine', 'mmcv'])
+def test_without_the_host_one_error_names_the_command(package):
+    line = run_with_broken(package, f'No module named {package!r}')
+    assert line.startswith(f'ImportError: {package} cannot be imported')
+    assert 'Run: pip install "vptm_mm[openmmlab]"' in line
+
+
+def test_without_libgl_the_error_names_the_headless_opencv():
+    line = run_with_broken('cv2', 'libGL.so.1: cannot open shared object')
+    assert 'opencv-python-headless' in line
+
+
+def test_mmengine_history_loads_with_weights_only(tmp_path):
+    hub = MessageHub('history')
+    for step in range(3):
+        hub.update_scalar('train/loss', 0.5 * step)
+        hub.update_info('array', np.arange(3.0))
+        hub.update_info('scalar', np.float64(2))
+        hub.update_info('count', np.int64(2))
+    path = tmp_path / 'hub.pth'
+    torch.save(hub.state_dict(), path)
+    loaded = torch.load(path, weights_only=True)
+    history = loaded['log_scalars']['train/loss']
+    assert isinstance(history, HistoryBuffer)
+    assert history.mean() == 0.5
+
+
+def test_only_statistics_of_the_history_can_be_asked_for():
+    assert _history_statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
+    for owner, name in [(HistoryBuffer, '__init__'), (np, 'load')]:
+        with pytest.raises(UnpicklingError, match='only the statistics'):
+            _history_statistic(owner, name)

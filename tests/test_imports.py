@@ -1,0 +1,77 @@
+"""Imports run one way: tools, engine, models and datasets, bricks, torch."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+from .conftest import ROOT
+
+PACKAGE = ROOT / 'vptm_mm'
+FILES = sorted(PACKAGE.rglob('*.py'))
+STANDARD = {'collections', 'math', 'typing'}
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of the modules that a file imports."""
+    parts = path.relative_to(ROOT).with_suffix('').parts
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = '.'.join(parts[: -node.level]) if node.level else ''
+            names.add('.'.join(filter(None, [base, node.module])))
+    return names
+
+
+def in_folder(folder: str) -> list[Path]:
+    found = [f for f in FILES if f.is_relative_to(PACKAGE / folder)]
+    assert found
+    return found
+
+
+def test_bricks_know_torch_only():
+    for path in in_folder('bricks'):
+        for name in imported(path):
+            root = name.partition('.')[0]
+            allowed = name.startswith('vptm_mm.bricks') or root in (
+                STANDARD | {'torch'}
+            )
+            assert allowed, f'{path}: {name}'
+
+
+@pytest.mark.parametrize(
+    ('folder', 'forbidden'),
+    [
+        ('models/backbones', ('vptm_mm.models.heads', 'vptm_mm.engine')),
+        ('models/heads', ('vptm_mm.models.backbones', 'vptm_mm.engine')),
+        ('models', ('vptm_mm.engine', 'vptm_mm.datasets')),
+        ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
+        ('engine', ('vptm_mm.models',)),
+    ],
+)
+def test_layers(folder, forbidden):
+    for path in in_folder(folder):
+        for name in imported(path):
+            assert not name.startswith(forbidden), f'{path}: {name}'
+
+
+def test_configs_import_nothing_of_ours():
+    configs = sorted((ROOT / 'configs').rglob('*.py'))
+    assert configs
+    for path in configs:
+        assert not any(name.startswith('vptm') for name in imported(path))
+
+
+def test_package_has_no_assert():
+    for path in FILES:
+        nodes = ast.walk(ast.parse(path.read_text()))
+        assert not any(isinstance(n, ast.Assert) for n in nodes), path
+
+
+def test_every_module_is_imported_by_the_package():
+    for path in FILES:
+        parts = path.relative_to(ROOT).with_suffix('').parts
+        importlib.import_module('.'.join(parts))

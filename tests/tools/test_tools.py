@@ -1,0 +1,314 @@
+"""The tools as a user runs them: a subprocess, from a foreign folder."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from ..conftest import (
+    ENCODER,
+    NUM_VISUAL_TOKENS,
+    ROOT,
+    make_pretraining_model,
+    to_microsoft,
+)
+from ..made_cub import make_cub
+
+DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
+CUB = ROOT / 'configs' / 'vptm_beitv2_cub.py'
+SMALL = (
+    'train_dataloader.dataset.indices=64',
+    'train_dataloader.batch_size=32',
+    'val_dataloader.dataset.indices=32',
+    'test_dataloader.dataset.indices=64',
+    'model.backbone.prompt_length=2',
+    'param_scheduler.1.end=3',
+)
+
+
+def run(tool, *args, cwd, launcher=(), check=True, **environment):
+    command = [sys.executable, *launcher, str(ROOT / 'tools' / tool)]
+    result = subprocess.run(
+        [*command, *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
+        capture_output=True,
+        text=True,
+    )
+    if check:
+        assert result.returncode == 0, result.stderr[-3000:]
+    return result
+
+
+def fails(tool, *args, cwd, **environment) -> str:
+    """The last line of what a failing call prints, and the lines before."""
+    result = run(tool, *args, cwd=cwd, check=False, **environment)
+    assert result.returncode != 0
+    return result.stderr
+
+
+def metrics(path) -> dict:
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A two-epoch run that the tests below share."""
+    cwd = tmp_path_factory.mktemp('elsewhere')
+    options = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=2')
+    result = run('train.py', DIGITS, *options, cwd=cwd)
+    return cwd, result.stdout + result.stderr
+
+
+def test_train_leaves_what_it_promises(trained):
+    cwd, output = trained
+    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
+    for name in (
+        'epoch_2.pth',
+        'test_results.json',
+        'training_curves.png',
+        'vptm_beitv2-tiny_digits.py',
+    ):
+        assert (work_dir / name).is_file(), name
+    assert output.count('Tuned parameters:') == 1
+    assert 'backbone.prompt_tokens.prompts' in output
+    assert 'Pre-trained weights:' in output
+    assert re.search(r'seed: 0\b', output)
+    assert 'Traceback' not in output
+
+
+def test_test_gives_the_accuracy_of_the_end_of_training(trained):
+    cwd, _ = trained
+    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
+    end = metrics(work_dir / 'test_results.json')
+    run(
+        'test.py',
+        DIGITS,
+        work_dir / end['checkpoint'],
+        *('--work-dir', 'tested', '--out', 'out.json'),
+        *('--out-item', 'metrics', '--cfg-options', *SMALL),
+        cwd=cwd,
+    )
+    assert metrics(cwd / 'out.json') == end['metrics']
+
+
+def test_tta_and_predictions(trained):
+    cwd, _ = trained
+    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
+    run(
+        'test.py',
+        DIGITS,
+        work_dir / 'epoch_2.pth',
+        *('--tta', '--work-dir', 'tta', '--out', 'out.pkl'),
+        *('--cfg-options', *SMALL),
+        cwd=cwd,
+    )
+    assert (cwd / 'out.pkl').stat().st_size > 0
+
+
+def test_a_resumed_run_ends_like_the_one_left_alone(trained, tmp_path):
+    cwd, _ = trained
+    options = (DIGITS, '--work-dir', tmp_path, '--cfg-options', *SMALL)
+    run('train.py', *options, 'train_cfg.max_epochs=1', cwd=cwd)
+    (tmp_path / 'test_results.json').unlink()
+    result = run(
+        'train.py',
+        *options[:3],
+        '--resume',
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=2',
+        cwd=cwd,
+    )
+    assert 'resumed epoch: 1' in result.stdout + result.stderr
+    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
+    ours, theirs = (
+        torch.load(folder / 'epoch_2.pth', weights_only=True)
+        for folder in (tmp_path, work_dir)
+    )
+    assert ours['meta']['iter'] == theirs['meta']['iter'] == 4
+    assert (tmp_path / 'test_results.json').is_file()
+
+
+def test_a_wrong_checkpoint_is_refused(trained):
+    cwd, _ = trained
+    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
+    error = fails(
+        'test.py',
+        DIGITS,
+        work_dir / 'epoch_2.pth',
+        *('--cfg-options', *SMALL[:-2], 'model.backbone.prompt_length=5'),
+        cwd=cwd,
+    )
+    assert 'ValueError: the checkpoint does not fit the model' in error
+    assert '! backbone.prompt_tokens.prompts: (1, 2, 128) in the' in error
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    error = fails('test.py', DIGITS, 'gone.pth', cwd=tmp_path)
+    assert f'FileNotFoundError: no checkpoint at {tmp_path}' in error
+
+
+def test_a_missing_config_is_named(tmp_path):
+    error = fails('train.py', 'gone.py', cwd=tmp_path)
+    assert f'FileNotFoundError: no config at {tmp_path}' in error
+
+
+def test_an_unknown_option_suggests_the_nearest(tmp_path):
+    error = fails(
+        'train.py',
+        DIGITS,
+        '--cfg-options',
+        'model.backbone.prompt_lenght=3',
+        cwd=tmp_path,
+    )
+    assert "did you mean 'model.backbone.prompt_length'?" in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_amp_without_a_gpu(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    error = fails('train.py', DIGITS, '--amp', cwd=tmp_path)
+    assert 'ValueError: --amp needs a GPU' in error
+
+
+def test_no_data_set_and_no_weights(tmp_path):
+    """CUB without its data, then without its weights: nothing is read."""
+    error = fails('train.py', CUB, cwd=tmp_path)
+    assert f'FileNotFoundError: CUB: no {tmp_path}/data/CUB_200_2011' in error
+    assert 'Get it from: https://www.vision.caltech.edu' in error
+    root = make_cub(tmp_path, images_per_class=2)
+    error = fails(
+        'train.py',
+        CUB,
+        cwd=tmp_path,
+        CUB_ROOT=str(root),
+        VPTM_BEITV2_BASE=str(tmp_path / 'gone.pth'),
+    )
+    assert f'no pre-trained weights at {tmp_path}/gone.pth' in error
+    assert 'split:' not in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('layout', ['MMPretrain', 'Microsoft'])
+def test_cub_in_its_real_format(tmp_path, layout):
+    """The CUB config on CUB's folder format; only the encoder is small."""
+    root = make_cub(tmp_path, images_per_class=4)
+    state = make_pretraining_model().state_dict()
+    if layout == 'Microsoft':
+        content = dict(model=to_microsoft(state))
+    else:
+        content = dict(state_dict=state)
+    torch.save(content, tmp_path / 'beitv2.pth')
+    arch = ','.join(
+        f"'{key}':{value}" for key, value in ENCODER['arch'].items()
+    )
+    pipeline = 'dataset.dataset.pipeline'
+    result = run(
+        'train.py',
+        CUB,
+        '--cfg-options',
+        f'model.backbone.encoder.arch={{{arch}}}',
+        'model.backbone.encoder.img_size=16',
+        'model.backbone.encoder.patch_size=4',
+        f'model.backbone.num_visual_tokens={NUM_VISUAL_TOKENS}',
+        'model.head.in_channels=16',
+        f'train_dataloader.{pipeline}.1.scale=18',
+        f'train_dataloader.{pipeline}.2.crop_size=16',
+        f'val_dataloader.{pipeline}.1.scale=18',
+        f'val_dataloader.{pipeline}.2.crop_size=16',
+        'test_dataloader.dataset.pipeline.1.scale=18',
+        'test_dataloader.dataset.pipeline.2.crop_size=16',
+        'train_cfg.max_epochs=1',
+        'train_dataloader.num_workers=1',
+        'val_dataloader.num_workers=0',
+        'test_dataloader.num_workers=0',
+        cwd=tmp_path,
+        CUB_ROOT=str(root),
+        VPTM_BEITV2_BASE=str(tmp_path / 'beitv2.pth'),
+    )
+    output = result.stdout + result.stderr
+    assert f'layout {layout}' in output
+    assert 'train split: 200 of 400 images' in output
+    work_dir = tmp_path / 'work_dirs' / 'vptm_beitv2_cub'
+    end = metrics(work_dir / 'test_results.json')
+    assert 'accuracy/top5' in end['metrics']
+
+
+def test_two_processes_have_the_gradient_of_one(tmp_path):
+    """The same global batch: same tuned parameters after the same steps."""
+    options = (
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=1',
+        'optim_wrapper.optimizer.type=SGD',
+        'optim_wrapper.optimizer.lr=1.0',
+        'param_scheduler.0.start_factor=1.0',
+    )
+    # Each of the two takes half of the batch; no augmentation, so that the
+    # images do not depend on which process reads them.
+    pipeline = (
+        'train_dataloader.dataset.pipeline='
+        "[{'type':'Resize','scale':(32,32)},{'type':'PackInputs'}]"
+    )
+    full = [o for o in options if 'train_dataloader.batch_size' not in o]
+    run(
+        'train.py',
+        DIGITS,
+        *('--work-dir', 'one'),
+        *full,
+        'train_dataloader.batch_size=32',
+        pipeline,
+        cwd=tmp_path,
+    )
+    result = run(
+        'train.py',
+        DIGITS,
+        *('--work-dir', 'two', '--launcher', 'pytorch'),
+        *full,
+        'train_dataloader.batch_size=16',
+        pipeline,
+        cwd=tmp_path,
+        launcher=(
+            '-m',
+            'torch.distributed.run',
+            '--nproc-per-node=2',
+            '--master-port=29517',
+        ),
+    )
+    output = result.stdout + result.stderr
+    assert output.count('Tuned parameters:') == 1
+    one, two = (
+        torch.load(tmp_path / name / 'epoch_1.pth', weights_only=True)
+        for name in ('one', 'two')
+    )
+    cfg = Config.fromfile(DIGITS)
+    assert cfg.optim_wrapper.constructor == 'TunedOptimWrapperConstructor'
+    for name, tensor in one['state_dict'].items():
+        torch.testing.assert_close(
+            two['state_dict'][name], tensor, atol=1e-5, rtol=1e-4, msg=name
+        )
+    assert metrics(tmp_path / 'one' / 'test_results.json') == metrics(
+        tmp_path / 'two' / 'test_results.json'
+    )
+
+
+def test_help_names_the_hosts_flags(tmp_path):
+    flags = {
+        'train.py': '--work-dir --resume --amp --no-validate --auto-scale-lr '
+        '--no-pin-memory --no-persistent-workers --cfg-options --launcher '
+        '--local_rank --local-rank',
+        'test.py': '--work-dir --out --out-item --tta --show-dir --show '
+        '--interval --wait-time --amp --no-pin-memory --cfg-options '
+        '--launcher --local_rank --local-rank',
+    }
+    for tool, names in flags.items():
+        text = run(tool, '--help', cwd=tmp_path).stdout
+        for name in names.split():
+            assert name in text, (tool, name)
