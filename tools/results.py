@@ -22,7 +22,7 @@ import vptm_mm  # noqa: F401 (registers everything)
 from vptm_mm.bricks import tuned_parameters
 
 ROOT = Path(__file__).parents[1] / 'configs'
-LEARNING_RATES = (3e-3, 1e-2, 5e-2, 2e-1)
+LEARNING_RATES = (1e-2, 5e-2, 2e-1)
 VPTM = 'vptm_beitv2-tiny_digits.py'
 
 # A config, what is changed in it, and whether it is trained at all.

@@ -104,8 +104,8 @@ def _join_cpu_group(cfg: Config) -> None:
     """Join a gloo group before the runner asks for a GPU.
 
     mmengine's own start always calls ``torch.cuda.set_device``; it is skipped
-    when a group exists. Its default wrapper passes device ids, an explicit
-    one does not.
+    when a group exists. Its wrapper passes the id of a GPU, unless the config
+    says otherwise.
     """
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
@@ -113,6 +113,7 @@ def _join_cpu_group(cfg: Config) -> None:
         'model_wrapper_cfg',
         dict(
             type='MMDistributedDataParallel',
+            device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         ),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
@@ -21,8 +22,11 @@ class TestBestHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Test, if there is a best checkpoint and a test set."""
-        best = runner.message_hub.get_info('best_ckpt', None)
-        if best is None or not Path(best).is_file():
+        # Only rank 0 writes checkpoints and knows them; all must agree.
+        known = [runner.message_hub.get_info('best_ckpt', None)]
+        broadcast_object_list(known)
+        (best,) = known
+        if best is None:
             runner.logger.warning(
                 'No best checkpoint by validation, so none was tested; run '
                 'tools/test.py with the checkpoint of your choice.'
