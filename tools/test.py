@@ -7,11 +7,15 @@ import argparse
 import copy
 from pathlib import Path
 
+# First: it says what to install if MMPretrain is missing.
+import vptm_mm  # noqa: F401
+
+# isort: split
+
 import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-import vptm_mm  # noqa: F401 (registers everything)
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,

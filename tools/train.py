@@ -5,10 +5,14 @@ python tools/train.py configs/vptm_beitv2_cub.py
 
 import argparse
 
+# First: it says what to install if MMPretrain is missing.
+import vptm_mm  # noqa: F401
+
+# isort: split
+
 import torch
 from mmengine.config import Config
 
-import vptm_mm  # noqa: F401 (registers everything)
 from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
