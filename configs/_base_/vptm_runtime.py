@@ -10,5 +10,5 @@ custom_hooks = [
     dict(type='ClassMeanPrototypesHook'),
     dict(type='TunedParametersHook'),
     dict(type='TrainingCurvesHook'),
-    dict(type='TestBestHook'),
+    dict(type='BestCheckpointTestHook'),
 ]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vptm_mm.models import VPTMBackbone, pretrained
+from vptm_mm.models import VPTMBackbone
+from vptm_mm.models.checkpoint_file import fetch
+from vptm_mm.models.checkpoint_layouts import LAYOUTS
 
 from ..conftest import (
     ARCH,
@@ -313,7 +315,7 @@ def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
         'MMPretrain': state,
         'VPTM': ours,
     }
-    for layout in pretrained.LAYOUTS:
+    for layout in LAYOUTS:
         fitting = [
             name
             for name, keys in by_name.items()
@@ -339,5 +341,5 @@ def test_the_packaged_checkpoint_loads(log):
         visual_token='logits',
     )
     assert backbone.is_pretrained
-    path = pretrained.fetch('vptm_mm://beitv2-tiny_digits.pth')
+    path = fetch('vptm_mm://beitv2-tiny_digits.pth')
     assert path.stat().st_size <= 3e6

@@ -1,10 +1,10 @@
 from .hooks import (
+    BestCheckpointTestHook,
     CheckpointCheckHook,
     ClassMeanPrototypesHook,
     ExportBackboneHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
-    TestBestHook,
     TrainingCurvesHook,
     TunedParametersHook,
 )
@@ -16,7 +16,7 @@ __all__ = [
     'ExportBackboneHook',
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
-    'TestBestHook',
+    'BestCheckpointTestHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',

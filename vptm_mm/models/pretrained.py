@@ -5,108 +5,42 @@ either fits tensor by tensor, or one error names what is missing, unexpected or
 of another shape.
 """
 
-import hashlib
 import math
-import pickle
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from typing import Any
 
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.logging import MMLogger
 from mmpretrain.models.utils import resize_relative_position_bias_table
 from scipy import interpolate
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from .backbones.frozen_beit import FrozenBEiT
+from .checkpoint_file import fetch, read_tensors, sha256
+from .checkpoint_layouts import PREDICTOR, to_our_names
 
-PACKAGED = 'vptm_mm://'
 TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
-PREDICTOR = 'token_predictor.'
 MAX_NAMES = 20
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How one project names the tensors of a BEiT v2.
-
-    Args:
-        name: For messages.
-        marker: A pattern that some key of this layout, and of no other,
-            matches.
-        renames: Patterns of keys, each with our name; the first match counts.
-        dropped: Pattern of keys that only pre-training or training reads.
-    """
-
-    name: str
-    marker: str
-    renames: tuple[tuple[str, str], ...]
-    dropped: str
-
-
-LAYOUTS = (
-    Layout(
-        name='Microsoft',
-        marker=r'blocks\.\d+\.norm1\.weight',
-        renames=(
-            (r'blocks\.(\d+)\.norm(\d)\.', r'encoder.layers.\1.ln\2.'),
-            (
-                r'blocks\.(\d+)\.mlp\.fc1\.',
-                r'encoder.layers.\1.ffn.layers.0.0.',
-            ),
-            (r'blocks\.(\d+)\.mlp\.fc2\.', r'encoder.layers.\1.ffn.layers.1.'),
-            (r'blocks\.', r'encoder.layers.'),
-            (r'patch_embed\.proj\.', r'encoder.patch_embed.projection.'),
-            (r'norm\.', r'encoder.ln1.'),
-            (r'lm_head\.', PREDICTOR),
-            (r'(cls_token|mask_token|rel_pos_bias\.)', r'encoder.\1'),
-        ),
-        dropped=r'cls_pt_layers\.',
-    ),
-    Layout(
-        name='VPTM',
-        marker=r'backbone\.encoder\.layers\.\d+\.ln1\.weight',
-        renames=(
-            (r'backbone\.encoder\.', r'encoder.'),
-            (r'backbone\.token_predictor\.', PREDICTOR),
-        ),
-        dropped=r'backbone\.prompt_tokens\.|head\.|data_preprocessor\.',
-    ),
-    Layout(
-        name='MMPretrain',
-        marker=r'backbone\.layers\.\d+\.ln1\.weight',
-        renames=(
-            (r'backbone\.', r'encoder.'),
-            (r'neck\.norm\.', r'encoder.ln1.'),
-            (r'head\.cls_head\.', PREDICTOR),
-        ),
-        dropped=(
-            r'neck\.(patch_aggregation|cls_pt_layers)\.|target_generator\.'
-            r'|data_preprocessor\.'
-        ),
-    ),
-)
-
-
-def load_pretrained(backbone: 'FrozenBEiT', checkpoint: str) -> None:
-    """Load the frozen tensors of a backbone, all of them or none.
+def read_pretrained(
+    checkpoint: str, frozen: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Read the frozen tensors of a backbone, all of them or none.
 
     Reads Microsoft's layout, MMPretrain's pre-training layout and our own
     checkpoints. A position bias table of another size is interpolated by
-    MMPretrain's function. What was loaded, dropped and resized is logged.
+    MMPretrain's function. What was read, dropped and resized is logged.
 
     Args:
-        backbone: Receives the tensors.
         checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
             address; the last names a file that comes with the package.
+        frozen: The tensors that are wanted, by the names of ``FrozenBEiT``;
+            their shapes count, not their values.
+
+    Returns:
+        A tensor for each name of ``frozen``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -116,16 +50,13 @@ def load_pretrained(backbone: 'FrozenBEiT', checkpoint: str) -> None:
             and ``!`` misshapen tensors.
     """
     path = fetch(checkpoint)
-    source = read_tensors(path)
-    layout, tensors, dropped = to_our_names(source, path)
-    frozen = backbone.frozen_state_dict()
-    if backbone.token_predictor is None:
+    layout, tensors, dropped = to_our_names(read_tensors(path), path)
+    if not any(name.startswith(PREDICTOR) for name in frozen):
         dropped += [name for name in tensors if name.startswith(PREDICTOR)]
         tensors = {k: v for k, v in tensors.items() if k not in set(dropped)}
     resized = _resize_table(tensors, frozen)
     _check_fit(tensors, frozen, path, layout)
 
-    backbone.load_state_dict(tensors, strict=False)
     prefixes = sorted({'.'.join(name.split('.')[:2]) for name in dropped})
     MMLogger.get_current_instance().info(
         f'Pre-trained weights: {path}\n'
@@ -134,111 +65,7 @@ def load_pretrained(backbone: 'FrozenBEiT', checkpoint: str) -> None:
         f'  dropped {len(dropped)} ({", ".join(prefixes) or "none"})\n'
         f'  resized {resized or "none"}'
     )
-
-
-def fetch(checkpoint: str) -> Path:
-    """Turn the address of a checkpoint into the path of a local file."""
-    scheme = urlparse(checkpoint).scheme
-    if checkpoint.startswith(PACKAGED):
-        folder = resources.files('vptm_mm') / 'checkpoints'
-        path = Path(str(folder / checkpoint[len(PACKAGED) :]))
-    elif scheme in ('http', 'https'):
-        path = _download(checkpoint)
-    elif scheme == 'file':
-        path = Path(url2pathname(urlparse(checkpoint).path))
-    else:
-        path = Path(checkpoint).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no pre-trained weights at {path.absolute()} (from checkpoint='
-            f'{checkpoint!r}); give the path of a BEiT v2 pre-training file '
-            'by --cfg-options model.backbone.init_cfg.checkpoint=PATH.'
-        )
-    return path
-
-
-def _download(url: str) -> Path:
-    """Fetch a file into torch's cache, once, from the first rank."""
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / Path(urlparse(url).path).name
-    if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path))
-        except OSError as error:
-            raise RuntimeError(
-                f'could not download {url} ({error}); fetch it on another '
-                f'machine and copy it to {path}, or give a local path by '
-                '--cfg-options model.backbone.init_cfg.checkpoint=PATH.'
-            ) from error
-    barrier()
-    return path
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint; no code in it is run."""
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-    ) as error:
-        raise ValueError(
-            f'{path} ({path.stat().st_size} bytes) is no readable checkpoint: '
-            'it is cut short, damaged, of another format, or holds objects '
-            'other than tensors. Fetch it again; the sha256 of what is there '
-            f'is {sha256(path)}.\n{error}'
-        ) from error
-    for key in ('state_dict', 'model'):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    if not isinstance(content, dict) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
-        raise ValueError(
-            f'{path} holds no state dict; expected one under the key '
-            "'state_dict' (MMPretrain) or 'model' (Microsoft)."
-        )
-    return content
-
-
-def to_our_names(
-    source: dict[str, Tensor], path: Path
-) -> tuple[str, dict[str, Tensor], list[str]]:
-    """Recognise the layout and rename its tensors.
-
-    Returns:
-        The layout's name, tensors by the names of ``VPTMBackbone`` (unknown
-        ones by their own), and the names that were dropped.
-    """
-    for layout in LAYOUTS:
-        if any(re.fullmatch(layout.marker, name) for name in source):
-            break
-    else:
-        raise ValueError(
-            f'{path} is no BEiT v2: none of the layouts '
-            f'{[layout.name for layout in LAYOUTS]} fits its {len(source)} '
-            f'tensors, which begin with {sorted(source)[:3]}.'
-        )
-    tensors, dropped = {}, []
-    for name, tensor in source.items():
-        if re.match(layout.dropped, name) or name.endswith(
-            'relative_position_index'
-        ):
-            dropped.append(name)
-            continue
-        for pattern, ours in layout.renames:
-            renamed, matches = re.subn(f'^{pattern}', ours, name)
-            if matches:
-                break
-        tensors[renamed] = tensor
-    return layout.name, tensors, dropped
+    return tensors
 
 
 def _resize_table(
@@ -335,12 +162,3 @@ def _advice(missing: list[str], shapes: list[str]) -> str:
             'that has one.'
         )
     return 'Compare arch, patch_size and in_channels of the encoder with it.'
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

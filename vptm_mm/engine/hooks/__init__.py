@@ -1,9 +1,9 @@
+from .best_checkpoint import BestCheckpointTestHook
 from .checkpoint_check import CheckpointCheckHook
 from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
-from .test_best import TestBestHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
 
@@ -13,7 +13,7 @@ __all__ = [
     'ExportBackboneHook',
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
-    'TestBestHook',
+    'BestCheckpointTestHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
 ]

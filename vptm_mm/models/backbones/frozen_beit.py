@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...bricks import freeze
-from ..pretrained import load_pretrained
+from ..pretrained import read_pretrained
 
 
 class FrozenBEiT(BaseBackbone):
@@ -81,7 +81,11 @@ class FrozenBEiT(BaseBackbone):
                 "dict(type='Pretrained', checkpoint=...): a frozen backbone "
                 'is of use only with pre-trained weights.'
             )
-        load_pretrained(self, init_cfg['checkpoint'])
+        tensors = read_pretrained(
+            init_cfg['checkpoint'], self.frozen_state_dict()
+        )
+        # What is not in the file is tuned, or derived.
+        self.load_state_dict(tensors, strict=False)
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any

@@ -10,7 +10,7 @@ from mmpretrain.registry import HOOKS
 
 
 @HOOKS.register_module()
-class TestBestHook(Hook):
+class BestCheckpointTestHook(Hook):
     """Load the best checkpoint by validation accuracy and test it, once.
 
     The result goes to the log and to ``test_results.json`` in the work dir.

@@ -1,0 +1,104 @@
+"""How the tensors of a BEiT v2 are named, in whose files."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+PREDICTOR = 'token_predictor.'
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one project names the tensors of a BEiT v2.
+
+    Args:
+        name: For messages.
+        marker: A pattern that some key of this layout, and of no other,
+            matches.
+        renames: Patterns of keys, each with our name; the first match counts.
+        dropped: Pattern of keys that only pre-training or training reads.
+    """
+
+    name: str
+    marker: str
+    renames: tuple[tuple[str, str], ...]
+    dropped: str
+
+
+LAYOUTS = (
+    Layout(
+        name='Microsoft',
+        marker=r'blocks\.\d+\.norm1\.weight',
+        renames=(
+            (r'blocks\.(\d+)\.norm(\d)\.', r'encoder.layers.\1.ln\2.'),
+            (
+                r'blocks\.(\d+)\.mlp\.fc1\.',
+                r'encoder.layers.\1.ffn.layers.0.0.',
+            ),
+            (r'blocks\.(\d+)\.mlp\.fc2\.', r'encoder.layers.\1.ffn.layers.1.'),
+            (r'blocks\.', r'encoder.layers.'),
+            (r'patch_embed\.proj\.', r'encoder.patch_embed.projection.'),
+            (r'norm\.', r'encoder.ln1.'),
+            (r'lm_head\.', PREDICTOR),
+            (r'(cls_token|mask_token|rel_pos_bias\.)', r'encoder.\1'),
+        ),
+        dropped=r'cls_pt_layers\.',
+    ),
+    Layout(
+        name='VPTM',
+        marker=r'backbone\.encoder\.layers\.\d+\.ln1\.weight',
+        renames=(
+            (r'backbone\.encoder\.', r'encoder.'),
+            (r'backbone\.token_predictor\.', PREDICTOR),
+        ),
+        dropped=r'backbone\.prompt_tokens\.|head\.|data_preprocessor\.',
+    ),
+    Layout(
+        name='MMPretrain',
+        marker=r'backbone\.layers\.\d+\.ln1\.weight',
+        renames=(
+            (r'backbone\.', r'encoder.'),
+            (r'neck\.norm\.', r'encoder.ln1.'),
+            (r'head\.cls_head\.', PREDICTOR),
+        ),
+        dropped=(
+            r'neck\.(patch_aggregation|cls_pt_layers)\.|target_generator\.'
+            r'|data_preprocessor\.'
+        ),
+    ),
+)
+
+
+def to_our_names(
+    source: dict[str, Tensor], path: Path
+) -> tuple[str, dict[str, Tensor], list[str]]:
+    """Recognise the layout and rename its tensors.
+
+    Returns:
+        The layout's name, tensors by the names of ``VPTMBackbone`` (unknown
+        ones by their own), and the names that were dropped.
+    """
+    for layout in LAYOUTS:
+        if any(re.fullmatch(layout.marker, name) for name in source):
+            break
+    else:
+        raise ValueError(
+            f'{path} is no BEiT v2: none of the layouts '
+            f'{[layout.name for layout in LAYOUTS]} fits its {len(source)} '
+            f'tensors, which begin with {sorted(source)[:3]}.'
+        )
+    tensors, dropped = {}, []
+    for name, tensor in source.items():
+        if re.match(layout.dropped, name) or name.endswith(
+            'relative_position_index'
+        ):
+            dropped.append(name)
+            continue
+        for pattern, ours in layout.renames:
+            renamed, matches = re.subn(f'^{pattern}', ours, name)
+            if matches:
+                break
+        tensors[renamed] = tensor
+    return layout.name, tensors, dropped
