@@ -112,7 +112,7 @@ def use_folder(cfg: Config, args: argparse.Namespace) -> None:
         if cfg.model.backbone.get('visual_token') == 'logits':
             cfg.model.head.in_channels = width
         cfg.model.backbone.num_visual_tokens = width
-    cfg.train_cfg.val_interval = 5
+    cfg.train_cfg.val_interval = max(1, args.epochs // 2)
     load, pack = dict(type='LoadImageFromFile'), dict(type='PackInputs')
     flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
     whole = dict(type='CustomDataset', data_root=str(args.train))

@@ -170,3 +170,19 @@ def test_bad_features(shape):
         ValueError, match=r'must be \(B, in_channels=8\).*GlobalAveragePooling'
     ):
         make_head()((torch.randn(shape),))
+
+
+def test_class_means_must_be_set_before_use():
+    head = make_head(prototype_init='class_mean')
+    assert head.pre_logits(FEATS).shape == (4, 6)
+    for call in (
+        lambda: head(FEATS),
+        lambda: head.loss(FEATS, labelled(0, 1, 2, 3)),
+    ):
+        with pytest.raises(RuntimeError, match='ClassMeanPrototypesHook'):
+            call()
+    head.set_class_means(torch.randn(4, 6))
+    assert head(FEATS).shape == (4, 4)
+    other = make_head(prototype_init='class_mean')
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other(FEATS), head(FEATS))

@@ -21,6 +21,8 @@ from .checkpoint_file import fetch, read_tensors, sha256
 from .checkpoint_layouts import PREDICTOR, to_our_names
 
 TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
+# A cubic spline needs more points than this along each side.
+CUBIC = 3
 MAX_NAMES = 20
 
 
@@ -75,12 +77,10 @@ def _resize_table(
     if TABLE not in tensors or tensors[TABLE].shape == frozen[TABLE].shape:
         return ''
     table, ours = tensors[TABLE], frozen[TABLE]
-    old, new = (math.isqrt(len(t) - 3) for t in (table, ours))
-    if (
-        table.ndim != 2
-        or old**2 != len(table) - 3
-        or len(table[0]) != len(ours[0])
-    ):
+    if table.ndim != 2 or table.size(1) != ours.size(1):
+        return ''
+    old, new = (math.isqrt(max(len(t) - 3, 0)) for t in (table, ours))
+    if old**2 != len(table) - 3 or old <= CUBIC:
         return ''
     # The last three rows are [CLS]'s: they have no place in the image.
     with _interp2d_of_old():

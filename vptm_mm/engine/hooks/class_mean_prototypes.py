@@ -60,7 +60,7 @@ class ClassMeanPrototypesHook(Hook):
                 f"image: {names[:10]}; prototype_init='class_mean' needs one "
                 'at least. Add images, or correct num_classes.'
             )
-        head.verbalizer.set_prototypes(sums)
+        head.set_class_means(sums)
         runner.logger.info(
             f'Prototypes: means of {int(counts.sum())} images, '
             f'{int(counts.min())} to {int(counts.max())} a class.'

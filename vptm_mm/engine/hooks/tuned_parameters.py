@@ -19,7 +19,7 @@ class TunedParametersHook(Hook):
         count = sum(p.numel() for p in tuned.values())
         size = sum(p.numel() * p.element_size() for p in tuned.values())
         total = sum(p.numel() for p in model.parameters())
-        width = max(len(name) for name in tuned)
+        width = max(map(len, tuned), default=0)
         lines = [
             f'  {name:<{width}}  {p.numel():>10,}  {tuple(p.shape)}'
             for name, p in tuned.items()

@@ -3,6 +3,8 @@
 Symbols: B batch; K classes; d prototype dimension.
 """
 
+from typing import Any
+
 import torch
 from mmpretrain.models import ClsHead
 from mmpretrain.registry import MODELS
@@ -45,6 +47,7 @@ class PrototypeVerbalizerHead(ClsHead):
     Raises:
         ValueError: If an option is out of range, or a feature has another
             shape.
+        RuntimeError: If ``prototype_init='class_mean'`` and nobody set them.
     """
 
     def __init__(
@@ -87,6 +90,19 @@ class PrototypeVerbalizerHead(ClsHead):
             temperature,
             learnable_temperature,
         )
+        self._awaits_class_means = prototype_init == 'class_mean'
+
+    def set_class_means(self, means: Tensor) -> None:
+        """Set the prototypes to class means of ``pre_logits``, ``(K, d)``."""
+        self.verbalizer.set_prototypes(means)
+        self._awaits_class_means = False
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: Any
+    ) -> None:
+        if prefix + 'verbalizer.prototypes' in state_dict:
+            self._awaits_class_means = False
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Project the last feature to the space of the prototypes."""
@@ -101,7 +117,16 @@ class PrototypeVerbalizerHead(ClsHead):
         return self.verbalizer.projection(feature)  # (B, d)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
-        return self.verbalizer(self.pre_logits(feats))  # (B, K)
+        return self._scores(self.pre_logits(feats))  # (B, K)
+
+    def _scores(self, projected: Tensor) -> Tensor:
+        if self._awaits_class_means:
+            raise RuntimeError(
+                "prototype_init='class_mean', but no class means were set; "
+                "add dict(type='ClassMeanPrototypesHook') to custom_hooks, or "
+                'load a checkpoint.'
+            )
+        return self.verbalizer(projected)
 
     def loss(
         self,
@@ -116,7 +141,7 @@ class PrototypeVerbalizerHead(ClsHead):
         """
         projected = self.pre_logits(feats)
         losses = self._get_loss(
-            self.verbalizer(projected), data_samples, **kwargs
+            self._scores(projected), data_samples, **kwargs
         )
         if self.instance_loss_weight:
             labels, pure = _hard_labels(data_samples)
