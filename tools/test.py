@@ -19,8 +19,8 @@ from mmengine.evaluator import DumpResults
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
+    finish_config,
     load_config,
-    set_loader_defaults,
 )
 
 
@@ -76,9 +76,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             out_dir=args.show_dir,
             interval=args.interval,
         )
-    if args.tta:
+    finish_config(cfg, args, persistent_workers=False)
+    if args.tta:  # wraps the model, so that keys of options must be in before
         add_tta(cfg)
-    set_loader_defaults(cfg, not args.no_pin_memory, persistent_workers=False)
 
 
 def add_tta(cfg: Config) -> None:

@@ -17,8 +17,8 @@ from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
     build_runner,
+    finish_config,
     load_config,
-    set_loader_defaults,
 )
 
 
@@ -58,7 +58,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         # Without validation there is no best checkpoint to keep.
-        cfg.default_hooks.checkpoint.pop('save_best', None)
+        if cfg.get('default_hooks') and 'checkpoint' in cfg.default_hooks:
+            cfg.default_hooks.checkpoint.pop('save_best', None)
     if args.amp:
         if not torch.cuda.is_available():
             raise ValueError('--amp needs a GPU, and torch sees none.')
@@ -74,9 +75,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
                 ' in the config.'
             )
         cfg.auto_scale_lr.enable = True
-    set_loader_defaults(
-        cfg, not args.no_pin_memory, not args.no_persistent_workers
-    )
+    finish_config(cfg, args, not args.no_persistent_workers)
 
 
 def main() -> None:

@@ -16,12 +16,19 @@ def require_host() -> None:
     for package in ('cv2', 'mmengine', 'mmcv', 'mmpretrain'):
         try:
             importlib.import_module(package)
-        except ImportError as error:
+        # A torch that does not match torchvision, or a foreign mmcv, ends in
+        # a RuntimeError or an AssertionError.
+        except (ImportError, RuntimeError, AssertionError) as error:
             if 'libGL' in str(error):
                 advice = (
                     'OpenCV needs the system library libGL, which servers '
                     'often lack. Run: pip install --force-reinstall --no-deps '
                     'opencv-python-headless'
+                )
+            elif not isinstance(error, ImportError):
+                advice = (
+                    'It is installed, but does not fit what is beside it. In '
+                    f'a new environment, run: {INSTALL}'
                 )
             else:
                 advice = (

@@ -105,6 +105,22 @@ def test_instance_loss_equals_its_definition(labels, temperature, seed):
         )
 
 
+@pytest.mark.parametrize('what', ['feature', 'prototype'])
+def test_a_zero_vector_has_a_bounded_gradient(what):
+    torch.manual_seed(0)
+    verbalizer = PrototypicalVerbalizer(4, 3, 4, temperature=0.1)
+    z = torch.randn(2, 4, requires_grad=True)
+    with torch.no_grad():
+        (z if what == 'feature' else verbalizer.prototypes)[0] = 0
+    projected = verbalizer.projection(z)
+    loss = F.cross_entropy(verbalizer(projected), torch.tensor([0, 1]))
+    loss += instance_loss(projected, torch.tensor([0, 0]), 0.1)
+    loss.backward()
+    for gradient in (z.grad, verbalizer.prototypes.grad):
+        assert gradient.isfinite().all()
+        assert gradient.abs().max() < 1e6
+
+
 def test_instance_loss_of_an_empty_batch_is_zero():
     projected = torch.empty(0, 4, requires_grad=True)
     loss = instance_loss(projected, torch.empty(0, dtype=torch.long), 0.1)

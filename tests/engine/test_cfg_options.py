@@ -1,9 +1,11 @@
 """Known keys pass; an unknown one is an error that names the nearest."""
 
+import copy
+
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.engine.cfg_options import check_cfg_options
+from vptm_mm.engine.cfg_options import merge_cfg_options
 
 from ..conftest import ROOT
 
@@ -18,7 +20,7 @@ CFG = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2_cub.py')
         'model.backbone.encoder.drop_rate',
         'model.backbone.init_cfg.checkpoint',
         'model.head.instance_loss_weight',
-        'model.head.loss.label_smooth_val',  # below what is not set
+        'model.head.loss.type',  # below what is not set
         'model.train_cfg.augments',
         'train_dataloader.batch_size',
         'train_dataloader.pin_memory',  # an argument of DataLoader
@@ -42,10 +44,67 @@ CFG = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2_cub.py')
         'compile',
         'load_from',
         'val_evaluator.topk',
+        'param_scheduler.0.start_factor',
+        'model.data_preprocessor.to_rgb',
     ],
 )
 def test_known(option):
-    check_cfg_options(CFG, {option: 1})
+    cfg = copy.deepcopy(CFG)
+    merge_cfg_options(cfg, {option: 1})
+    node = cfg
+    for key in option.split('.'):
+        node = node[int(key)] if key.isdigit() else node[key]
+    assert node == 1
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {
+            'optim_wrapper.optimizer.momentum': 0.9,
+            'optim_wrapper.optimizer.type': 'SGD',
+        },
+        {
+            'optim_wrapper.type': 'AmpOptimWrapper',
+            'optim_wrapper.dtype': 'bfloat16',
+        },
+        {
+            'param_scheduler.1.type': 'MultiStepLR',
+            'param_scheduler.1.milestones': [30, 60],
+        },
+        {
+            'train_dataloader.sampler.type': 'RepeatAugSampler',
+            'train_dataloader.sampler.num_repeats': 3,
+        },
+        {
+            'val_evaluator.type': 'SingleLabelMetric',
+            'val_evaluator.items': 'precision',
+        },
+        {'auto_scale_lr.enable': True},
+        {'data_preprocessor.num_classes': 200},
+        {'data_preprocessor.to_onehot': True},
+        {'env_cfg.dist_cfg.timeout': 10},
+        {
+            'default_hooks.early.type': 'EarlyStoppingHook',
+            'default_hooks.early.monitor': 'accuracy/top1',
+        },
+        {'optim_wrapper.clip_grad.norm_type': 1},
+        {'optim_wrapper.paramwise_cfg.norm_decay_mult': 0},
+        {'model.backbone.init_cfg': None},
+    ],
+)
+def test_known_together(options):
+    merge_cfg_options(copy.deepcopy(CFG), options)
+
+
+@pytest.mark.parametrize(
+    'option', ['data_root', 'train_pipeline.1.scale', 'dataset_type']
+)
+def test_building_blocks_of_a_config_are_refused(option):
+    cfg = copy.deepcopy(CFG)
+    cfg.dataset_type = 'CUB'
+    with pytest.raises(ValueError, match='only helped to write the config'):
+        merge_cfg_options(cfg, {option: 1})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +127,7 @@ def test_known(option):
 )
 def test_unknown(option, nearest):
     with pytest.raises(ValueError, match='unknown key .* did you mean') as e:
-        check_cfg_options(CFG, {option: 1})
+        merge_cfg_options(copy.deepcopy(CFG), {option: 1})
     assert option in str(e.value)
     if nearest:
         assert f'{nearest}' in str(e.value)
@@ -77,4 +136,6 @@ def test_unknown(option, nearest):
 @pytest.mark.parametrize('index', ['7', 'last'])
 def test_no_index_of_a_list(index):
     with pytest.raises(ValueError, match='param_scheduler is a list of 2'):
-        check_cfg_options(CFG, {f'param_scheduler.{index}.end': 1})
+        merge_cfg_options(
+            copy.deepcopy(CFG), {f'param_scheduler.{index}.end': 1}
+        )

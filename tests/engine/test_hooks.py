@@ -14,10 +14,10 @@ from PIL import Image
 
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.engine import (
+    BestCheckpointTestHook,
     CheckpointCheckHook,
     ExportBackboneHook,
     FitTokenizerHook,
-    MaskedTokenAccuracyHook,
     TunedOptimWrapperConstructor,
 )
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
@@ -124,6 +124,44 @@ def test_class_means_are_the_normalised_means(tmp_path):
     assert 'Prototypes: means of 64 images' in read_log(tmp_path)
 
 
+def test_class_means_of_an_endless_loader(tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'class_mean',
+            'train_dataloader.sampler': dict(type='InfiniteSampler'),
+            'train_cfg': dict(
+                _delete_=True, by_epoch=False, max_iters=2, val_interval=1
+            ),
+            'param_scheduler': [],
+        },
+    )
+    runner.train()
+    assert 'Prototypes: means of 64 images' in read_log(tmp_path)
+    steps = runner.message_hub.get_info('validation_iterations')
+    assert steps == [1, 2]
+
+
+def test_best_checkpoint_of_a_moved_folder_and_metrics_of_tensors(tmp_path):
+    runner = digits_runner(
+        tmp_path / 'new',
+        **{
+            'test_evaluator': [
+                dict(type='Accuracy'),
+                dict(type='ConfusionMatrix'),
+            ]
+        },
+    )
+    runner.train()
+    hub = runner.message_hub
+    name = Path(hub.get_info('best_ckpt')).name
+    hub.update_info('best_ckpt', str(tmp_path / 'old' / name))
+    BestCheckpointTestHook().after_train(runner)
+    text = (tmp_path / 'new' / 'test_results.json').read_text()
+    matrix = json.loads(text)['metrics']['confusion_matrix/result']
+    assert sum(map(sum, matrix)) == 32
+
+
 def test_a_class_without_images_is_named(tmp_path):
     runner = digits_runner(
         tmp_path,
@@ -147,6 +185,8 @@ def test_a_wrong_checkpoint_is_refused(tmp_path):
     state['head.extra'] = torch.zeros(1)
     del state['head.verbalizer.prototypes']
     state['backbone.prompt_tokens.prompts'] = torch.zeros(1, 3, 128)
+    state['data_preprocessor.mean'] = torch.zeros(3)
+    state = {f'module.{name}': tensor for name, tensor in state.items()}
     with pytest.raises(ValueError, match='does not fit the model') as error:
         CheckpointCheckHook().after_load_checkpoint(
             runner, dict(state_dict=state)
@@ -158,6 +198,7 @@ def test_a_wrong_checkpoint_is_refused(tmp_path):
         '! backbone.prompt_tokens.prompts: (1, 3, 128) in the file, '
         '(1, 2, 128) in the model' in text
     )
+    assert text.count('\n') == 5
 
 
 def constructed(build, paramwise_cfg=None, **options):
@@ -310,5 +351,4 @@ def test_hooks_without_their_part_stay_quiet(tmp_path):
     assert 'No best checkpoint by validation' in read_log(tmp_path)
     assert not (tmp_path / 'test_results.json').exists()
     assert (tmp_path / 'training_curves.png').is_file()
-    assert MaskedTokenAccuracyHook(dict()).dataloader == {}
     assert math.isfinite(runner.message_hub.get_scalar('train/loss').mean())

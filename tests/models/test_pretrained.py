@@ -1,5 +1,6 @@
 """Both layouts load to the bit; whatever does not fit is refused by name."""
 
+import argparse
 import hashlib
 import pickle
 import re
@@ -186,6 +187,22 @@ def without(state: dict, *names: str) -> dict:
             r'! encoder\.patch_embed\.projection\.weight: \(16, 3, 4, 4\) in '
             r'the file, \(16, 3, 8, 8\)',
         ),
+        (
+            # BEiT v1, or a norm in the backbone beside the neck's.
+            lambda s: {**s, 'backbone.ln1.weight': s['neck.norm.weight']},
+            {},
+            r'\+ backbone\.ln1\.weight\n.*final norm of its own',
+        ),
+        (
+            lambda s: {**s, 'neck.norm.weight': torch.full((16,), torch.nan)},
+            {},
+            r'! encoder\.ln1\.weight: holds NaN or infinite values',
+        ),
+        (
+            lambda s: {**s, 'backbone.mask_token': torch.zeros(1, 1, 16)},
+            {},
+            r'! encoder\.mask_token: is all zero, it was never trained',
+        ),
     ],
 )
 def test_files_that_do_not_fit(
@@ -225,6 +242,30 @@ def test_fine_tuned_files_are_refused(pretraining_model, tmp_path, layout):
         load(tmp_path / 'ft.pth')
     assert '- encoder.mask_token' in str(error.value)
     assert re.search(r'\+ head\.(fc\.)?weight', str(error.value))
+
+
+def test_wrapped_and_historic_names(pretraining_model, tmp_path):
+    state = {
+        **pretraining_model.state_dict(),
+        'neck.rel_pos_bias.relative_position_bias_table': torch.zeros(1),
+    }
+    state = {f'module.{name}': tensor for name, tensor in state.items()}
+    torch.save(dict(state_dict=state), tmp_path / 'ddp.pth')
+    check_loaded(load(tmp_path / 'ddp.pth'), pretraining_model)
+    state = to_microsoft(pretraining_model.state_dict())
+    state['cls_pt_lm_head.weight'] = torch.zeros(1)
+    torch.save(dict(model=state), tmp_path / 'unshared.pth')
+    check_loaded(load(tmp_path / 'unshared.pth'), pretraining_model)
+
+
+def test_files_with_other_objects_say_so(pretraining_model, tmp_path):
+    content = dict(
+        model=to_microsoft(pretraining_model.state_dict()),
+        args=argparse.Namespace(lr=1),
+    )
+    torch.save(content, tmp_path / 'run.pth')
+    with pytest.raises(ValueError, match='holds objects other than tensors'):
+        load(tmp_path / 'run.pth')
 
 
 class Malicious:
@@ -290,7 +331,11 @@ def test_downloads_go_to_the_cache_once(
     for _ in range(2):
         check_loaded(load(url), pretraining_model)
     assert calls == [url]
-    assert (tmp_path / 'checkpoints' / 'beitv2.pth').is_file()
+    (path,) = (tmp_path / 'checkpoints').glob('*/beitv2.pth')
+    # Another address with the same last part is another file.
+    load(url.replace('/a/', '/b/'))
+    assert len(calls) == 2
+    assert len(list(path.parents[1].iterdir())) == 2
 
 
 def test_a_failing_download_says_what_to_do(tmp_path, monkeypatch):
@@ -304,7 +349,7 @@ def test_a_failing_download_says_what_to_do(tmp_path, monkeypatch):
         RuntimeError, match=r'could not download .* \(no route to host\); .*'
     ) as error:
         load('https://example.org/beitv2.pth')
-    assert str(tmp_path / 'checkpoints' / 'beitv2.pth') in str(error.value)
+    assert f'copy it to {tmp_path / "checkpoints"}' in str(error.value)
 
 
 def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):

@@ -84,13 +84,14 @@ def test_no_positive_pair_gives_zero_and_a_finite_gradient():
     assert not head.verbalizer.projection.weight.grad.any()
 
 
-def test_mixed_images_take_no_part_in_the_instance_loss():
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+def test_mixed_images_take_no_part_in_the_instance_loss(dtype):
     head = make_head(instance_loss_weight=1.0)
     one_hot = torch.eye(4)[[0, 0, 1]]
     mixed = torch.tensor([[0.6, 0.4, 0, 0]])
     samples = [
         DataSample().set_gt_score(score)
-        for score in torch.cat([one_hot, mixed])
+        for score in torch.cat([one_hot, mixed]).to(dtype)
     ]
     loss = head.loss(FEATS, samples)['loss_instance']
     expected = instance_loss(

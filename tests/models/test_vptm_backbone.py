@@ -284,11 +284,49 @@ def test_refuses_to_run_without_weights(build, images):
     backbone = build(init_cfg=None)
     with pytest.raises(RuntimeError, match='no pre-trained weights; set init'):
         backbone(images)
-    incomplete = build().state_dict()
-    del incomplete['encoder.ln1.weight']
-    backbone.load_state_dict(incomplete, strict=False)
+    prompts = {'prompt_tokens.prompts': torch.zeros(1, 3, 16)}
+    backbone.load_state_dict(prompts, strict=False)
     with pytest.raises(RuntimeError, match='no pre-trained weights'):
         backbone(images)
+
+
+@pytest.mark.parametrize('loaded', [False, True])
+def test_two_backbones_are_never_mixed(build, loaded):
+    options = {} if loaded else dict(init_cfg=None)
+    backbone = build(**options)
+    incomplete = build().state_dict()
+    del incomplete['encoder.ln1.weight']
+    message = r"51 of 52 frozen tensors.*\['encoder.ln1.weight'\]"
+    with pytest.raises(ValueError, match=message):
+        backbone.load_state_dict(incomplete, strict=False)
+    misshapen = build().state_dict()
+    misshapen['encoder.ln1.weight'] = torch.zeros(3)
+    with pytest.raises(ValueError, match=message):
+        backbone.load_state_dict(misshapen, strict=False)
+
+
+def test_initialisers_of_a_parent_cannot_change_it(checkpoint):
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(
+                type='VPTMBackbone',
+                encoder=ENCODER,
+                init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+            ),
+            init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
+        )
+    )
+    with pytest.raises(RuntimeError, match='changed after they were read'):
+        model.init_weights()
+
+
+def test_initialising_keeps_weights_and_prompts(build):
+    backbone = build()
+    before = copy.deepcopy(backbone.state_dict())
+    backbone.init_weights()
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
 
 
 @pytest.mark.parametrize(
@@ -330,11 +368,31 @@ def test_wrong_input(build, shape):
             'must be BEiTPretrainViT or BEiTViT',
         ),
         (dict(encoder=dict(ENCODER, img_size=(16, 8))), 'must be square'),
+        (dict(encoder=dict(ENCODER, patch_size=(8, 4))), 'must be square'),
+        (dict(encoder=dict(arch='base')), 'encoder.type=None must be'),
+        (
+            dict(encoder=dict(ENCODER, init_cfg=dict(type='Normal'))),
+            'encoder.init_cfg=.* would be ignored',
+        ),
     ],
 )
 def test_bad_options(build, options, message):
     with pytest.raises(ValueError, match=message):
         build(**options)
+
+
+def test_blocks_that_are_no_list(build):
+    with pytest.raises(TypeError, match=r'prompt_blocks=2 must list .*\(2,\)'):
+        build(prompt_blocks=2)
+
+
+def test_without_prompts_blocks_do_not_matter(build, images):
+    outputs = [
+        build(prompt_length=0, prompt_blocks=blocks)(images)[0]
+        for blocks in ((0,), (), (99,))
+    ]
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
 
 
 @pytest.mark.parametrize('head', ['LinearClsHead', 'ArcFaceClsHead'])

@@ -55,6 +55,26 @@ def metrics(path) -> dict:
     return json.loads(path.read_text())
 
 
+def plain_config(folder):
+    """Digits without augmentation: images are the same whoever reads them."""
+    path = folder / 'plain.py'
+    path.write_text(
+        f"""
+_base_ = {str(DIGITS)!r}
+pipeline = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
+train_dataloader = dict(
+    batch_size=32, dataset=dict(indices=64, pipeline=pipeline)
+)
+val_dataloader = dict(dataset=dict(indices=32))
+test_dataloader = dict(dataset=dict(indices=32))
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='SGD', lr=1.0))
+param_scheduler = []
+train_cfg = dict(max_epochs=1)
+"""
+    )
+    return path
+
+
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
     """A two-epoch run that the tests below share."""
@@ -110,28 +130,31 @@ def test_tta_and_predictions(trained):
     assert (cwd / 'out.pkl').stat().st_size > 0
 
 
-def test_a_resumed_run_ends_like_the_one_left_alone(trained, tmp_path):
-    cwd, _ = trained
-    options = (DIGITS, '--work-dir', tmp_path, '--cfg-options', *SMALL)
-    run('train.py', *options, 'train_cfg.max_epochs=1', cwd=cwd)
-    (tmp_path / 'test_results.json').unlink()
-    result = run(
-        'train.py',
-        *options[:3],
-        '--resume',
-        '--cfg-options',
-        *SMALL,
-        'train_cfg.max_epochs=2',
-        cwd=cwd,
-    )
+def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):
+    plain = plain_config(tmp_path)
+    for name, epochs, *resume in (
+        ('whole', 2),
+        ('halves', 1),
+        ('halves', 2, '--resume'),
+    ):
+        result = run(
+            'train.py',
+            plain,
+            *('--work-dir', name, *resume),
+            *('--cfg-options', f'train_cfg.max_epochs={epochs}'),
+            cwd=tmp_path,
+        )
     assert 'resumed epoch: 1' in result.stdout + result.stderr
-    work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
-    ours, theirs = (
-        torch.load(folder / 'epoch_2.pth', weights_only=True)
-        for folder in (tmp_path, work_dir)
+    whole, halves = (
+        torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True)
+        for name in ('whole', 'halves')
     )
-    assert ours['meta']['iter'] == theirs['meta']['iter'] == 4
-    assert (tmp_path / 'test_results.json').is_file()
+    assert halves['meta']['iter'] == whole['meta']['iter'] == 4
+    for name, tensor in whole['state_dict'].items():
+        torch.testing.assert_close(halves['state_dict'][name], tensor)
+    assert metrics(tmp_path / 'halves' / 'test_results.json') == metrics(
+        tmp_path / 'whole' / 'test_results.json'
+    )
 
 
 def test_a_wrong_checkpoint_is_refused(trained):
@@ -146,6 +169,16 @@ def test_a_wrong_checkpoint_is_refused(trained):
     )
     assert 'ValueError: the checkpoint does not fit the model' in error
     assert '! backbone.prompt_tokens.prompts: (1, 2, 128) in the' in error
+
+
+def test_a_config_without_our_hooks_refuses_it_too(tmp_path):
+    (tmp_path / 'mine.py').write_text(
+        f'_base_ = {str(DIGITS)!r}\ncustom_hooks = []\n'
+    )
+    weights = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
+    error = fails('test.py', 'mine.py', weights, cwd=tmp_path)
+    assert 'ValueError: the checkpoint does not fit the model' in error
+    assert '- backbone.encoder.cls_token' in error
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
@@ -244,19 +277,7 @@ train_cfg = dict(max_epochs=1)
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
     """The same global batch: same tuned parameters after the same steps."""
-    # No augmentation: images must not depend on the process that reads them.
-    (tmp_path / 'plain.py').write_text(
-        f"""
-_base_ = {str(DIGITS)!r}
-pipeline = [dict(type='Resize', scale=(32, 32)), dict(type='PackInputs')]
-train_dataloader = dict(dataset=dict(indices=64, pipeline=pipeline))
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=1.0), clip_grad=None
-)
-param_scheduler = []
-train_cfg = dict(max_epochs=1)
-"""
-    )
+    plain_config(tmp_path)
     run(
         'train.py',
         'plain.py',

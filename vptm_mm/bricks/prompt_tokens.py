@@ -27,8 +27,8 @@ class PromptTokens(nn.Module):
         - Output: ``(B, S, C)`` at a prompted block, else the input
 
     Raises:
-        ValueError: If ``length`` is negative, or ``blocks`` is empty, repeats
-            or holds a negative index.
+        ValueError: If ``length`` is negative; or, with prompts, ``blocks`` is
+            empty, repeats or holds a negative index.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class PromptTokens(nn.Module):
                 f'prompt_length={length} must be >= 0; '
                 'use 0 to run without prompts.'
             )
-        if not blocks or blocks[0] < 0 or len(set(blocks)) < len(blocks):
+        if length and (
+            not blocks or blocks[0] < 0 or len(set(blocks)) < len(blocks)
+        ):
             raise ValueError(
                 f'prompt_blocks={blocks} must name at least one block, '
                 'counted from 0, and none twice; to run without prompts set '

@@ -80,14 +80,14 @@ class PrototypicalVerbalizer(nn.Module):
     @torch.no_grad()
     def set_prototypes(self, prototypes: Tensor) -> None:
         """Set the prototypes to given directions, ``(K, d)``."""
-        self.prototypes.copy_(F.normalize(prototypes, dim=-1))
+        self.prototypes.copy_(_unit(prototypes))
 
     def forward(self, projected: Tensor) -> Tensor:
         # Under autocast the product would run in half precision, where 1 / tau
         # magnifies its rounding.
         with torch.autocast(projected.device.type, enabled=False):
-            unit = F.normalize(projected.float(), dim=-1)  # (B, d)
-            prototypes = F.normalize(self.prototypes.float(), dim=-1)
+            unit = _unit(projected)  # (B, d)
+            prototypes = _unit(self.prototypes)  # (K, d)
             return unit @ prototypes.T / self.temperature  # (B, K)
 
 
@@ -111,7 +111,7 @@ def instance_loss(
         or no negative pair.
     """
     with torch.autocast(projected.device.type, enabled=False):
-        unit = F.normalize(projected.float(), dim=-1)
+        unit = _unit(projected)  # (B, d)
         similarity = unit @ unit.T / temperature  # (B, B)
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
@@ -120,3 +120,8 @@ def instance_loss(
         return projected.float().sum() * 0
     negatives = similarity.masked_fill(same, -math.inf).logsumexp(1)  # (B,)
     return F.softplus(negatives[:, None] - similarity)[positive].mean()
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Scale to length 1; a vector near 0 keeps a bounded gradient."""
+    return F.normalize(vectors.float(), dim=-1, eps=1e-4)

@@ -1,5 +1,6 @@
 """Checks ``--cfg-options``: an unknown key is a typo, not an option."""
 
+import copy
 import difflib
 import inspect
 from collections.abc import Mapping
@@ -11,85 +12,141 @@ from mmengine.registry import Registry
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, TestLoop
 from torch.utils.data import DataLoader
 
-# Top-level keys that the runner and the tools look up by name.
+# Top-level keys that the runner and the tools look up by name, beside the
+# arguments of Runner.
 LOOKED_UP = {
     'activation_checkpointing',
     'compile',
     'custom_imports',
-    'default_scope',
     'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
     'runner_type',
+    'sync_bn',
     'tta_model',
     'tta_pipeline',
 }
-# Keys of parts that are built without a ``type``.
-IMPLICIT = {
+# What builds the parts that need no ``type``, and what else is read there.
+IMPLICIT: dict[str, tuple[Any, set[str]]] = {
+    'auto_scale_lr': (None, {'enable', 'base_batch_size'}),
+    'data_preprocessor': ('ClsDataPreprocessor', set()),
     'optim_wrapper': ('OptimWrapper', {'constructor', 'paramwise_cfg'}),
-    'train_cfg': (EpochBasedTrainLoop, {'by_epoch', 'max_iters'}),
     'randomness': (Runner.set_randomness, set()),
-    'val_cfg': (TestLoop, set()),
     'test_cfg': (TestLoop, set()),
+    'train_cfg': (EpochBasedTrainLoop, {'by_epoch', 'max_iters'}),
+    'val_cfg': (TestLoop, set()),
     **{
         f'{part}_dataloader': (DataLoader, {'dataset', 'num_batch_per_epoch'})
         for part in ('train', 'val', 'test')
     },
 }
+# Passed on to functions that are not ours to list.
+FREE = {
+    'arch',
+    'clip_grad',
+    'custom_keys',
+    'dist_cfg',
+    'env_cfg',
+    'metainfo',
+    'mp_cfg',
+    'paramwise_cfg',
+}
 
 
-def check_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
-    """Look each key up in the config and in the classes that it builds.
+def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
+    """Look each key up in the config and its classes, then merge all.
 
     A key is known if the config has it at that place, if the class named by
-    ``type`` takes it as an argument, or if the runner reads it.
+    ``type`` takes it as an argument, or if the runner reads it. A key at the
+    top that only helps to write the config, such as ``train_pipeline``, would
+    change nothing any more, and is refused.
 
     Args:
-        cfg: The config, before the options are merged.
+        cfg: The config; changed in place.
         options: Values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
         ValueError: If a key is unknown; the text suggests the nearest one.
     """
+    merged = copy.deepcopy(cfg)
+    for option, value in options.items():
+        _check_lists(merged, option)
+        merged.merge_from_dict({option: value})
     for option in options:
-        node: Any = cfg._cfg_dict
-        keys = option.split('.')
-        for depth, key in enumerate(keys):
-            if isinstance(node, (list, tuple)):
-                if not key.isdigit() or int(key) >= len(node):
-                    raise ValueError(
-                        f'--cfg-options {option}: {".".join(keys[:depth])} is '
-                        f'a list of {len(node)}; {key!r} is no index of it.'
-                    )
-                node = node[int(key)]
-                continue
-            if not isinstance(node, Mapping):
-                break  # below a value that the config does not set
-            known = _known_keys(node, keys[:depth])
-            if known and key not in known:
-                nearest = difflib.get_close_matches(key, known, 1, cutoff=0.0)
-                suggestion = '.'.join([*keys[:depth], nearest[0]])
+        _check_keys(cfg, merged, option)
+    cfg.merge_from_dict(options)
+
+
+def _check_lists(cfg: Config, option: str) -> None:
+    node: Any = cfg._cfg_dict
+    keys = option.split('.')
+    for depth, key in enumerate(keys):
+        if isinstance(node, (list, tuple)):
+            if not key.isdigit() or int(key) >= len(node):
                 raise ValueError(
-                    f'--cfg-options {option}: unknown key {key!r} in '
-                    f'{".".join(keys[:depth]) or "the config"}; did you mean '
-                    f'{suggestion!r}?'
+                    f'--cfg-options {option}: {".".join(keys[:depth])} is a '
+                    f'list of {len(node)}; {key!r} is no index of it.'
                 )
+            node = node[int(key)]
+        elif isinstance(node, Mapping):
             node = node.get(key)
+        else:
+            return
 
 
-def _known_keys(node: Mapping, path: list[str]) -> set[str]:
-    known = set(node)
+def _check_keys(cfg: Config, merged: Config, option: str) -> None:
+    """Walk down both configs: keys are the old one's, types the new one's."""
+    old: Any = cfg._cfg_dict
+    new: Any = merged._cfg_dict
+    keys = option.split('.')
+    for depth, key in enumerate(keys):
+        if isinstance(new, (list, tuple)):
+            old, new = _child(old, int(key)), new[int(key)]
+            continue
+        if not isinstance(old, Mapping):
+            return  # below a value that the config does not set
+        known = _known_keys(old, new, keys[:depth])
+        if known is not None and key not in known:
+            if key in old:
+                raise ValueError(
+                    f'--cfg-options {option}: {key!r} only helped to write '
+                    'the config and would change nothing; set it where it is '
+                    'used, as in train_dataloader.dataset.'
+                )
+            (nearest,) = difflib.get_close_matches(key, known, 1, cutoff=0.0)
+            raise ValueError(
+                f'--cfg-options {option}: unknown key {key!r} in '
+                f'{".".join(keys[:depth]) or "the config"}; did you mean '
+                f'{".".join([*keys[:depth], nearest])!r}?'
+            )
+        old, new = old.get(key), new.get(key)
+
+
+def _child(node: Any, index: int) -> Any:
+    return node[index] if isinstance(node, (list, tuple)) else None
+
+
+def _known_keys(
+    old: Mapping, new: Mapping, path: list[str]
+) -> set[str] | None:
+    """Return the keys that a part may have; None if any."""
     if not path:
-        return known | _arguments(Runner) | LOOKED_UP
-    if path[-1] in ('custom_keys', 'env_cfg', 'metainfo'):
-        return set()  # free keys
+        return _arguments(Runner) | LOOKED_UP
+    if path[-1] in FREE:
+        return None
+    # A part that is new as a whole, as a hook with its type.
+    known = set(old) | {
+        key
+        for key, value in new.items()
+        if isinstance(value, Mapping) and 'type' in value
+    }
     builder, more = IMPLICIT.get(path[-1], (None, set()))
-    builder = node.get('type', builder)
+    builder = new.get('type', builder)
     if isinstance(builder, str):
         builder = _find(builder)
     if builder is not None:
-        known |= _arguments(builder) | more | {'type', '_scope_', '_delete_'}
-    return known
+        known |= _arguments(builder) | {'type', '_scope_', '_delete_'}
+    return known | more
 
 
 def _find(name: str) -> Any:

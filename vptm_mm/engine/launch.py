@@ -12,8 +12,9 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..datasets import check_data_roots
-from .cfg_options import check_cfg_options
+from .cfg_options import merge_cfg_options
 
+CHECKPOINT_CHECK = 'CheckpointCheckHook'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -49,14 +50,11 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If the config is not there.
-        ValueError: If ``--cfg-options`` names an unknown key.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'no config at {osp.abspath(args.config)}')
     cfg = Config.fromfile(args.config)
-    check_cfg_options(cfg, args.cfg_options)
-    cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -65,10 +63,24 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def set_loader_defaults(
-    cfg: Config, pin_memory: bool, persistent_workers: bool
+def finish_config(
+    cfg: Config, args: argparse.Namespace, persistent_workers: bool
 ) -> None:
-    """Fill in what a data loader's config leaves open."""
+    """Merge ``--cfg-options``, which come last, and fill in what is open.
+
+    Args:
+        cfg: The config, with all other flags merged; changed in place.
+        args: The flags.
+        persistent_workers: Whether workers of data loaders may be kept.
+
+    Raises:
+        ValueError: If ``--cfg-options`` names an unknown key.
+    """
+    merge_cfg_options(cfg, args.cfg_options)
+    # A checkpoint that does not fit is refused, whatever the config's hooks.
+    hooks = list(cfg.get('custom_hooks') or [])
+    if all(hook['type'] != CHECKPOINT_CHECK for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type=CHECKPOINT_CHECK)]
     for name in LOADERS:
         loader = cfg.get(name)
         if loader is None:
@@ -77,7 +89,7 @@ def set_loader_defaults(
         loader.setdefault('collate_fn', dict(type='default_collate'))
         loader.setdefault('pin_memory', torch.cuda.is_available())
         loader.setdefault('persistent_workers', True)
-        loader.pin_memory &= pin_memory
+        loader.pin_memory &= not args.no_pin_memory
         loader.persistent_workers &= persistent_workers and workers > 0
 
 

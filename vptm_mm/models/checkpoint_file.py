@@ -1,14 +1,13 @@
 """Finds a checkpoint, wherever it is, and reads its tensors safely."""
 
 import hashlib
-import pickle
 from importlib import resources
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, get_local_rank
 from torch import Tensor
 
 PACKAGED = 'vptm_mm://'
@@ -36,20 +35,23 @@ def fetch(checkpoint: str) -> Path:
 
 
 def _download(url: str) -> Path:
-    """Fetch a file into torch's cache, once, from the first rank."""
+    """Fetch a file into torch's cache, once, by one rank of a machine."""
+    # Two addresses may end in one name.
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
     path = folder / Path(urlparse(url).path).name
-    if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+    try:
+        if get_local_rank() == 0 and not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path))
-        except OSError as error:
-            raise RuntimeError(
-                f'could not download {url} ({error}); fetch it on another '
-                f'machine and copy it to {path}, or give a local path by '
-                '--cfg-options model.backbone.init_cfg.checkpoint=PATH.'
-            ) from error
-    barrier()
+    except OSError as error:
+        raise RuntimeError(
+            f'could not download {url} ({error}); fetch it on another '
+            f'machine and copy it to {path}, or give a local path by '
+            '--cfg-options model.backbone.init_cfg.checkpoint=PATH.'
+        ) from error
+    finally:
+        barrier()  # the other ranks wait here, whatever happened
     return path
 
 
@@ -57,20 +59,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint; no code in it is run."""
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-    ) as error:
+    except Exception as error:  # damaged bytes raise nearly anything
+        reason = (
+            'it holds objects other than tensors, which may run code. Save '
+            'its state dict alone, where you trust it'
+            if 'Unsupported global' in str(error)
+            else 'it is cut short, damaged or of another format; get it again'
+        )
         raise ValueError(
             f'{path} ({path.stat().st_size} bytes) is no readable checkpoint: '
-            'it is cut short, damaged, of another format, or holds objects '
-            'other than tensors. Fetch it again; the sha256 of what is there '
-            f'is {sha256(path)}.\n{error}'
+            f'{reason}. Its sha256 is {sha256(path)}.\n{error}'
         ) from error
     for key in ('state_dict', 'model'):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -83,6 +81,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f'{path} holds no state dict; expected one under the key '
             "'state_dict' (MMPretrain) or 'model' (Microsoft)."
         )
+    if all(name.startswith('module.') for name in content):  # of DDP
+        content = {k[len('module.') :]: v for k, v in content.items()}
     return content
 
 

@@ -44,7 +44,7 @@ LAYOUTS = (
             (r'lm_head\.', PREDICTOR),
             (r'(cls_token|mask_token|rel_pos_bias\.)', r'encoder.\1'),
         ),
-        dropped=r'cls_pt_layers\.',
+        dropped=r'cls_pt_',
     ),
     Layout(
         name='VPTM',
@@ -59,12 +59,16 @@ LAYOUTS = (
         name='MMPretrain',
         marker=r'backbone\.layers\.\d+\.ln1\.weight',
         renames=(
+            # A norm in the backbone is BEiT v1's; BEiT v2 reads tokens after
+            # the neck's. Left as it is, it is unexpected.
+            (r'backbone\.ln1\.', r'backbone.ln1.'),
             (r'backbone\.', r'encoder.'),
             (r'neck\.norm\.', r'encoder.ln1.'),
             (r'head\.cls_head\.', PREDICTOR),
         ),
         dropped=(
-            r'neck\.(patch_aggregation|cls_pt_layers)\.|target_generator\.'
+            r'neck\.(patch_aggregation|cls_pt_layers|rel_pos_bias)\.'
+            r'|target_generator\.'
             r'|data_preprocessor\.'
         ),
     ),

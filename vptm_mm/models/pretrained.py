@@ -20,6 +20,7 @@ from torch import Tensor
 from .checkpoint_file import fetch, read_tensors, sha256
 from .checkpoint_layouts import PREDICTOR, to_our_names
 
+MASK = 'encoder.mask_token'
 TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
 # A cubic spline needs more points than this along each side.
 CUBIC = 3
@@ -49,7 +50,7 @@ def read_pretrained(
         RuntimeError: If a download fails.
         ValueError: If the file is no checkpoint, is damaged, is fine-tuned,
             or does not fit; the text lists ``-`` missing, ``+`` unexpected
-            and ``!`` misshapen tensors.
+            and ``!`` wrong tensors.
     """
     path = fetch(checkpoint)
     layout, tensors, dropped = to_our_names(read_tensors(path), path)
@@ -121,7 +122,7 @@ def _check_fit(
     path: Path,
     layout: str,
 ) -> None:
-    """Compare names and shapes; raise one error that lists all differences."""
+    """Compare names, shapes, values; raise one error that lists them all."""
     missing = sorted(set(frozen) - set(tensors))
     unexpected = sorted(set(tensors) - set(frozen))
     shapes = [
@@ -130,26 +131,40 @@ def _check_fit(
         for name in sorted(set(frozen) & set(tensors))
         if tensors[name].shape != frozen[name].shape
     ]
-    if not (missing or unexpected or shapes):
+    values = [
+        f'! {name}: holds NaN or infinite values'
+        for name, tensor in tensors.items()
+        if not tensor.isfinite().all()
+    ]
+    if MASK in tensors and not tensors[MASK].any():
+        values.append(f'! {MASK}: is all zero, it was never trained')
+    if not (missing or unexpected or shapes or values):
         return
     lines = [f'- {n}' for n in missing] + [f'+ {n}' for n in unexpected]
-    lines += shapes
+    lines += shapes + values
     if len(lines) > MAX_NAMES:
         lines[MAX_NAMES:] = [f'... and {len(lines) - MAX_NAMES} more']
     raise ValueError(
         f'{path} ({layout} layout) does not fit the frozen backbone '
-        '(- missing, + unexpected, ! other shape):\n  '
+        '(- missing, + unexpected, ! wrong):\n  '
         + '\n  '.join(lines)
-        + f'\n{_advice(missing, shapes)}'
+        + f'\n{_advice(missing, unexpected, shapes)}'
     )
 
 
-def _advice(missing: list[str], shapes: list[str]) -> str:
-    if 'encoder.mask_token' in missing:
+def _advice(
+    missing: list[str], unexpected: list[str], shapes: list[str]
+) -> str:
+    if MASK in missing:
         return (
             'It has no mask token: it looks like a fine-tuned or supervised '
             'model. VPTM needs the file of the self-supervised pre-training, '
             'e.g. beitv2_base_patch16_224_pt1k.pth.'
+        )
+    if any(name.startswith('backbone.ln1.') for name in unexpected):
+        return (
+            'Its backbone has a final norm of its own, as BEiT v1 has. BEiT '
+            'v2 is pre-trained with final_norm=False and a norm in the neck.'
         )
     if any(PREDICTOR in line for line in shapes):
         return (

@@ -32,12 +32,17 @@ class BestCheckpointTestHook(Hook):
                 'tools/test.py with the checkpoint of your choice.'
             )
             return
+        path = Path(best)
+        if not path.is_file():  # the work dir was moved since
+            path = Path(runner.work_dir) / path.name
         if runner._test_loop is None:
             return
-        runner.logger.info(f'Testing the best checkpoint, {best}')
-        runner.load_checkpoint(best)
+        runner.logger.info(f'Testing the best checkpoint, {path}')
+        runner.load_checkpoint(str(path))
         metrics = runner.test_loop.run()
         if runner.rank == 0:
-            path = Path(runner.work_dir) / 'test_results.json'
-            result = dict(checkpoint=Path(best).name, metrics=metrics)
-            path.write_text(json.dumps(result, indent=2) + '\n')
+            result = dict(checkpoint=path.name, metrics=metrics)
+            # Some metrics are tensors or arrays.
+            text = json.dumps(result, indent=2, default=lambda x: x.tolist())
+            results = Path(runner.work_dir) / 'test_results.json'
+            results.write_text(text + '\n')

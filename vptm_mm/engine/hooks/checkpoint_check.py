@@ -26,7 +26,14 @@ class CheckpointCheckHook(Hook):
         """Raise one error that names all differences."""
         model = unwrap_model(runner.model)
         ours = model.state_dict()
-        theirs = checkpoint.get('state_dict', checkpoint)
+        # The host strips this prefix, and derives the preprocessor's buffers.
+        theirs = {
+            name.removeprefix('module.'): tensor
+            for name, tensor in checkpoint.get(
+                'state_dict', checkpoint
+            ).items()
+            if not name.startswith('data_preprocessor.')
+        }
         lines = [f'- {name}' for name in ours if name not in theirs]
         lines += [f'+ {name}' for name in theirs if name not in ours]
         lines += [

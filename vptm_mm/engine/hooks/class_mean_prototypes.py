@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from rich.progress import track
+from torch.utils.data import DataLoader
 
 from ..unwrap import unwrap_model
 
@@ -40,7 +41,7 @@ class ClassMeanPrototypesHook(Hook):
         sums = torch.zeros_like(prototypes)
         counts = prototypes.new_zeros(len(prototypes))
         for batch in track(
-            runner.train_dataloader,
+            _each_image_once(runner),
             description='Class means',
             disable=runner.rank != 0,
         ):
@@ -65,3 +66,18 @@ class ClassMeanPrototypesHook(Hook):
             f'Prototypes: means of {int(counts.sum())} images, '
             f'{int(counts.min())} to {int(counts.max())} a class.'
         )
+
+
+def _each_image_once(runner: Runner) -> DataLoader:
+    """Read the training images once: the training loader may be endless."""
+    loader = runner.train_dataloader
+    return runner.build_dataloader(
+        dict(
+            dataset=loader.dataset,
+            batch_size=loader.batch_size or 64,
+            num_workers=loader.num_workers,
+            sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+            collate_fn=dict(type='default_collate'),
+        ),
+        seed=runner.seed,
+    )

@@ -14,8 +14,8 @@ class FitTokenizerHook(Hook):
     """Fit the ``target_generator`` to the training images, once.
 
     Runs before the first epoch. A codebook that came from a checkpoint (a
-    resumed run) is kept. In a distributed run rank 0 fits and the others
-    receive its codebook.
+    resumed run) is kept. In a distributed run rank 0 fits to the images that
+    it reads, and the others receive its codebook.
 
     Args:
         max_patches: Patches that k-means sees at most.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -66,12 +67,14 @@ class MaskedTokenAccuracyHook(Hook):
             batch_predicted, batch_true = predict_masked_tokens(
                 model, images, targets, mask
             )
-            predicted.append(batch_predicted)
-            true.append(batch_true)
-        truth = torch.cat(true)
+            predicted.append(batch_predicted.cpu())
+            true.append(batch_true.cpu())
+        # Each rank has read a part of the images.
+        answers = torch.cat(all_gather_object(torch.cat(predicted)))
+        truth = torch.cat(all_gather_object(torch.cat(true)))
         counts = truth.bincount()
         report: dict[str, Any] = dict(
-            accuracy=(torch.cat(predicted) == truth).float().mean().item(),
+            accuracy=(answers == truth).float().mean().item(),
             chance=(counts.max() / counts.sum()).item(),
             masked_patches=len(truth),
             tokens_seen=int((counts > 0).sum()),

@@ -3,15 +3,28 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+ACCURACY = 'accuracy/top1'
+# Kept in the message hub, so that a resumed run draws the whole training.
+STEPS = 'validation_iterations'
+
 
 @HOOKS.register_module()
 class TrainingCurvesHook(Hook):
-    """Write ``training_curves.png``: loss, validation accuracy per epoch."""
+    """Write ``training_curves.png``: loss and validation accuracy."""
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Remember when this validation took place."""
+        if metrics and ACCURACY in metrics:
+            steps = runner.message_hub.get_info(STEPS, [])
+            runner.message_hub.update_info(STEPS, [*steps, runner.iter])
 
     def after_train(self, runner: Runner) -> None:
         """Draw from the scalars that the runner kept."""
@@ -19,39 +32,38 @@ class TrainingCurvesHook(Hook):
         if runner.rank != 0 or 'train/loss' not in scalars:
             return
         loss = np.asarray(scalars['train/loss'].data[0], dtype=float)
-        accuracy = np.asarray(
-            scalars['val/accuracy/top1'].data[0]
-            if 'val/accuracy/top1' in scalars
-            else []
-        )
+        steps = runner.message_hub.get_info(STEPS, [])
         figure = Figure(figsize=(9, 3.5), layout='constrained')
         left, right = figure.subplots(1, 2)
-        epochs = np.arange(1, len(loss) + 1) * (runner.epoch / len(loss))
-        left.plot(epochs, loss, color='0.75', label='each iteration')
-        window = max(1, len(loss) // 50)
-        if window > 1:
-            smooth = np.convolve(loss, np.ones(window) / window, 'valid')
-            left.plot(
-                epochs[window - 1 :],
-                smooth,
-                color='tab:blue',
-                label=f'mean of {window}',
-            )
-            left.legend(frameon=False)
-        left.set(xlabel='epoch', ylabel='training loss')
-        if len(accuracy):
-            best = int(accuracy.argmax())
-            steps = np.arange(1, len(accuracy) + 1)
-            steps = steps * (runner.epoch / len(accuracy))
-            right.plot(steps, accuracy, color='tab:orange', marker='.')
-            right.axvline(steps[best], color='0.75', zorder=0)
-            right.set_title(
-                f'best {accuracy[best]:.2f} % at epoch {steps[best]:g}',
-                fontsize='medium',
-            )
+        _draw_loss(left, loss)
+        if steps:
+            accuracy = scalars[f'val/{ACCURACY}'].data[0]
+            _draw_accuracy(right, steps, np.asarray(accuracy, dtype=float))
         else:
             right.text(0.5, 0.5, 'no validation', ha='center', va='center')
-        right.set(xlabel='epoch', ylabel='validation top-1 (%)')
         path = Path(runner.work_dir) / 'training_curves.png'
         figure.savefig(path, dpi=120)
         runner.logger.info(f'Training curves: {path}')
+
+
+def _draw_loss(axes: Axes, loss: np.ndarray) -> None:
+    steps = np.arange(1, len(loss) + 1)
+    axes.plot(steps, loss, color='0.75', label='each iteration')
+    window = max(1, len(loss) // 50)
+    if window > 1:
+        mean = np.convolve(loss, np.ones(window) / window, 'valid')
+        label = f'mean of {window}'
+        axes.plot(steps[window - 1 :], mean, color='tab:blue', label=label)
+        axes.legend(frameon=False)
+    axes.set(xlabel='iteration', ylabel='training loss')
+
+
+def _draw_accuracy(axes: Axes, steps: list[int], accuracy: np.ndarray) -> None:
+    best = int(accuracy.argmax())
+    axes.plot(steps, accuracy, color='tab:orange', marker='.')
+    axes.axvline(steps[best], color='0.75', zorder=0)
+    axes.set_title(
+        f'best {accuracy[best]:.2f} % at iteration {steps[best]}',
+        fontsize='medium',
+    )
+    axes.set(xlabel='iteration', ylabel='validation top-1 (%)')

@@ -50,6 +50,7 @@ class FrozenBEiT(BaseBackbone):
             else None
         )
         self.is_pretrained = False
+        self._checksum = 0
         for module in self._frozen_modules():
             freeze(module)
 
@@ -90,17 +91,44 @@ class FrozenBEiT(BaseBackbone):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
-        # Parents, mmengine's runner among them, load with strict=False: only
-        # a state that brings every frozen tensor counts as pre-trained.
-        self.is_pretrained |= all(
-            prefix + name in state_dict
+        # Parents, mmengine's runner among them, load with strict=False; here
+        # a state brings all frozen tensors, or none.
+        frozen = self.frozen_state_dict()
+        brought = {
+            name: state_dict[prefix + name].to(tensor.dtype)
+            for name, tensor in frozen.items()
+            if prefix + name in state_dict
             and state_dict[prefix + name].shape == tensor.shape
-            for name, tensor in self.frozen_state_dict().items()
-        )
+        }
+        if len(brought) == len(frozen):
+            self.is_pretrained = True
+            self._checksum = _checksum(brought)
+        elif brought:
+            missing = sorted(set(frozen) - set(brought))
+            raise ValueError(
+                f'a state dict fits {len(brought)} of {len(frozen)} frozen '
+                f'tensors; two backbones must not be mixed. Missing or of '
+                f'another shape: {missing[:10]}.'
+            )
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def init_weights(self) -> None:
-        """Do nothing: the weights were set when the backbone was built."""
+        """Keep the weights that were read when the backbone was built.
+
+        Raises:
+            RuntimeError: If somebody changed them. The host calls this after
+                a parent's ``init_cfg`` has initialised all sub-modules.
+        """
+        if (
+            self.is_pretrained
+            and _checksum(self.frozen_state_dict()) != self._checksum
+        ):
+            raise RuntimeError(
+                'the frozen weights were changed after they were read: '
+                'an init_cfg of the whole model initialises the backbone, '
+                "too. Remove model.init_cfg; give the head's part to "
+                'model.head.init_cfg.'
+            )
 
     def train(self, mode: bool = True) -> 'FrozenBEiT':
         """Set the mode of what is tuned; the frozen part stays in eval."""
@@ -170,10 +198,16 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             'encoder.final_norm=False: [MASK] is read after the final norm of '
             'the pre-training; remove the key.'
         )
-    cls = MODELS.get(cfg['type'])
+    name = cfg.get('type')
+    cls = MODELS.get(name) if isinstance(name, str) else name
     if not (isinstance(cls, type) and issubclass(cls, BEiTViT)):
         raise ValueError(
-            f'encoder.type={cfg["type"]!r} must be BEiTPretrainViT or BEiTViT.'
+            f'encoder.type={name!r} must be BEiTPretrainViT or BEiTViT.'
+        )
+    if cfg.get('init_cfg') is not None:
+        raise ValueError(
+            f'encoder.init_cfg={cfg["init_cfg"]!r} would be ignored; set '
+            'init_cfg of the backbone around it.'
         )
     encoder = MODELS.build({'out_type': 'raw', **cfg, 'final_norm': True})
     if encoder.rel_pos_bias is None or encoder.pos_embed is not None:
@@ -183,9 +217,11 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             'use_shared_rel_pos_bias=True, use_rel_pos_bias=False, '
             'use_abs_pos_emb=False.'
         )
-    if encoder.img_size[0] != encoder.img_size[1]:
+    rows, columns = encoder.patch_resolution
+    if rows != columns or encoder.img_size[0] != encoder.img_size[1]:
         raise ValueError(
-            f'encoder.img_size={encoder.img_size} must be square.'
+            f'encoder.img_size={encoder.img_size} and its {rows}x{columns} '
+            'patches must be square.'
         )
     if not hasattr(encoder, 'mask_token'):
         encoder.mask_token = nn.Parameter(
@@ -196,3 +232,12 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             # The host leaves a numpy scalar, which breaks compiled graphs.
             module.drop_prob = float(module.drop_prob)
     return encoder
+
+
+def _checksum(tensors: dict[str, Tensor]) -> int:
+    """Add up the bits of tensors: exact, in any order, on any device."""
+    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return sum(
+        int(tensor.contiguous().view(integers[tensor.element_size()]).sum())
+        for tensor in tensors.values()
+    )

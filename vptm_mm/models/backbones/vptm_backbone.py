@@ -74,6 +74,7 @@ class VPTMBackbone(FrozenBEiT):
         ValueError: If an option is out of range, the encoder does not fit,
             the checkpoint does not fit, or an image has another shape.
         FileNotFoundError: If the checkpoint is not there.
+        TypeError: If ``prompt_blocks`` is a number.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
@@ -117,12 +118,17 @@ class VPTMBackbone(FrozenBEiT):
             )
         self.num_masks = mask_grid**2
 
+        if not isinstance(prompt_blocks, Iterable):
+            raise TypeError(
+                f'prompt_blocks={prompt_blocks!r} must list blocks, as in '
+                f'({prompt_blocks},).'
+            )
         prompt_blocks = tuple(prompt_blocks)
         self.prompt_tokens = PromptTokens(
             self.encoder.embed_dims, prompt_length, prompt_blocks
         )
         depth = len(self.encoder.layers)
-        if max(prompt_blocks) >= depth:
+        if prompt_length and max(prompt_blocks) >= depth:
             raise ValueError(
                 f'prompt_blocks={prompt_blocks} must be in 0..{depth - 1}: '
                 f'the encoder has {depth} blocks.'

@@ -158,6 +158,6 @@ def _hard_labels(data_samples: list[DataSample]) -> tuple[Tensor, Tensor]:
     """The class of each sample, and which samples have just one."""
     if 'gt_score' in data_samples[0]:
         share, labels = torch.stack([s.gt_score for s in data_samples]).max(1)
-        return labels, share > 1 - 1e-6
+        return labels, share.float() > 1 - 1e-3
     labels = torch.cat([s.gt_label for s in data_samples])
     return labels, torch.ones_like(labels, dtype=torch.bool)
