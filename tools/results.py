@@ -5,15 +5,17 @@
 
 Every method gets the same grid of learning rates, the same epochs and the
 same data. The learning rate is chosen on the validation split with the first
-seed; the test set is read once a seed, with the checkpoint that is best on
+seed; while the best one lies at an end of the grid, the grid grows by a factor
+of 4. The test set is read once a seed, with the checkpoint that is best on
 validation. Finished runs are kept in ``--work-dir`` and not repeated.
 """
 
 import argparse
+import hashlib
 import json
-import statistics
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -35,7 +37,7 @@ METHODS: dict[str, tuple[str, dict, bool]] = {
     ),
     'VPTM logits, mask_grid 1': (
         VPTM,
-        {'backbone.visual_token': 'logits'},
+        {'backbone.visual_token': 'logits', 'head.in_channels': 256},
         True,
     ),
     'VPTM without prompts, mask_grid 1': (
@@ -139,9 +141,16 @@ def run(args: argparse.Namespace, method: str, rate: float, seed: int) -> dict:
     name = ''.join(c if c.isalnum() else '-' for c in method)
     folder = args.work_dir / f'{name}_{rate:g}_{seed}'
     path = folder / 'result.json'
-    if path.is_file():
-        return json.loads(path.read_text())
     cfg = make_config(args, method, rate, seed)
+    digest = hashlib.sha256(cfg.pretty_text.encode()).hexdigest()
+    if path.is_file():
+        result = json.loads(path.read_text())
+        if result['config_sha256'] != digest:
+            raise ValueError(
+                f'{path} was measured with other settings; give another '
+                '--work-dir, or remove it.'
+            )
+        return result
     cfg.work_dir = str(folder)
     cfg.experiment_name = folder.name
     runner = Runner.from_cfg(cfg)
@@ -152,6 +161,7 @@ def run(args: argparse.Namespace, method: str, rate: float, seed: int) -> dict:
         val=float(val),
         test=tested['metrics']['accuracy/top1'],
         tuned=sum(p.numel() for p in tuned_parameters(runner.model).values()),
+        config_sha256=digest,
     )
     for checkpoint in folder.glob('*.pth'):
         checkpoint.unlink()
@@ -159,20 +169,32 @@ def run(args: argparse.Namespace, method: str, rate: float, seed: int) -> dict:
     return result
 
 
+def choose_rate(args: argparse.Namespace, method: str) -> float:
+    """Return the best rate on validation; the grid grows at its ends."""
+    todo = list(args.rates)
+    val: dict[float, float] = {}
+    while todo:
+        val.update({r: run(args, method, r, 0)['val'] for r in todo})
+        best = max(val, key=lambda r: val[r])
+        todo = []
+        if best == max(val):
+            todo = [best * 4]
+        elif best == min(val):
+            todo = [best / 4]
+    return best
+
+
 def measure(args: argparse.Namespace, method: str) -> str:
     """Choose the learning rate, repeat over seeds, return a table row."""
     if METHODS[method][2]:
-        rates = {
-            rate: run(args, method, rate, 0)['val'] for rate in args.rates
-        }
-        rate = max(rates, key=lambda r: rates[r])
+        rate = choose_rate(args, method)
         shown = f'{rate:g}'
     else:
         rate, shown = 0.0, '-'
     results = [run(args, method, rate, seed) for seed in range(args.seeds)]
     val, test = (
-        f'{statistics.mean(r[key] for r in results):.1f} ± '
-        f'{statistics.stdev(r[key] for r in results):.1f}'
+        f'{np.mean([r[key] for r in results]):.1f} ± '
+        f'{np.std([r[key] for r in results], ddof=1):.1f}'
         for key in ('val', 'test')
     )
     tuned = f'{results[0]["tuned"]:,}' if METHODS[method][2] else '0'
@@ -186,7 +208,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--test', type=Path, help='a folder per class')
     parser.add_argument('--weights', type=Path, help='pre-trained backbone')
     parser.add_argument('--epochs', type=int, default=20)
-    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--seeds', type=int, default=5, help='2 or more')
     parser.add_argument(
         '--rates', type=float, nargs='+', default=LEARNING_RATES
     )
@@ -195,6 +217,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.data == 'folder' and None in (args.train, args.test, args.weights):
         parser.error('folder needs --train, --test and --weights')
+    if args.seeds < 2:
+        parser.error('--seeds must be >= 2: the table shows a deviation')
     args.work_dir = args.work_dir or Path('work_dirs') / f'results_{args.data}'
     return args
 
