@@ -138,7 +138,7 @@ def test_class_means_of_an_endless_loader(tmp_path):
     )
     runner.train()
     assert 'Prototypes: means of 64 images' in read_log(tmp_path)
-    steps = runner.message_hub.get_info('validation_iterations')
+    steps = runner.message_hub.get_info('iterations_of_validations')
     assert steps == [1, 2]
 
 

@@ -10,8 +10,9 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 ACCURACY = 'accuracy/top1'
-# Kept in the message hub, so that a resumed run draws the whole training.
-STEPS = 'validation_iterations'
+# In the message hub, so that a resumed run draws the whole training. The host
+# logs keys that begin with 'val'.
+STEPS = 'iterations_of_validations'
 
 
 @HOOKS.register_module()
