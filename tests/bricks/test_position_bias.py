@@ -73,7 +73,7 @@ def test_patches_and_cls_are_bit_identical_to_the_host(grid):
 @pytest.mark.parametrize('side', [1, 2])
 def test_added_tokens_follow_the_definition(grid, side):
     table = host_bias(grid).relative_position_bias_table
-    places = grid_places(grid, side).tolist()
+    places = grid_places(grid, (side, side)).tolist()
     added = [(PLACED, place) for place in places]
     added += [(CLS, (0, 0)), (CLS, (0, 0)), (ZERO, (0, 0))]
     kinds, places = sequence(grid, added)
@@ -84,7 +84,7 @@ def test_added_tokens_follow_the_definition(grid, side):
 
 def test_an_odd_grid_puts_the_mask_on_the_central_patch():
     table = host_bias((3, 3)).relative_position_bias_table
-    added = [(PLACED, tuple(grid_places((3, 3), 1)[0].tolist()))]
+    added = [(PLACED, tuple(grid_places((3, 3), (1, 1))[0].tolist()))]
     bias = PaddedPositionBias((3, 3), *sequence((3, 3), added))(table)
     central = 1 + 4
     assert torch.equal(bias[:, -1], bias[:, central])
@@ -107,11 +107,12 @@ def test_a_mask_towards_itself_gets_offset_zero():
     ],
 )
 def test_grid_places_are_the_centres_of_cells(grid, side, expected):
-    assert torch.equal(grid_places(grid, side), torch.tensor(expected))
+    places = grid_places(grid, (side, side))
+    assert torch.equal(places, torch.tensor(expected))
 
 
 def test_as_many_cells_as_patches_are_the_patches():
     assert torch.equal(
-        grid_places((3, 3), 3),
-        torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0)),
+        grid_places((3, 2), (3, 2)),
+        torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)),
     )

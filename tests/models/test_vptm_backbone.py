@@ -93,19 +93,19 @@ def test_added_tokens_equal_a_sequence_built_by_hand(build, images, mask_bias):
             ],
             1,
         )
-        tokens = encoder.layers[0](tokens, backbone.plain_bias(table))
+        tokens = encoder.layers[0](tokens, backbone.sequence.plain_bias(table))
         for block in (1, 2):
             head, tail = tokens[:, :17], tokens[:, -4:]
             added = prompts[block - 1].expand(2, -1, -1)
             tokens = torch.cat([head, added, tail], 1)
             tokens = encoder.layers[block](
-                tokens, backbone.prompted_bias(table)
+                tokens, backbone.sequence.prompted_bias(table)
             )
         expected = encoder.ln1(tokens)[:, -4:].flatten(1)
         (ours,) = backbone(images)
     torch.testing.assert_close(ours, expected)
     # The bias has the kind of token that was asked for.
-    bias = backbone.plain_bias(table)
+    bias = backbone.sequence.plain_bias(table)
     rows = {'zero': torch.zeros_like(table[0]), 'cls': table[-3]}
     if mask_bias in rows:
         assert torch.equal(bias[:, -1, 5], rows[mask_bias])

@@ -1,6 +1,7 @@
 from .freezing import freeze, tuned_parameters
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
+from .token_sequence import TokenSequence
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',
+    'TokenSequence',
     'freeze',
     'grid_places',
     'instance_loss',

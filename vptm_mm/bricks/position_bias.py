@@ -5,8 +5,7 @@ offset between two patches and three rows for [CLS]. A token that is added to
 the sequence needs a stated bias towards every other token; the entries between
 patches and [CLS] stay bit-identical.
 
-Symbols: H, W rows and columns of patches; S sequence length; h heads;
-g masks along one side of the image.
+Symbols: H, W rows and columns of patches; S sequence length; h heads.
 """
 
 import torch
@@ -18,22 +17,22 @@ CLS = 1  # uses the table's [CLS] rows
 ZERO = 2  # has no bias towards any token
 
 
-def grid_places(grid_size: tuple[int, int], side: int) -> Tensor:
-    """Centres of the cells of a ``side`` x ``side`` grid over the image.
+def grid_places(grid_size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """Centres of the cells of a grid over the image.
 
-    With ``side`` equal to the number of patches along an edge, these are the
-    places of the patches themselves.
+    With as many cells as patches, these are the places of the patches.
 
     Args:
         grid_size: Rows H and columns W of patches.
-        side: Cells g along each edge.
+        cells: Rows and columns of cells.
 
     Returns:
-        ``(side * side, 2)`` rows and columns, in patches; the centre of the
-        first patch is (0, 0).
+        A row and a column for each cell, in patches, row by row; the centre
+        of the first patch is (0, 0).
     """
     rows, columns = (
-        (torch.arange(side) + 0.5) * (size / side) - 0.5 for size in grid_size
+        (torch.arange(count) + 0.5) * (size / count) - 0.5
+        for size, count in zip(grid_size, cells, strict=True)
     )
     return torch.cartesian_prod(rows, columns)
 

@@ -10,7 +10,7 @@ class Guide:
     """Where to get a data set and how its folder must look.
 
     Args:
-        source: Address of the official page.
+        source: A sentence that says where to get it.
         needed: Files and folders below ``data_root``.
         variable: Environment variable that the configs read.
     """
@@ -22,7 +22,10 @@ class Guide:
 
 GUIDES = {
     'CUB': Guide(
-        source='https://www.vision.caltech.edu/datasets/cub_200_2011/',
+        source=(
+            'Get it from '
+            'https://www.vision.caltech.edu/datasets/cub_200_2011/ .'
+        ),
         needed=(
             'images',
             'images.txt',
@@ -32,7 +35,9 @@ GUIDES = {
         variable='CUB_ROOT',
     ),
     'CustomDataset': Guide(
-        source='your own images', needed=(), variable='IMAGE_FOLDER'
+        source='Any folder of images will do.',
+        needed=(),
+        variable='IMAGE_FOLDER',
     ),
 }
 
@@ -69,10 +74,10 @@ def _check_data_root(dataset: str, root: Path) -> None:
         return
     lines = [
         f'{dataset}: no {missing[0].absolute()}.',
-        f'Get it from: {guide.source}',
+        guide.source,
     ]
     if guide.needed:
-        lines.append(f'The folder must hold: {", ".join(guide.needed)}')
+        lines.append(f'The folder must hold {", ".join(guide.needed)}.')
     lines.append(
         f'Put it there, or set {guide.variable}=PATH in the environment.'
     )

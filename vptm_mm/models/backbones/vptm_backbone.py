@@ -5,26 +5,15 @@ tokens; g masks along one side, M = g * g of them; C embedding width;
 S = 1 + N + P + M sequence length; D blocks; V visual tokens.
 """
 
-import math
 from collections.abc import Iterable
 
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import (
-    CLS,
-    PLACED,
-    ZERO,
-    PaddedPositionBias,
-    PromptTokens,
-    grid_places,
-)
+from ...bricks import PromptTokens, TokenSequence
 from .frozen_beit import FrozenBEiT
 
-LOCATIONS = ('after_cls', 'after_patches', 'after_mask')
-PROMPT_BIASES = {'zero': ZERO, 'cls': CLS}
-MASK_BIASES = {'grid': PLACED, 'zero': ZERO, 'cls': CLS}
 VISUAL_TOKENS = ('hidden', 'logits')
 
 
@@ -100,24 +89,16 @@ class VPTMBackbone(FrozenBEiT):
         num_visual_tokens: int = 8192,
         init_cfg: dict | None = None,
     ) -> None:
-        _check_choice('prompt_location', prompt_location, LOCATIONS)
-        _check_choice('prompt_bias', prompt_bias, PROMPT_BIASES)
-        _check_choice('mask_bias', mask_bias, MASK_BIASES)
-        _check_choice('visual_token', visual_token, VISUAL_TOKENS)
+        if visual_token not in VISUAL_TOKENS:
+            raise ValueError(
+                f'visual_token={visual_token!r} must be one of '
+                f'{VISUAL_TOKENS}.'
+            )
         super().__init__(
             encoder,
             num_visual_tokens if visual_token == 'logits' else None,
             init_cfg,
         )
-        grid_size = self.encoder.patch_resolution
-        num_patches = math.prod(grid_size)
-        if not 1 <= mask_grid <= min(grid_size):
-            raise ValueError(
-                f'mask_grid={mask_grid} must be in 1..{min(grid_size)}, the '
-                'patches along one side of the image.'
-            )
-        self.num_masks = mask_grid**2
-
         if not isinstance(prompt_blocks, Iterable):
             raise TypeError(
                 f'prompt_blocks={prompt_blocks!r} must list blocks, as in '
@@ -134,45 +115,14 @@ class VPTMBackbone(FrozenBEiT):
                 f'the encoder has {depth} blocks.'
             )
 
-        # Where prompts enter [CLS], patches, [MASK]s; and where the [MASK]s
-        # stand after that.
-        self.prompt_start = {
-            'after_cls': 1,
-            'after_patches': 1 + num_patches,
-            'after_mask': 1 + num_patches + self.num_masks,
-        }[prompt_location]
-        self.mask_start = 1 + num_patches
-        if prompt_location != 'after_mask':
-            self.mask_start += prompt_length
-
-        kinds = torch.tensor(
-            [CLS]
-            + [PLACED] * num_patches
-            + [MASK_BIASES[mask_bias]] * self.num_masks
+        self.sequence = TokenSequence(
+            self.encoder.patch_resolution,
+            mask_grid,
+            mask_bias,
+            prompt_length,
+            prompt_location,
+            prompt_bias,
         )
-        places = torch.cat(
-            [
-                torch.zeros(1, 2),
-                grid_places(grid_size, grid_size[0]),
-                grid_places(grid_size, mask_grid),
-            ]
-        )
-        # Without prompts, for the blocks before the first prompted one.
-        self.plain_bias = PaddedPositionBias(grid_size, kinds, places)
-        start = self.prompt_start
-        prompts = torch.full((prompt_length,), PROMPT_BIASES[prompt_bias])
-        self.prompted_bias = PaddedPositionBias(
-            grid_size,
-            torch.cat([kinds[:start], prompts, kinds[start:]]),
-            torch.cat(
-                [
-                    places[:start],
-                    torch.zeros(prompt_length, 2),
-                    places[start:],
-                ]
-            ),
-        )
-
         self._load_pretrained(init_cfg)
         if self.is_pretrained:
             self.prompt_tokens.reset_parameters(
@@ -185,27 +135,25 @@ class VPTMBackbone(FrozenBEiT):
         width = self.encoder.embed_dims
         if self.token_predictor is not None:
             width = self.token_predictor.out_features
-        return self.num_masks * width
+        return self.sequence.num_masks * width
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        masks = self.encoder.mask_token.expand(len(x), self.num_masks, -1)
+        masks = self.encoder.mask_token.expand(
+            len(x), self.sequence.num_masks, -1
+        )
         tokens = torch.cat([self._embed(x), masks], dim=1)  # (B, S - P, C)
         table = self.encoder.rel_pos_bias.relative_position_bias_table
-        bias = self.plain_bias(table)  # (h, S - P, S - P)
+        bias = self.sequence.plain_bias(table)  # (h, S - P, S - P)
         for block, layer in enumerate(self.encoder.layers):
             if block in self.prompt_tokens.blocks:
-                tokens = self.prompt_tokens(tokens, block, self.prompt_start)
+                tokens = self.prompt_tokens(
+                    tokens, block, self.sequence.prompt_start
+                )
                 if block == self.prompt_tokens.blocks[0]:
-                    bias = self.prompted_bias(table)  # (h, S, S)
+                    bias = self.sequence.prompted_bias(table)  # (h, S, S)
             tokens = layer(tokens, rel_pos_bias=bias)  # (B, S, C)
-        stop = self.mask_start + self.num_masks
-        hidden = self.encoder.norm1(tokens[:, self.mask_start : stop])
+        hidden = self.encoder.norm1(tokens[:, self.sequence.masks])
         if self.token_predictor is not None:
             logits = self.token_predictor(hidden)  # (B, M, V)
             return (logits.float().log_softmax(-1).flatten(1),)
         return (hidden.flatten(1),)  # (B, M * C)
-
-
-def _check_choice(name: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f'{name}={value!r} must be one of {tuple(allowed)}.')
