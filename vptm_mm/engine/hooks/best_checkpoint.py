@@ -22,20 +22,17 @@ class BestCheckpointTestHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Test, if there is a best checkpoint and a test set."""
+        if runner._test_loop is None:
+            return
         # Only rank 0 writes checkpoints and knows them; all must agree.
-        known = [runner.message_hub.get_info('best_ckpt', None)]
+        known = [_find_best(runner)]
         broadcast_object_list(known)
-        (best,) = known
-        if best is None:
+        (path,) = known
+        if path is None:
             runner.logger.warning(
                 'No best checkpoint by validation, so none was tested; run '
                 'tools/test.py with the checkpoint of your choice.'
             )
-            return
-        path = Path(best)
-        if not path.is_file():  # the work dir was moved since
-            path = Path(runner.work_dir) / path.name
-        if runner._test_loop is None:
             return
         runner.logger.info(f'Testing the best checkpoint, {path}')
         runner.load_checkpoint(str(path))
@@ -46,3 +43,12 @@ class BestCheckpointTestHook(Hook):
             text = json.dumps(result, indent=2, default=lambda x: x.tolist())
             results = Path(runner.work_dir) / 'test_results.json'
             results.write_text(text + '\n')
+
+
+def _find_best(runner: Runner) -> Path | None:
+    """Return the path of the best checkpoint, also in a moved work dir."""
+    best = runner.message_hub.get_info('best_ckpt', None)
+    if best is None:
+        return None
+    paths = (Path(best), Path(runner.work_dir) / Path(best).name)
+    return next((path for path in paths if path.is_file()), None)
