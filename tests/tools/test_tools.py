@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ..conftest import (
     ENCODER,
@@ -273,6 +275,35 @@ train_cfg = dict(max_epochs=1)
     assert 'train split: 200 of 400 images' in output
     end = metrics(tmp_path / 'work_dirs' / 'mine' / 'test_results.json')
     assert 'accuracy/top5' in end['metrics']
+
+
+def test_pre_training_on_any_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        folder = tmp_path / 'images' / str(number % 3)
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f'{number}.png')
+    config = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_folder.py'
+    error = fails('train.py', config, cwd=tmp_path, IMAGE_FOLDER='gone')
+    assert f'FileNotFoundError: CustomDataset: no {tmp_path}/gone' in error
+    run(
+        'train.py',
+        config,
+        '--cfg-options',
+        'train_cfg.max_epochs=2',
+        'param_scheduler.1.end=2',
+        'train_dataloader.batch_size=20',
+        'train_dataloader.num_workers=0',
+        cwd=tmp_path,
+        IMAGE_FOLDER='images',
+    )
+    work_dir = tmp_path / 'work_dirs' / 'beitv2-tiny_folder'
+    state = torch.load(work_dir / 'beitv2-tiny_folder.pth', weights_only=True)[
+        'state_dict'
+    ]
+    assert state['head.cls_head.weight'].shape == (512, 128)
+    assert not any(name.startswith('target_generator') for name in state)
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
