@@ -10,7 +10,7 @@ from .conftest import ROOT
 
 PACKAGE = ROOT / 'vptm_mm'
 FILES = sorted(PACKAGE.rglob('*.py'))
-STANDARD = {'collections', 'math', 'typing'}
+STANDARD = {'collections', 'dataclasses', 'math', 'typing'}
 
 
 def imported(path: Path) -> set[str]:

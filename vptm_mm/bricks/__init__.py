@@ -1,6 +1,7 @@
 from .freezing import freeze, tuned_parameters
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
+from .state_difference import StateDifference, compare_states
 from .token_sequence import TokenSequence
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
@@ -11,7 +12,9 @@ __all__ = [
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',
+    'StateDifference',
     'TokenSequence',
+    'compare_states',
     'freeze',
     'grid_places',
     'instance_loss',

@@ -17,6 +17,7 @@ from mmpretrain.models.utils import resize_relative_position_bias_table
 from scipy import interpolate
 from torch import Tensor
 
+from ..bricks import StateDifference, compare_states
 from .checkpoint_file import fetch, read_tensors, sha256
 from .checkpoint_layouts import PREDICTOR, to_our_names
 
@@ -24,7 +25,6 @@ MASK = 'encoder.mask_token'
 TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
 # A cubic spline needs more points than this along each side.
 CUBIC = 3
-MAX_NAMES = 20
 
 
 def read_pretrained(
@@ -123,50 +123,36 @@ def _check_fit(
     layout: str,
 ) -> None:
     """Compare names, shapes, values; raise one error that lists them all."""
-    missing = sorted(set(frozen) - set(tensors))
-    unexpected = sorted(set(tensors) - set(frozen))
-    shapes = [
-        f'! {name}: {tuple(tensors[name].shape)} in the file, '
-        f'{tuple(frozen[name].shape)} in the model'
-        for name in sorted(set(frozen) & set(tensors))
-        if tensors[name].shape != frozen[name].shape
-    ]
-    values = [
-        f'! {name}: holds NaN or infinite values'
+    difference = compare_states(frozen, tensors)
+    difference.wrong.extend(
+        f'{name}: holds NaN or infinite values'
         for name, tensor in tensors.items()
         if not tensor.isfinite().all()
-    ]
-    if MASK in tensors and not tensors[MASK].any():
-        values.append(f'! {MASK}: is all zero, it was never trained')
-    if not (missing or unexpected or shapes or values):
-        return
-    lines = [f'- {n}' for n in missing] + [f'+ {n}' for n in unexpected]
-    lines += shapes + values
-    if len(lines) > MAX_NAMES:
-        lines[MAX_NAMES:] = [f'... and {len(lines) - MAX_NAMES} more']
-    raise ValueError(
-        f'{path} ({layout} layout) does not fit the frozen backbone '
-        '(- missing, + unexpected, ! wrong):\n  '
-        + '\n  '.join(lines)
-        + f'\n{_advice(missing, unexpected, shapes)}'
     )
+    if MASK in tensors and not tensors[MASK].any():
+        difference.wrong.append(f'{MASK}: is all zero, it was never trained')
+    if difference:
+        raise ValueError(
+            f'{path} ({layout} layout) does not fit the frozen backbone '
+            f'(- missing, + unexpected, ! wrong):\n  {difference}\n'
+            f'{_advice(difference)}'
+        )
 
 
-def _advice(
-    missing: list[str], unexpected: list[str], shapes: list[str]
-) -> str:
+def _advice(difference: StateDifference) -> str:
+    missing = difference.missing
     if MASK in missing:
         return (
             'It has no mask token: it looks like a fine-tuned or supervised '
             'model. VPTM needs the file of the self-supervised pre-training, '
             'e.g. beitv2_base_patch16_224_pt1k.pth.'
         )
-    if any(name.startswith('backbone.ln1.') for name in unexpected):
+    if any(name.startswith('backbone.ln1.') for name in difference.unexpected):
         return (
             'Its backbone has a final norm of its own, as BEiT v1 has. BEiT '
             'v2 is pre-trained with final_norm=False and a norm in the neck.'
         )
-    if any(PREDICTOR in line for line in shapes):
+    if any(PREDICTOR in text for text in difference.wrong):
         return (
             'The token predictor is of another size: set num_visual_tokens '
             'to the first number in the file.'

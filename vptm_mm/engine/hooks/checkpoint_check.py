@@ -4,9 +4,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ...bricks import compare_states
 from ..unwrap import unwrap_model
-
-MAX_NAMES = 20
 
 
 @HOOKS.register_module()
@@ -25,32 +24,20 @@ class CheckpointCheckHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
         model = unwrap_model(runner.model)
-        ours = model.state_dict()
+        state = checkpoint.get('state_dict', checkpoint)
         # The host strips this prefix, and derives the preprocessor's buffers.
-        theirs = {
-            name.removeprefix('module.'): tensor
-            for name, tensor in checkpoint.get(
-                'state_dict', checkpoint
-            ).items()
+        state = {k.removeprefix('module.'): v for k, v in state.items()}
+        state = {
+            name: tensor
+            for name, tensor in state.items()
             if not name.startswith('data_preprocessor.')
         }
-        lines = [f'- {name}' for name in ours if name not in theirs]
-        lines += [f'+ {name}' for name in theirs if name not in ours]
-        lines += [
-            f'! {name}: {tuple(theirs[name].shape)} in the file, '
-            f'{tuple(tensor.shape)} in the model'
-            for name, tensor in ours.items()
-            if name in theirs and theirs[name].shape != tensor.shape
-        ]
-        if not lines:
-            return
-        if len(lines) > MAX_NAMES:
-            lines[MAX_NAMES:] = [f'... and {len(lines) - MAX_NAMES} more']
-        raise ValueError(
-            'the checkpoint does not fit the model of the config (- missing, '
-            '+ unexpected, ! other shape):\n  '
-            + '\n  '.join(lines)
-            + '\nUse the config that the checkpoint was trained with; it is '
-            "in the checkpoint's work dir. Pre-trained weights go to "
-            'model.backbone.init_cfg.checkpoint.'
-        )
+        difference = compare_states(model.state_dict(), state)
+        if difference:
+            raise ValueError(
+                'the checkpoint does not fit the model of the config '
+                f'(- missing, + unexpected, ! wrong):\n  {difference}\n'
+                'Use the config that the checkpoint was trained with; it is '
+                "in the checkpoint's work dir. Pre-trained weights go to "
+                'model.backbone.init_cfg.checkpoint.'
+            )
