@@ -10,7 +10,7 @@ from .conftest import ROOT
 
 PACKAGE = ROOT / 'vptm_mm'
 FILES = sorted(PACKAGE.rglob('*.py'))
-STANDARD = {'collections', 'dataclasses', 'math', 'typing'}
+STANDARD = {'collections', 'dataclasses', 'hashlib', 'math', 'typing'}
 
 
 def imported(path: Path) -> set[str]:
@@ -50,6 +50,10 @@ def test_bricks_know_torch_only():
         ('models', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
         ('engine', ('vptm_mm.models',)),
+        (
+            'checkpoints',
+            ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
+        ),
     ],
 )
 def test_layers(folder, forbidden):

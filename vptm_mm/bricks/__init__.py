@@ -2,6 +2,7 @@ from .freezing import freeze, tuned_parameters
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
 from .state_difference import StateDifference, compare_states
+from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
@@ -18,5 +19,6 @@ __all__ = [
     'freeze',
     'grid_places',
     'instance_loss',
+    'tensors_sha256',
     'tuned_parameters',
 ]

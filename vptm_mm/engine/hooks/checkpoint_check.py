@@ -1,16 +1,16 @@
-"""Refuses checkpoints that do not fit the model."""
+"""Refuses checkpoints and tasks that do not fit the run."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ...bricks import compare_states
+from ...checkpoints import FROZEN_SHA256, require_fit
 from ..unwrap import unwrap_model
 
 
 @HOOKS.register_module()
 class CheckpointCheckHook(Hook):
-    """Compare a checkpoint with the model before it is loaded.
+    """Compare a checkpoint or a task file with the run before it is loaded.
 
     The host loads with ``strict=False`` and only logs what is missing, so a
     wrong checkpoint tests a model of random parts. This hook raises instead,
@@ -18,26 +18,40 @@ class CheckpointCheckHook(Hook):
 
     Raises:
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
-            another shape (``!``).
+            another shape (``!``), or if a task has other class names than the
+            images that it is tested on.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
-        model = unwrap_model(runner.model)
-        state = checkpoint.get('state_dict', checkpoint)
-        # The host strips this prefix, and derives the preprocessor's buffers.
-        state = {k.removeprefix('module.'): v for k, v in state.items()}
-        state = {
-            name: tensor
-            for name, tensor in state.items()
-            if not name.startswith('data_preprocessor.')
-        }
-        difference = compare_states(model.state_dict(), state)
-        if difference:
-            raise ValueError(
-                'the checkpoint does not fit the model of the config '
-                f'(- missing, + unexpected, ! wrong):\n  {difference}\n'
-                'Use the config that the checkpoint was trained with; it is '
-                "in the checkpoint's work dir. Pre-trained weights go to "
-                'model.backbone.init_cfg.checkpoint.'
+        require_fit(unwrap_model(runner.model), checkpoint)
+        if FROZEN_SHA256 in checkpoint.get('state_dict', checkpoint):
+            _require_classes(runner, checkpoint.get('meta') or {})
+            if runner._resume and 'optimizer' not in checkpoint:
+                runner.logger.warning(
+                    'A task file has no state of an optimizer: the schedule '
+                    'starts at epoch 0, from its prompts and prototypes.'
+                )
+
+
+def _require_classes(runner: Runner, meta: dict) -> None:
+    wanted = (meta.get('dataset_meta') or {}).get('classes')
+    for loop in (runner._train_loop, runner._test_loop):
+        if wanted is None or not isinstance(loop, BaseLoop):
+            continue
+        found = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
+        if found is None or list(found) == list(wanted):
+            continue
+        pairs = zip(wanted, found, strict=False)
+        first = next((i for i, (a, b) in enumerate(pairs) if a != b), -1)
+        raise ValueError(
+            f'the task has {len(wanted)} classes, the data set {len(found)}, '
+            f'and their names differ'
+            + (
+                f': class {first} is {wanted[first]!r} in the task and '
+                f'{found[first]!r} in the data set'
+                if first >= 0
+                else ''
             )
+            + '. Use the data set that the task was tuned on.'
+        )

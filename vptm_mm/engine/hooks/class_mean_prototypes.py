@@ -20,7 +20,8 @@ class ClassMeanPrototypesHook(Hook):
     gradient, sets each prototype to the normalised mean of the normalised
     projections v of its class. With no training after it this is a nearest
     prototype classifier (Snell et al., `Prototypical Networks
-    <https://arxiv.org/abs/1703.05175>`_). A resumed run keeps its prototypes.
+    <https://arxiv.org/abs/1703.05175>`_). A run that starts from a
+    checkpoint or a task keeps its prototypes.
 
     Raises:
         ValueError: If a class has no training image.
@@ -33,7 +34,7 @@ class ClassMeanPrototypesHook(Hook):
         head = model.head
         if getattr(head, 'prototype_init', None) != 'class_mean':
             return
-        if runner.iter > 0:
+        if not head.awaits_class_means:
             runner.logger.info('Prototypes: those of the checkpoint.')
             return
         model.eval()

@@ -13,8 +13,8 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import freeze
-from ..pretrained import read_pretrained
+from ...bricks import compare_states, freeze, tensors_sha256
+from ...checkpoints.pretrained import read_pretrained
 
 
 class FrozenBEiT(BaseBackbone):
@@ -49,23 +49,35 @@ class FrozenBEiT(BaseBackbone):
             if num_visual_tokens is not None
             else None
         )
-        self.is_pretrained = False
-        self._checksum = 0
+        # Digest of the frozen tensors; None until they are pre-trained ones.
+        self.frozen_sha256: str | None = None
         for module in self._frozen_modules():
             freeze(module)
 
+    @property
+    def frozen_children(self) -> tuple[str, ...]:
+        """Names of the sub-modules that are frozen."""
+        if self.token_predictor is None:
+            return ('encoder',)
+        return ('encoder', 'token_predictor')
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether the frozen tensors are pre-trained ones."""
+        return self.frozen_sha256 is not None
+
     def _frozen_modules(self) -> list[nn.Module]:
-        modules = [self.encoder]
-        if self.token_predictor is not None:
-            modules.append(self.token_predictor)
-        return modules
+        return [getattr(self, name) for name in self.frozen_children]
+
+    def _is_frozen(self, name: str) -> bool:
+        return name.partition('.')[0] in self.frozen_children
 
     def frozen_state_dict(self) -> dict[str, Tensor]:
         """Return every frozen tensor by name, without derived buffers."""
         return {
             name: tensor
             for name, tensor in self.state_dict().items()
-            if name.startswith(('encoder.', 'token_predictor.'))
+            if self._is_frozen(name)
             and not name.endswith('relative_position_index')
         }
 
@@ -92,7 +104,21 @@ class FrozenBEiT(BaseBackbone):
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
         # Parents, mmengine's runner among them, load with strict=False; here
-        # a state brings all frozen tensors, or none.
+        # a state brings all frozen tensors, or none, or the digest of those
+        # that it was tuned on.
+        wanted = state_dict.pop(prefix + 'frozen_sha256', None)
+        if wanted is not None:
+            self._require_frozen(bytes(wanted.tolist()).hex())
+            self._require_tuned(state_dict, prefix)
+            state_dict.update(
+                {
+                    prefix + name: tensor
+                    for name, tensor in self.state_dict().items()
+                    if self._is_frozen(name)
+                }
+            )
+            super()._load_from_state_dict(state_dict, prefix, *args)
+            return
         frozen = self.frozen_state_dict()
         brought = {
             name: state_dict[prefix + name].to(tensor.dtype)
@@ -101,8 +127,7 @@ class FrozenBEiT(BaseBackbone):
             and state_dict[prefix + name].shape == tensor.shape
         }
         if len(brought) == len(frozen):
-            self.is_pretrained = True
-            self._checksum = _checksum(brought)
+            self.frozen_sha256 = tensors_sha256(brought)
         elif brought:
             missing = sorted(set(frozen) - set(brought))
             raise ValueError(
@@ -111,6 +136,41 @@ class FrozenBEiT(BaseBackbone):
                 f'another shape: {missing[:10]}.'
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _require_frozen(self, wanted: str) -> None:
+        if self.frozen_sha256 is None:
+            raise RuntimeError(
+                f'{type(self).__name__} has no pre-trained weights, and a '
+                'task brings none; set init_cfg=dict(type='
+                "'Pretrained', checkpoint=...) to those that it was tuned on."
+            )
+        if wanted != self.frozen_sha256:
+            raise ValueError(
+                f'the task was tuned on frozen tensors of sha256 {wanted}, '
+                f'and these have {self.frozen_sha256}; set '
+                'model.backbone.init_cfg.checkpoint to the file that it was '
+                'tuned on, or tune it again.'
+            )
+
+    def _require_tuned(self, state_dict: dict, prefix: str) -> None:
+        difference = compare_states(
+            {
+                k: v
+                for k, v in self.state_dict().items()
+                if not self._is_frozen(k)
+            },
+            {
+                k.removeprefix(prefix): v
+                for k, v in state_dict.items()
+                if k.startswith(prefix)
+            },
+        )
+        if difference:
+            raise ValueError(
+                f'the task does not fit {type(self).__name__} (- missing, '
+                f'+ unexpected, ! wrong):\n  {difference}\nUse the config '
+                'that it was trained with.'
+            )
 
     def init_weights(self) -> None:
         """Keep the weights that were read when the backbone was built.
@@ -121,7 +181,7 @@ class FrozenBEiT(BaseBackbone):
         """
         if (
             self.is_pretrained
-            and _checksum(self.frozen_state_dict()) != self._checksum
+            and tensors_sha256(self.frozen_state_dict()) != self.frozen_sha256
         ):
             raise RuntimeError(
                 'the frozen weights were changed after they were read: '
@@ -232,12 +292,3 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             # The host leaves a numpy scalar, which breaks compiled graphs.
             module.drop_prob = float(module.drop_prob)
     return encoder
-
-
-def _checksum(tensors: dict[str, Tensor]) -> int:
-    """Add up the bits of tensors: exact, in any order, on any device."""
-    integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    return sum(
-        int(tensor.contiguous().view(integers[tensor.element_size()]).sum())
-        for tensor in tensors.values()
-    )

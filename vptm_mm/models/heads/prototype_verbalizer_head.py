@@ -11,7 +11,11 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...bricks import PrototypicalVerbalizer, instance_loss
+from ...bricks import (
+    PrototypicalVerbalizer,
+    compare_states,
+    instance_loss,
+)
 
 PROTOTYPE_INITS = ('xavier', 'class_mean')
 
@@ -90,18 +94,32 @@ class PrototypeVerbalizerHead(ClsHead):
             temperature,
             learnable_temperature,
         )
-        self._awaits_class_means = prototype_init == 'class_mean'
+        # True until somebody sets the class means.
+        self.awaits_class_means = prototype_init == 'class_mean'
 
     def set_class_means(self, means: Tensor) -> None:
         """Set the prototypes to class means of ``pre_logits``, ``(K, d)``."""
         self.verbalizer.set_prototypes(means)
-        self._awaits_class_means = False
+        self.awaits_class_means = False
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
-        if prefix + 'verbalizer.prototypes' in state_dict:
-            self._awaits_class_means = False
+        given = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in state_dict.items()
+            if name.startswith(prefix)
+        }
+        if given:
+            # mmengine would only warn, and leave random prototypes.
+            difference = compare_states(self.state_dict(), given)
+            if difference:
+                raise ValueError(
+                    'the checkpoint does not fit PrototypeVerbalizerHead (- '
+                    f'missing, + unexpected, ! wrong):\n  {difference}\nUse '
+                    'the config that it was trained with.'
+                )
+            self.awaits_class_means = False
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
@@ -120,7 +138,7 @@ class PrototypeVerbalizerHead(ClsHead):
         return self._scores(self.pre_logits(feats))  # (B, K)
 
     def _scores(self, projected: Tensor) -> Tensor:
-        if self._awaits_class_means:
+        if self.awaits_class_means:
             raise RuntimeError(
                 "prototype_init='class_mean', but no class means were set; "
                 "add dict(type='ClassMeanPrototypesHook') to custom_hooks, or "

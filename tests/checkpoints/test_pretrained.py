@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vptm_mm.models import VPTMBackbone
-from vptm_mm.models.checkpoint_file import fetch
-from vptm_mm.models.checkpoint_layouts import LAYOUTS
+from vptm_mm.checkpoints.checkpoint_file import fetch
+from vptm_mm.checkpoints.checkpoint_layouts import LAYOUTS
 
 from ..conftest import (
     ARCH,
