@@ -1,5 +1,6 @@
 from .backbones import FrozenFeatures, VPTMBackbone
 from .heads import PrototypeVerbalizerHead
+from .pool import VPTMTaskPool
 from .tokenizers import PatchKMeansTokenizer
 
 __all__ = [
@@ -7,4 +8,5 @@ __all__ = [
     'PatchKMeansTokenizer',
     'PrototypeVerbalizerHead',
     'VPTMBackbone',
+    'VPTMTaskPool',
 ]

@@ -1,0 +1,3 @@
+from .task_pool import VPTMTaskPool
+
+__all__ = ['VPTMTaskPool']
