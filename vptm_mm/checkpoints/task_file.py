@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..bricks import tensors_sha256
@@ -83,7 +83,7 @@ def write_task(task: Task, path: str | Path) -> None:
     metadata = {KEY: json.dumps(content)}
     part = path.with_name(path.name + '.part')
     try:
-        save_file(tensors, part, metadata)
+        part.write_bytes(save(tensors, metadata))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
