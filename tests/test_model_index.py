@@ -9,6 +9,7 @@ from mmpretrain import (
     inference_model,
     list_models,
 )
+from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 
@@ -45,9 +46,16 @@ def test_names_work_as_of_any_model():
     assert folder_result[0]['pred_label'] == one['pred_label']
 
 
-def test_pictures_of_predictions(tmp_path):
-    image = SklearnDigits(split='test').get_data_info(0)['img']
-    ImageClassificationInferencer('vptm_beitv2-tiny_digits')(
-        image, show_dir=str(tmp_path / 'shown')
+def test_a_folder_of_images_with_pictures_of_predictions(tmp_path):
+    dataset = SklearnDigits(split='test')
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    for i in range(3):
+        image = dataset.get_data_info(i)['img']
+        Image.fromarray(image).save(folder / f'{i}.png')
+    results = ImageClassificationInferencer('vptm_beitv2-tiny_digits')(
+        str(folder), batch_size=2, show_dir=str(tmp_path / 'shown')
     )
-    assert len(list((tmp_path / 'shown').glob('*.png'))) == 1
+    assert len(results) == 3
+    shown = sorted(path.name for path in (tmp_path / 'shown').iterdir())
+    assert shown == ['0.png', '1.png', '2.png']
