@@ -13,6 +13,9 @@ from vptm_mm.models import VPTMBackbone
 
 ROOT = Path(__file__).parents[1]
 
+# Tests run side by side, a core each.
+torch.set_num_threads(1)
+
 # C 16, D 3, h 2, 4x4 patches of 4 px, V 12.
 ARCH = dict(
     embed_dims=16,
