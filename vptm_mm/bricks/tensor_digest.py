@@ -19,5 +19,5 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
         digest.update(
             f'{name} {tensor.dtype} {tuple(tensor.shape)}\n'.encode()
         )
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
