@@ -26,7 +26,7 @@ def transforms(dataset: dict) -> list:
 
 
 def test_all_are_found():
-    assert len(MAIN) == 8
+    assert len(MAIN) == 17
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 
 
