@@ -10,4 +10,4 @@ _base_ = './linear-cls_beitv2-tiny_digits.py'
 model = dict(
     backbone=dict(type='GateVPTBackbone', prompt_length=10, initial_gate=0.5)
 )
-optim_wrapper = dict(optimizer=dict(lr=5e-2))
+optim_wrapper = dict(optimizer=dict(lr=1e-2))

@@ -12,4 +12,4 @@ model = dict(
         type='VPTBackbone', prompt_length=10, prompt_blocks=(0, 1, 2, 3, 4, 5)
     )
 )
-optim_wrapper = dict(optimizer=dict(lr=5e-2))
+optim_wrapper = dict(optimizer=dict(lr=1e-2))
