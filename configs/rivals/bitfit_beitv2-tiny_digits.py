@@ -8,4 +8,4 @@ Result: not yet measured.
 _base_ = './linear-cls_beitv2-tiny_digits.py'
 
 model = dict(backbone=dict(type='FineTunedBackbone', tuned='bias'))
-optim_wrapper = dict(optimizer=dict(lr=1e-2))
+optim_wrapper = dict(optimizer=dict(lr=2e-2))
