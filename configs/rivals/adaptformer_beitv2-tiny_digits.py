@@ -10,4 +10,4 @@ _base_ = './linear-cls_beitv2-tiny_digits.py'
 model = dict(
     backbone=dict(type='AdaptFormerBackbone', bottleneck_dims=16, scale=0.1)
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-2))
+optim_wrapper = dict(optimizer=dict(lr=2e-2))
