@@ -13,6 +13,7 @@ from .conftest import ROOT
 
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 MAIN = [path for path in CONFIGS if '_base_' not in path.parts]
+RIVALS = [path for path in MAIN if path.parent.name == 'rivals']
 
 
 def name_of(path):
@@ -26,7 +27,8 @@ def transforms(dataset: dict) -> list:
 
 
 def test_all_are_found():
-    assert len(MAIN) == 8
+    assert len(MAIN) == 17
+    assert len(RIVALS) == 12
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 
 
@@ -95,3 +97,15 @@ def test_environment_names_the_weights_and_the_data(monkeypatch):
     assert cfg.model.backbone.init_cfg.checkpoint == '/weights/beitv2.pth'
     assert cfg.train_dataloader.dataset.dataset.data_root == '/data/cub'
     assert cfg.test_dataloader.dataset.data_root == '/data/cub'
+
+
+@pytest.mark.parametrize('path', RIVALS, ids=name_of)
+def test_rivals_share_encoder_runner_data_and_seed(path):
+    ours = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    rival = Config.fromfile(path)
+    backbones = [cfg.pop('model').backbone for cfg in (ours, rival)]
+    for key in ('encoder', 'init_cfg'):
+        assert backbones[0][key] == backbones[1][key]
+    for cfg in (ours, rival):
+        assert cfg.optim_wrapper.optimizer.pop('lr') > 0
+    assert rival.to_dict() == ours.to_dict()

@@ -24,7 +24,7 @@ from vptm_mm.engine import (
     TunedOptimWrapperConstructor,
 )
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
-from vptm_mm.models import VPTMBackbone
+from vptm_mm.models import FineTunedBackbone, VPTMBackbone
 
 from ..conftest import ENCODER, ROOT, make_pretraining_model
 
@@ -222,6 +222,27 @@ def test_optimizer_groups_follow_paramwise_cfg(build):
     )
     assert group['lr'] == 0.2
     assert group['weight_decay'] == 0
+
+
+def test_partly_frozen_modules_log_no_warning(checkpoint, monkeypatch):
+    backbone = FineTunedBackbone(
+        ENCODER,
+        tuned='bias',
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    lines = []
+    monkeypatch.setattr(
+        'mmengine.optim.optimizer.default_constructor.print_log',
+        lambda text, *args, **kwargs: lines.append(text),
+    )
+    wrapper = TunedOptimWrapperConstructor(
+        dict(optimizer=dict(type='SGD', lr=0.1)), dict(bias_lr_mult=2.0)
+    )(backbone)
+    held = [g['params'] for g in wrapper.optimizer.param_groups]
+    tuned = tuned_parameters(backbone)
+    assert {id(p) for (p,) in held} == {id(p) for p in tuned.values()}
+    assert any('attn.proj.bias:lr=0.2' in line for line in lines)
+    assert not any('skipped' in line for line in lines)
 
 
 def test_nothing_to_tune(build):

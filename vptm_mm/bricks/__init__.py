@@ -1,4 +1,6 @@
+from .bottleneck_adapter import BottleneckAdapter
 from .freezing import freeze, tuned_parameters
+from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
 from .state_difference import StateDifference, compare_states
@@ -10,6 +12,8 @@ __all__ = [
     'CLS',
     'PLACED',
     'ZERO',
+    'BottleneckAdapter',
+    'LowRankUpdate',
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',

@@ -15,7 +15,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from ..bricks import compare_states
+from ..bricks import compare_states, tuned_parameters
 from .checkpoint_file import PACKAGED, fetch
 from .task_file import SUFFIX, Task, read_task
 
@@ -30,7 +30,8 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         model: A classifier on a ``FrozenBEiT``.
 
     Raises:
-        ValueError: If its backbone is none, or has no weights yet.
+        ValueError: If its backbone is none, has no weights yet, or tunes what
+            was pre-trained.
     """
     backbone = getattr(model, 'backbone', None)
     digest = getattr(backbone, 'frozen_sha256', None)
@@ -40,6 +41,13 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
             'pre-trained weights; a task belongs to one, as VPTMBackbone.'
         )
     frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
+    tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]
+    if tuned:
+        raise ValueError(
+            f'{type(backbone).__name__} tunes {len(tuned)} tensors of the '
+            f'pre-training, {tuned[0]} first; a task holds what is added to '
+            'a frozen backbone. Keep the checkpoint.'
+        )
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()

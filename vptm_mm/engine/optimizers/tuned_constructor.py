@@ -1,5 +1,7 @@
 """An optimizer over the tuned parameters and nothing else."""
 
+import copy
+
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
@@ -33,9 +35,17 @@ class TunedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         prefix: str = '',
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Skip modules in which everything is frozen."""
-        if tuned_parameters(module):
-            super().add_params(params, module, prefix, is_dcn_module)
+        """Skip what is frozen: whole modules, and parameters of others."""
+        if not tuned_parameters(module):
+            return
+        # The host warns of each frozen parameter that it sees.
+        seen = copy.copy(module)
+        seen._parameters = {
+            name: parameter
+            for name, parameter in module._parameters.items()
+            if parameter is not None and parameter.requires_grad
+        }
+        super().add_params(params, seen, prefix, is_dcn_module)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         if not tuned_parameters(model):

@@ -1,4 +1,17 @@
+from .adaptformer_backbone import AdaptFormerBackbone
+from .fine_tuned_backbone import FineTunedBackbone
 from .frozen_features import FrozenFeatures
+from .gate_vpt_backbone import GateVPTBackbone
+from .lora_backbone import LoRABackbone
+from .vpt_backbone import VPTBackbone
 from .vptm_backbone import VPTMBackbone
 
-__all__ = ['FrozenFeatures', 'VPTMBackbone']
+__all__ = [
+    'AdaptFormerBackbone',
+    'FineTunedBackbone',
+    'FrozenFeatures',
+    'GateVPTBackbone',
+    'LoRABackbone',
+    'VPTBackbone',
+    'VPTMBackbone',
+]

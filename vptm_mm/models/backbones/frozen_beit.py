@@ -4,6 +4,7 @@ Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
 C embedding width.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import compare_states, freeze, tensors_sha256
+from ...bricks import PromptTokens, compare_states, freeze, tensors_sha256
 from ...checkpoints.pretrained import read_pretrained
 
 
@@ -184,7 +185,7 @@ class FrozenBEiT(BaseBackbone):
             and tensors_sha256(self.frozen_state_dict()) != self.frozen_sha256
         ):
             raise RuntimeError(
-                'the frozen weights were changed after they were read: '
+                'the pre-trained weights were changed after they were read: '
                 'an init_cfg of the whole model initialises the backbone, '
                 "too. Remove model.init_cfg; give the head's part to "
                 'model.head.init_cfg.'
@@ -212,11 +213,15 @@ class FrozenBEiT(BaseBackbone):
 
     def _encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Run all blocks and the final norm, with nothing added."""
-        tokens = self._embed(x, mask)
+        tokens = self._run_blocks(self._embed(x, mask))
+        return self.encoder.norm1(tokens)  # (B, 1 + N, C)
+
+    def _run_blocks(self, tokens: Tensor) -> Tensor:
+        """Run all blocks on [CLS] and patches, with nothing added."""
         bias = self.encoder.rel_pos_bias()
         for layer in self.encoder.layers:
             tokens = layer(tokens, rel_pos_bias=bias)
-        return self.encoder.norm1(tokens)  # (B, 1 + N, C)
+        return tokens
 
     def predict_masked_patches(self, x: Tensor, mask: Tensor) -> Tensor:
         """Run the pre-training task: [MASK] *replaces* patches.
@@ -232,6 +237,25 @@ class FrozenBEiT(BaseBackbone):
             States of all patches after the final norm, ``(B, N, C)``.
         """
         return self._encode(x, mask)[:, 1:]
+
+    def _build_prompts(
+        self, length: int, blocks: Iterable[int]
+    ) -> PromptTokens:
+        """Build prompts for blocks that the encoder has."""
+        if not isinstance(blocks, Iterable):
+            raise TypeError(
+                f'prompt_blocks={blocks!r} must list blocks, as in '
+                f'({blocks},).'
+            )
+        blocks = tuple(blocks)
+        prompts = PromptTokens(self.encoder.embed_dims, length, blocks)
+        depth = len(self.encoder.layers)
+        if length and max(blocks) >= depth:
+            raise ValueError(
+                f'prompt_blocks={blocks} must be in 0..{depth - 1}: '
+                f'the encoder has {depth} blocks.'
+            )
+        return prompts
 
     def _check_input(self, x: Tensor) -> None:
         if not self.is_pretrained:

@@ -1,6 +1,7 @@
-"""Features of the frozen BEiT v2, for linear probes.
+"""Features of the frozen BEiT v2, for linear heads.
 
-Symbols: B batch; H, W rows and columns of patches; C embedding width.
+Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
+C embedding width.
 """
 
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ READOUTS = ('cls', 'patches')
 @MODELS.register_module()
 class FrozenFeatures(FrozenBEiT):
     """What a linear probe reads off the same frozen backbone.
+
+    Rivals of VPTM read the same features; each overrides
+    ``_run_tuned_blocks`` by what it adds to the blocks.
 
     Args:
         encoder: As in ``VPTMBackbone``.
@@ -53,8 +57,18 @@ class FrozenFeatures(FrozenBEiT):
         self.pool_grid = pool_grid
         self._load_pretrained(init_cfg)
 
+    @property
+    def out_channels(self) -> int:
+        """Width of the output: the ``in_channels`` of a head."""
+        return self.pool_grid**2 * self.encoder.embed_dims
+
+    def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
+        """Run all blocks on [CLS] and patches, ``(B, 1 + N, C)``."""
+        return self._run_blocks(tokens)
+
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._encode(x)  # (B, 1 + N, C)
+        tokens = self._run_tuned_blocks(self._embed(x))  # (B, 1 + N, C)
+        tokens = self.encoder.norm1(tokens)
         if self.readout == 'cls':
             return (tokens[:, 0],)
         grid = tokens[:, 1:].unflatten(1, self.encoder.patch_resolution)

@@ -11,7 +11,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import PromptTokens, TokenSequence
+from ...bricks import TokenSequence
 from .frozen_beit import FrozenBEiT
 
 VISUAL_TOKENS = ('hidden', 'logits')
@@ -99,22 +99,7 @@ class VPTMBackbone(FrozenBEiT):
             num_visual_tokens if visual_token == 'logits' else None,
             init_cfg,
         )
-        if not isinstance(prompt_blocks, Iterable):
-            raise TypeError(
-                f'prompt_blocks={prompt_blocks!r} must list blocks, as in '
-                f'({prompt_blocks},).'
-            )
-        prompt_blocks = tuple(prompt_blocks)
-        self.prompt_tokens = PromptTokens(
-            self.encoder.embed_dims, prompt_length, prompt_blocks
-        )
-        depth = len(self.encoder.layers)
-        if prompt_length and max(prompt_blocks) >= depth:
-            raise ValueError(
-                f'prompt_blocks={prompt_blocks} must be in 0..{depth - 1}: '
-                f'the encoder has {depth} blocks.'
-            )
-
+        self.prompt_tokens = self._build_prompts(prompt_length, prompt_blocks)
         self.sequence = TokenSequence(
             self.encoder.patch_resolution,
             mask_grid,

@@ -1,0 +1,13 @@
+"""GateVPT on the digits: 10 shallow prompts, a gate for each block.
+
+    python tools/train.py configs/rivals/gatevpt_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = './linear-cls_beitv2-tiny_digits.py'
+
+model = dict(
+    backbone=dict(type='GateVPTBackbone', prompt_length=10, initial_gate=0.5)
+)
+optim_wrapper = dict(optimizer=dict(lr=1e-2))

@@ -1,0 +1,11 @@
+"""LoRA on the digits: query and value of each block, rank 4.
+
+    python tools/train.py configs/rivals/lora_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = './linear-cls_beitv2-tiny_digits.py'
+
+model = dict(backbone=dict(type='LoRABackbone', rank=4, alpha=4.0))
+optim_wrapper = dict(optimizer=dict(lr=5e-3))

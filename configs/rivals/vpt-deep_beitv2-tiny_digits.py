@@ -1,0 +1,15 @@
+"""VPT-deep on the digits: 10 prompts at each of the 6 blocks.
+
+    python tools/train.py configs/rivals/vpt-deep_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = './linear-cls_beitv2-tiny_digits.py'
+
+model = dict(
+    backbone=dict(
+        type='VPTBackbone', prompt_length=10, prompt_blocks=(0, 1, 2, 3, 4, 5)
+    )
+)
+optim_wrapper = dict(optimizer=dict(lr=1e-2))

@@ -1,0 +1,13 @@
+"""VPT-shallow on the digits: 10 prompts at the first block.
+
+    python tools/train.py configs/rivals/vpt-shallow_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = './linear-cls_beitv2-tiny_digits.py'
+
+model = dict(
+    backbone=dict(type='VPTBackbone', prompt_length=10, prompt_blocks=(0,))
+)
+optim_wrapper = dict(optimizer=dict(lr=5e-2))

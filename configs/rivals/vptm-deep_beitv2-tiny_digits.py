@@ -1,0 +1,10 @@
+"""VPTM on the digits with deep prompts: 10 at each of the 6 blocks.
+
+    python tools/train.py configs/rivals/vptm-deep_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = '../vptm_beitv2-tiny_digits.py'
+
+model = dict(backbone=dict(prompt_blocks=(0, 1, 2, 3, 4, 5)))

@@ -1,0 +1,10 @@
+"""VPTM on the digits with late prompts: 10 at block 4 of 0 to 5.
+
+    python tools/train.py configs/rivals/vptm-late_beitv2-tiny_digits.py
+
+Result: not yet measured.
+"""
+
+_base_ = '../vptm_beitv2-tiny_digits.py'
+
+model = dict(backbone=dict(prompt_blocks=(4,)))

@@ -1,0 +1,456 @@
+"""The rivals against the linear probe, closed forms and each other."""
+
+import copy
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmpretrain.registry import MODELS
+
+from vptm_mm.bricks import tuned_parameters
+from vptm_mm.checkpoints.task_file import write_task
+from vptm_mm.checkpoints.task_state import (
+    load_classifier,
+    make_task,
+    task_state,
+)
+from vptm_mm.models import (
+    AdaptFormerBackbone,
+    FineTunedBackbone,
+    FrozenFeatures,
+    GateVPTBackbone,
+    LoRABackbone,
+    VPTBackbone,
+)
+
+from ..conftest import ENCODER, ROOT, randomize
+
+DEEP = (0, 1, 2)
+# A class, its options, the names and the number of its tuned parameters.
+RIVALS = {
+    'linear': (FrozenFeatures, dict(), r'none', 0),
+    'full': (
+        FineTunedBackbone,
+        dict(tuned='all'),
+        r'encoder\.(?!mask_token)',
+        51,
+    ),
+    'bitfit': (
+        FineTunedBackbone,
+        dict(tuned='bias'),
+        r'encoder\.(patch_embed\.projection\.bias|ln1\.bias|layers\.\d\.'
+        r'(ln[12]\.bias|attn\.[qv]_bias|attn\.proj\.bias|ffn\..*\.bias))$',
+        23,
+    ),
+    'lora': (
+        LoRABackbone,
+        dict(rank=2, alpha=3.0),
+        r'lora_[qv]\.\d\.(down|up)$',
+        12,
+    ),
+    'adaptformer': (
+        AdaptFormerBackbone,
+        dict(bottleneck_dims=4),
+        r'adapters\.\d\.(down|up)\.(weight|bias)$',
+        12,
+    ),
+    'vpt-shallow': (
+        VPTBackbone,
+        dict(prompt_length=3),
+        r'prompt_tokens\.prompts$',
+        1,
+    ),
+    'vpt-deep': (
+        VPTBackbone,
+        dict(prompt_length=3, prompt_blocks=DEEP),
+        r'prompt_tokens\.prompts$',
+        1,
+    ),
+    'gatevpt': (
+        GateVPTBackbone,
+        dict(prompt_length=3),
+        r'(prompt_tokens\.prompts|gate_logits)$',
+        2,
+    ),
+}
+TUNED = [name for name in RIVALS if name != 'linear']
+SMALL = [name for name in TUNED if name not in ('full', 'bitfit')]
+
+
+@pytest.fixture
+def rival(checkpoint):
+    """Build a rival on the tiny checkpoint."""
+
+    def _rival(name: str, seed: int = 0, **options) -> FrozenFeatures:
+        cls, defaults, _, _ = RIVALS[name]
+        torch.manual_seed(seed)
+        options.setdefault('encoder', ENCODER)
+        options.setdefault(
+            'init_cfg', dict(type='Pretrained', checkpoint=str(checkpoint))
+        )
+        return cls(**{**defaults, **options})
+
+    return _rival
+
+
+def disturb(module: torch.nn.Module, seed: int = 0) -> None:
+    """Move each tuned parameter away from its start."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in tuned_parameters(module).values():
+        noise = torch.randn(parameter.shape, generator=generator)
+        parameter.data += 0.3 * noise
+
+
+@pytest.mark.parametrize('name', RIVALS)
+def test_each_parameter_is_tuned_or_frozen(rival, name):
+    _, _, pattern, count = RIVALS[name]
+    backbone = rival(name)
+    tuned = set(tuned_parameters(backbone))
+    expected = {
+        parameter
+        for parameter, _ in backbone.named_parameters()
+        if re.match(pattern, parameter)
+    }
+    assert tuned == expected
+    assert len(tuned) == count
+    for parameter, _ in backbone.named_parameters():
+        assert parameter in tuned or parameter.startswith('encoder.')
+
+
+@pytest.mark.parametrize('readout', ['cls', 'patches'])
+@pytest.mark.parametrize('name', TUNED)
+def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
+    rival, images, name, readout
+):
+    # Half of each method stands still at its start: B and W_up are zero.
+    backbone = rival(name, readout=readout).train()
+    disturb(backbone)
+    before = copy.deepcopy(backbone.state_dict())
+    tuned = tuned_parameters(backbone)
+    # No weight decay: each change comes from a gradient.
+    optimizer = torch.optim.AdamW(tuned.values(), lr=0.1, weight_decay=0)
+    (feature,) = backbone(images)
+    (feature * torch.randn_like(feature)).sum().backward()
+    optimizer.step()
+    for parameter, tensor in backbone.state_dict().items():
+        changed = tensor != before[parameter]
+        assert changed.any() == (parameter in tuned), parameter
+        if parameter == 'prompt_tokens.prompts':
+            assert changed.flatten(1).any(1).all()
+        if parameter == 'gate_logits':
+            assert changed.all()
+
+
+@pytest.mark.parametrize('readout', ['cls', 'patches'])
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        ('full', {}),
+        ('bitfit', {}),
+        ('lora', {}),
+        ('adaptformer', {}),
+        ('vpt-shallow', dict(prompt_length=0)),
+        ('vpt-deep', dict(prompt_length=0)),
+    ],
+)
+def test_starts_at_the_linear_probe(rival, images, name, options, readout):
+    (expected,) = rival('linear', readout=readout)(images)
+    backbone = rival(name, readout=readout, **options)
+    assert torch.equal(backbone(images)[0], expected)
+    disturb(backbone)
+    assert torch.equal(backbone(images)[0], expected) == (
+        not tuned_parameters(backbone)
+    )
+
+
+@pytest.mark.parametrize('name', RIVALS)
+@pytest.mark.parametrize(
+    ('options', 'width'),
+    [
+        (dict(), 16),
+        (dict(readout='patches'), 16),
+        (dict(readout='patches', pool_grid=2), 64),
+    ],
+)
+def test_shapes(rival, images, name, options, width):
+    backbone = rival(name, **options)
+    assert backbone(images)[0].shape == (2, width)
+    assert backbone.out_channels == width
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_the_pre_training_task_sees_nothing_of_it(rival, images, name):
+    backbone = rival(name)
+    disturb(backbone)
+    mask = torch.arange(32).view(2, 4, 4) % 3 == 0
+    assert torch.equal(
+        backbone.predict_masked_patches(images, mask),
+        rival('linear').predict_masked_patches(images, mask),
+    )
+
+
+@pytest.mark.parametrize('name', TUNED)
+def test_modes(rival, images, name):
+    """Frozen blocks have no dropout; the fine-tuned ones follow the mode."""
+    encoder = dict(ENCODER, drop_path_rate=0.5)
+    backbone = rival(name, encoder=encoder)
+    assert backbone.train() is backbone
+    follows = name in ('full', 'bitfit')
+    assert all(m.training == follows for m in backbone.encoder.modules())
+    many = images.repeat(8, 1, 1, 1)
+    same = torch.equal(backbone(many)[0], backbone(many)[0])
+    assert same != follows
+    backbone.eval()
+    assert not any(m.training for m in backbone.encoder.modules())
+    assert torch.equal(backbone(many)[0], backbone(many)[0])
+
+
+def test_lora_equals_weights_that_are_merged(rival, images):
+    backbone = rival('lora')
+    disturb(backbone)
+    merged = rival('linear')
+    for block, layer in enumerate(merged.encoder.layers):
+        query, _, value = layer.attn.qkv.weight.data.chunk(3)
+        lora_q, lora_v = backbone.lora_q[block], backbone.lora_v[block]
+        query += 3.0 / 2 * lora_q.up.data @ lora_q.down.data
+        value += 3.0 / 2 * lora_v.up.data @ lora_v.down.data
+    torch.testing.assert_close(backbone(images), merged(images))
+
+
+@pytest.mark.parametrize('layer_scale', [0.1, 0.0])
+def test_an_adapter_stands_beside_the_mlp(images, layer_scale):
+    encoder = dict(
+        ENCODER,
+        arch=dict(ENCODER['arch'], num_layers=1, depth=1),
+        layer_scale_init_value=layer_scale,
+    )
+    backbone = AdaptFormerBackbone(encoder, bottleneck_dims=4, scale=0.7)
+    randomize(backbone)
+    backbone.load_state_dict(backbone.state_dict())  # now it has weights
+    (layer,), (adapter,) = backbone.encoder.layers, backbone.adapters
+    normed = []
+    hook = layer.ln2.register_forward_hook(
+        lambda *args: normed.append(args[2])
+    )
+    tokens = backbone._embed(images)
+    plain = layer(tokens, backbone.encoder.rel_pos_bias())
+    hook.remove()
+    hidden = torch.relu(normed[0] @ adapter.down.weight.T + adapter.down.bias)
+    branch = hidden @ adapter.up.weight.T + adapter.up.bias
+    expected = backbone.encoder.norm1(plain + 0.7 * branch)[:, 0]
+    torch.testing.assert_close(backbone(images)[0], expected)
+
+
+def prompted(backbone, images, prompts):
+    """Run the host's blocks; ``prompts`` gets a block and the last ones."""
+    encoder = backbone.encoder
+    patches, _ = encoder.patch_embed(images)
+    cls_token = encoder.cls_token.expand(2, -1, -1)
+    inside = torch.tensor([0, *range(4, 20)])
+    bias = torch.zeros(2, 20, 20)
+    bias[:, inside[:, None], inside] = encoder.rel_pos_bias()
+    before = None
+    for block, layer in enumerate(encoder.layers):
+        before = prompts(block, before)
+        tokens = torch.cat([cls_token, before, patches], 1)
+        tokens = layer(tokens, bias)
+        cls_token, before, patches = tokens.split([1, 3, 16], 1)
+    return encoder.norm1(cls_token)[:, 0]
+
+
+def test_vpt_equals_a_sequence_built_by_hand(rival, images):
+    deep = rival('vpt-deep')
+    table = deep.prompt_tokens.prompts
+    expected = prompted(
+        deep, images, lambda block, _: table[block].expand(2, -1, -1)
+    )
+    torch.testing.assert_close(deep(images)[0], expected)
+
+    shallow = rival('vpt-shallow')
+    first = shallow.prompt_tokens.prompts[0].expand(2, -1, -1)
+    expected = prompted(
+        shallow, images, lambda block, before: before if block else first
+    )
+    torch.testing.assert_close(shallow(images)[0], expected)
+
+
+def test_late_prompts_leave_the_blocks_before_alone(rival, images):
+    backbone = rival('vpt-shallow', prompt_blocks=(2,))
+    seen = []
+    for layer in backbone.encoder.layers:
+        layer.register_forward_hook(
+            lambda _module, _args, out: seen.append(out)
+        )
+    (feature,) = backbone(images)
+    assert [tokens.size(1) for tokens in seen] == [17, 17, 20]
+    assert [tokens.requires_grad for tokens in seen] == [False, False, True]
+    assert feature.requires_grad
+
+
+def test_initial_prompts_are_as_wide_as_the_mask_token(rival):
+    for name in ('vpt-shallow', 'vpt-deep', 'gatevpt'):
+        backbone = rival(name, prompt_length=200)
+        scale = backbone.encoder.mask_token.std().item()
+        prompts = backbone.prompt_tokens.prompts
+        assert prompts.std().item() == pytest.approx(scale, rel=0.1)
+
+
+def test_open_gates_are_vpt_shallow(rival, images):
+    gated, shallow = rival('gatevpt'), rival('vpt-shallow')
+    gated.prompt_tokens.prompts.data.copy_(shallow.prompt_tokens.prompts)
+    gated.gate_logits.data.fill_(1e4)
+    torch.testing.assert_close(gated(images), shallow(images))
+
+
+def test_shut_gates_are_vpt_deep_with_the_same_prompts(rival, images):
+    gated, deep = rival('gatevpt'), rival('vpt-deep')
+    deep.prompt_tokens.prompts.data.copy_(gated.prompt_tokens.prompts)
+    gated.gate_logits.data.fill_(-1e4)
+    torch.testing.assert_close(gated(images), deep(images))
+
+
+def test_each_block_has_its_gate(rival, images):
+    backbone = rival('gatevpt', initial_gate=0.25)
+    gates = backbone.gate_logits.sigmoid()
+    torch.testing.assert_close(gates, torch.tensor([0.25, 0.25]))
+    backbone.gate_logits.data[1] = 1.0
+    gates = (0.25, backbone.gate_logits.data[1].sigmoid())
+    state = backbone.prompt_tokens.prompts[0].expand(2, -1, -1)
+
+    def mix(block, before):
+        nonlocal state
+        if block:
+            gate = gates[block - 1]
+            state = gate * before + (1 - gate) * state
+        return state
+
+    expected = prompted(backbone, images, mix)
+    torch.testing.assert_close(backbone(images)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameter'),
+    [
+        ('lora', 'lora_v.1.up'),
+        ('adaptformer', 'adapters.1.down.bias'),
+        ('gatevpt', 'gate_logits'),
+    ],
+)
+def test_gradients_match_finite_differences(rival, name, parameter):
+    backbone = rival(name)
+    disturb(backbone)
+    backbone = backbone.double()
+    image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
+
+    def output(values):
+        return torch.func.functional_call(
+            backbone, {parameter: values}, (image,)
+        )[0]
+
+    values = backbone.get_parameter(parameter).detach().requires_grad_()
+    assert torch.autograd.gradcheck(output, values, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_lora_compiles_in_one_graph(rival, images):
+    backbone = rival('lora')
+    disturb(backbone)
+    compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)
+    torch.testing.assert_close(compiled(images)[0], backbone(images)[0])
+
+
+@pytest.mark.parametrize('name', TUNED)
+def test_bfloat16_autocast(rival, images, name):
+    backbone = rival(name)
+    (plain,) = backbone(images)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        (mixed,) = backbone(images)
+    # bfloat16 keeps 8 bits: 1 in 256 a rounding, over three blocks.
+    assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
+
+
+@pytest.mark.parametrize('name', RIVALS)
+def test_checkpoints_carry_everything(rival, images, name):
+    backbone = rival(name)
+    disturb(backbone)
+    backbone.eval()
+    other = rival(name, init_cfg=None).eval()
+    with pytest.raises(RuntimeError, match='no pre-trained weights'):
+        other(images)
+    other.load_state_dict(backbone.state_dict())
+    assert torch.equal(other(images)[0], backbone(images)[0])
+
+
+@pytest.mark.parametrize('name', TUNED)
+def test_initialisers_of_a_parent_cannot_change_it(rival, name):
+    backbone = rival(name)
+    before = copy.deepcopy(backbone.state_dict())
+    backbone.init_weights()
+    for parameter, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, before[parameter]), parameter
+    backbone.encoder.ln1.weight.data += 1
+    with pytest.raises(RuntimeError, match='pre-trained weights were changed'):
+        backbone.init_weights()
+
+
+def classifier(name: str, seed: int = 0) -> tuple[Config, BaseModel]:
+    path = ROOT / 'configs' / 'rivals' / f'{name}_beitv2-tiny_digits.py'
+    cfg = Config.fromfile(path)
+    torch.manual_seed(seed)
+    model = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
+    )
+    return cfg, model.eval()
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_a_task_file_holds_what_is_tuned(tmp_path, name):
+    cfg, model = classifier(name)
+    disturb(model)
+    task = make_task(model, cfg, None)
+    assert set(task.tensors) == set(tuned_parameters(model))
+    path = tmp_path / 'task.safetensors'
+    write_task(task, path)
+    torch.manual_seed(1)
+    other = load_classifier(cfg, path)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(other(images), model(images))
+    assert not torch.equal(classifier(name, seed=1)[1](images), model(images))
+
+
+@pytest.mark.parametrize('name', ['full', 'bitfit'])
+def test_there_is_no_task_file_of_a_tuned_encoder(name):
+    _, model = classifier(name)
+    with pytest.raises(ValueError, match=r'FineTunedBackbone tunes \d+ tens'):
+        task_state(model)
+    _, probe = classifier('linear-cls')
+    with pytest.raises(ValueError, match='tunes its encoder, and a task was'):
+        model.load_state_dict(task_state(probe), strict=False)
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'message'),
+    [
+        ('full', dict(tuned='weight'), "tuned='weight' must be one of"),
+        ('lora', dict(rank=17), r'rank=17 must be in 1\.\.16'),
+        ('lora', dict(alpha=-1.0), r'alpha=-1\.0 must be positive'),
+        ('adaptformer', dict(bottleneck_dims=0), 'bottleneck_dims=0 must be'),
+        ('adaptformer', dict(scale=-1.0), r'scale=-1\.0 must be positive'),
+        ('vpt-deep', dict(prompt_length=-1), 'prompt_length=-1 must be >= 0'),
+        ('vpt-deep', dict(prompt_blocks=(3,)), r'\(3,\) must be in 0..2'),
+        ('gatevpt', dict(prompt_length=0), 'prompt_length=0 must be >= 1'),
+        ('gatevpt', dict(initial_gate=1.0), r'initial_gate=1\.0 must be bet'),
+        ('gatevpt', dict(initial_gate=0.0), r'initial_gate=0\.0 must be bet'),
+        ('lora', dict(readout='mean'), "readout='mean' must be one of"),
+    ],
+)
+def test_bad_options(rival, name, options, message):
+    with pytest.raises(ValueError, match=message):
+        rival(name, **options)
+
+
+def test_prompt_blocks_that_are_no_list(rival):
+    with pytest.raises(TypeError, match=r'prompt_blocks=2 must list .*\(2,\)'):
+        rival('vpt-deep', prompt_blocks=2)
