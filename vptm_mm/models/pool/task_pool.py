@@ -328,14 +328,14 @@ class VPTMTaskPool(FrozenBEiT):
             for image, group in enumerate(names)
             for waiting in group_by_masks([self._tasks[n] for n in group])
         ]
-        streams, states = self._run_blocks(self._embed(x), streams)
+        streams, states = self._run_streams(self._embed(x), streams)
         scores = self._score(streams, states)
         return [
             {name: scores[image, self._tasks[name]] for name in group}
             for image, group in enumerate(names)
         ]
 
-    def _run_blocks(
+    def _run_streams(
         self, embedded: Tensor, streams: list[Stream]
     ) -> tuple[list[Stream], Tensor]:
         """Run the blocks; streams split where prompts enter."""
