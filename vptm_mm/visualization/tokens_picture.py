@@ -60,7 +60,7 @@ def draw_tokens(
             len(classes),
             TOP,
             squeeze=False,
-            gridspec_kw=dict(wspace=0.2, hspace=0.1),
+            gridspec_kw=dict(wspace=0.1, hspace=0.1),
         )
         for row, label in zip(axes, classes, strict=True):
             total = max(int(counts.before[label].sum()), 1)
