@@ -2,6 +2,7 @@ from .adaptformer_backbone import AdaptFormerBackbone
 from .fine_tuned_backbone import FineTunedBackbone
 from .frozen_features import FrozenFeatures
 from .gate_vpt_backbone import GateVPTBackbone
+from .grad_cam_backbone import GradCAMBackbone
 from .lora_backbone import LoRABackbone
 from .vpt_backbone import VPTBackbone
 from .vptm_backbone import VPTMBackbone
@@ -11,6 +12,7 @@ __all__ = [
     'FineTunedBackbone',
     'FrozenFeatures',
     'GateVPTBackbone',
+    'GradCAMBackbone',
     'LoRABackbone',
     'VPTBackbone',
     'VPTMBackbone',
