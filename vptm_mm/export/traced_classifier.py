@@ -16,6 +16,8 @@ from .exported_classifier import ExportedClassifier
 TORCH_NEEDED = '2.7'
 INPUT = 'images'
 OUTPUT = 'scores'
+# Some versions of torch want an end.
+BATCH = torch.export.Dim('batch', min=1, max=2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def trace_classifier(
             program = torch.export.export(
                 exported,
                 (example,),
-                dynamic_shapes={INPUT: {0: torch.export.Dim('batch')}},
+                dynamic_shapes={INPUT: {0: BATCH}},
                 strict=False,
             )
         except Exception as error:  # any code in a model raises anything
