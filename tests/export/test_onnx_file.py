@@ -10,7 +10,7 @@ from mmpretrain.models import LinearClsHead
 from vptm_mm.export import OPSET, export_onnx, onnx_file
 
 from ..conftest import ROOT
-from .conftest import NUM_CLASSES, normalised
+from .conftest import normalised
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
