@@ -47,13 +47,17 @@ def test_bricks_know_torch_only():
     [
         ('models/backbones', ('vptm_mm.models.heads', 'vptm_mm.engine')),
         ('models/heads', ('vptm_mm.models.backbones', 'vptm_mm.engine')),
-        ('models', ('vptm_mm.engine', 'vptm_mm.datasets')),
+        ('models', ('vptm_mm.engine', 'vptm_mm.datasets', 'vptm_mm.export')),
         ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
-        ('engine', ('vptm_mm.models', 'vptm_mm.visualization')),
         (
             'visualization',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
         ),
+        (
+            'engine',
+            ('vptm_mm.models', 'vptm_mm.visualization', 'vptm_mm.export'),
+        ),
+        ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
         (
             'checkpoints',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),

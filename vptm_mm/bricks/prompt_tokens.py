@@ -69,7 +69,7 @@ class PromptTokens(nn.Module):
             return tokens
         index = self.blocks.index(block)
         replaced = self.length if index else 0
-        prompts = self.prompts[index].expand(len(tokens), -1, -1)
+        prompts = self.prompts[index].expand(tokens.size(0), -1, -1)
         return torch.cat(
             [tokens[:, :start], prompts, tokens[:, start + replaced :]], dim=1
         )  # (B, S, C)

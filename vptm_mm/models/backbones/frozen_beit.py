@@ -208,7 +208,7 @@ class FrozenBEiT(BaseBackbone):
                 self.encoder.mask_token.to(patches.dtype),
                 patches,
             )
-        cls_token = self.encoder.cls_token.expand(len(x), -1, -1)
+        cls_token = self.encoder.cls_token.expand(x.size(0), -1, -1)
         return torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
 
     def _encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

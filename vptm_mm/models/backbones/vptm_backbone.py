@@ -124,7 +124,7 @@ class VPTMBackbone(FrozenBEiT):
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         masks = self.encoder.mask_token.expand(
-            len(x), self.sequence.num_masks, -1
+            x.size(0), self.sequence.num_masks, -1
         )
         tokens = torch.cat([self._embed(x), masks], dim=1)  # (B, S - P, C)
         table = self.encoder.rel_pos_bias.relative_position_bias_table

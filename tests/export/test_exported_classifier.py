@@ -1,0 +1,140 @@
+"""The function that goes into a file, and what does not become one."""
+
+import pytest
+import torch
+from mmpretrain.models import AverageClsScoreTTA, LinearClsHead
+from mmpretrain.registry import MODELS
+
+from vptm_mm.export import ExportedClassifier, export_program
+from vptm_mm.models import FrozenFeatures
+
+from ..conftest import ENCODER
+from .conftest import NUM_CLASSES, normalised
+
+
+def test_scores_are_the_classifiers(classifier_on, photos):
+    model = classifier_on()
+    with torch.no_grad():
+        expected = model(normalised(photos))
+        outside = ExportedClassifier(model)(normalised(photos))
+        inside = ExportedClassifier(model, preprocessing=True)(photos)
+        (sample, *_) = model.predict(normalised(photos))
+    assert expected.shape == (5, NUM_CLASSES)
+    torch.testing.assert_close(outside, expected, atol=0, rtol=0)
+    torch.testing.assert_close(inside, expected, atol=1e-5, rtol=0)
+    # What the documentation says of MMPretrain's predictions.
+    torch.testing.assert_close(sample.pred_score, expected[0].softmax(-1))
+
+
+def test_another_kind_of_model_is_refused(classifier_on):
+    model = classifier_on()
+    tta = AverageClsScoreTTA(module=model).eval()
+    with pytest.raises(TypeError, match='AverageClsScoreTTA with backbone'):
+        ExportedClassifier(tta)
+    resnet = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='ResNet', depth=18),
+            head=dict(type='LinearClsHead', num_classes=2, in_channels=512),
+        )
+    )
+    with pytest.raises(TypeError, match='with backbone ResNet cannot be'):
+        ExportedClassifier(resnet.eval())
+    model.head = None
+    with pytest.raises(TypeError, match='has no head, so it has no scores'):
+        ExportedClassifier(model)
+
+
+def test_another_preprocessor_is_refused(classifier_on):
+    model = classifier_on()
+    model.data_preprocessor = MODELS.build(
+        dict(type='SelfSupDataPreprocessor')
+    ).eval()
+    with pytest.raises(
+        TypeError, match='SelfSupDataPreprocessor must be ClsDataPreprocessor'
+    ):
+        ExportedClassifier(model)
+
+
+def test_training_mode_is_refused(classifier_on):
+    model = classifier_on()
+    model.head.train()
+    with pytest.raises(
+        RuntimeError, match=r"modules are in training mode, first 'head'"
+    ):
+        ExportedClassifier(model)
+
+
+def test_another_precision_is_refused(classifier_on):
+    model = classifier_on()
+    mask_token = model.backbone.encoder.mask_token
+    mask_token.data = mask_token.data.double()
+    with pytest.raises(
+        ValueError, match=r'mask_token is torch.float64 on cpu; export writes'
+    ):
+        ExportedClassifier(model)
+
+
+def test_a_backbone_without_weights_is_refused(
+    classifier_on, photos, tmp_path
+):
+    model = classifier_on('FrozenFeatures')
+    model.backbone = FrozenFeatures(ENCODER).eval()
+    with pytest.raises(RuntimeError, match='has no pre-trained weights'):
+        export_program(model, tmp_path / 'a.pt2', photos)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_head_without_its_class_means_is_refused(
+    classifier_on, photos, tmp_path
+):
+    head = dict(type='PrototypeVerbalizerHead', prototype_init='class_mean')
+    with pytest.raises(RuntimeError, match='no class means were set'):
+        export_program(classifier_on(head=head), tmp_path / 'a.pt2', photos)
+
+
+class TwoScoresHead(LinearClsHead):
+    def forward(self, feats):
+        return {'scores': super().forward(feats)}
+
+
+class BranchingHead(LinearClsHead):
+    def forward(self, feats):
+        scores = super().forward(feats)
+        return scores if scores.sum() > 0 else -scores
+
+
+@pytest.mark.parametrize(
+    ('head', 'error', 'message'),
+    [
+        (TwoScoresHead, TypeError, r"TwoScoresHead returns \('dict',\)"),
+        (
+            BranchingHead,
+            RuntimeError,
+            r'cannot trace the classifier \(VPTMBackbone, BranchingHead\)',
+        ),
+    ],
+)
+def test_a_head_that_is_no_function_is_refused(
+    classifier_on, photos, tmp_path, head, error, message
+):
+    model = classifier_on(head=dict(type=head))
+    with pytest.raises(error, match=message):
+        export_program(model, tmp_path / 'a.pt2', photos)
+
+
+def test_normalised_images_are_refused(classifier_on, photos, tmp_path):
+    with pytest.raises(TypeError, match=r'images of torch.float32 and shape'):
+        export_program(classifier_on(), tmp_path / 'a.pt2', normalised(photos))
+
+
+def test_images_of_another_size_are_refused(classifier_on, photos, tmp_path):
+    with pytest.raises(ValueError, match=r'input of shape \(5, 3, 8, 16\)'):
+        export_program(classifier_on(), tmp_path / 'a.pt2', photos[:, :, ::2])
+
+
+def test_an_old_torch_is_refused(classifier_on, photos, tmp_path, monkeypatch):
+    model = classifier_on()
+    monkeypatch.setattr(torch, '__version__', '2.5.1')
+    with pytest.raises(RuntimeError, match=r'torch 2.5.1 cannot .* >= 2.7'):
+        export_program(model, tmp_path / 'a.pt2', photos)
