@@ -10,11 +10,11 @@ from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 
 from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints.task_file import write_task
-from vptm_mm.checkpoints.task_state import (
+from vptm_mm.checkpoints import (
     load_classifier,
     make_task,
     task_state,
+    write_task,
 )
 from vptm_mm.models import (
     AdaptFormerBackbone,
