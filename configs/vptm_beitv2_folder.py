@@ -23,4 +23,6 @@ folder = glob.escape(glob.os.path.expanduser(_base_.data_root))
 num_classes = len(glob.glob(f'{folder}/train/*/') or glob.glob(f'{folder}/*/'))
 
 model = dict(head=dict(num_classes=num_classes))
+# The hook compares both with the data set.
+data_preprocessor = dict(num_classes=num_classes)
 custom_hooks = [*_base_.custom_hooks, dict(type='ClassNumCheckHook')]
