@@ -3,8 +3,9 @@
     IMAGE_FOLDER=path/to/images \
         python tools/train.py configs/vptm_beitv2_folder.py
 
-A sub-folder is a class; the head has as many as there are. Without a folder
-``test`` beside ``train``, validation and test images are cut from each class.
+A sub-folder is a class; the head has as many as there are. Validation and test
+images are cut from each class, unless there are folders ``train`` and ``test``
+of class folders.
 
 Result: not yet measured.
 """
@@ -19,8 +20,10 @@ _base_ = [
 # An import statement would make this a config of mmengine's other kind.
 glob = __import__('glob')
 folder = glob.escape(glob.os.path.expanduser(_base_.data_root))
-# 0 where the folder is missing: the tools say so before they build a model.
-num_classes = len(glob.glob(f'{folder}/train/*/') or glob.glob(f'{folder}/*/'))
+classes = glob.glob(f'{folder}/train/*/') or glob.glob(f'{folder}/*/')
+# Two even where there is no folder: the tools and the data set say what is
+# wrong there.
+num_classes = max(2, len(classes))
 
 model = dict(head=dict(num_classes=num_classes))
 # The hook compares both with the data set.

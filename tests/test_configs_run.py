@@ -12,7 +12,7 @@ from mmpretrain.datasets import CIFAR10, CIFAR100
 from vptm_mm.engine.launch import LOADERS, build_runner
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT
-from .made_datasets import MAKERS
+from .made_datasets import MAKERS, write_image
 from .test_configs import MAIN, name_of
 
 SMALL = {
@@ -122,6 +122,15 @@ def test_vtab_trains_on_all_thousand(tmp_path, environment):
     assert (tmp_path / 'epoch_1.pth').is_file()
 
 
+def test_a_folder_without_class_folders(tmp_path, environment, monkeypatch):
+    write_image(tmp_path / 'loose' / 'a.jpg')
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path / 'loose'))
+    path = ROOT / 'configs' / 'vptm_beitv2_folder.py'
+    runner = build_runner(shrink(Config.fromfile(path), tmp_path), LOADERS)
+    with pytest.raises(ValueError, match='1 images lie in .*loose itself'):
+        runner.train()
+
+
 def test_head_has_the_classes_of_the_folder(tmp_path, monkeypatch):
     config = ROOT / 'configs' / 'vptm_beitv2_folder.py'
 
@@ -137,6 +146,6 @@ def test_head_has_the_classes_of_the_folder(tmp_path, monkeypatch):
     for name in ('train/cat', 'train/dog', 'val/cat', 'test/cat'):
         (tmp_path / 'b' / name).mkdir(parents=True)
     assert num_classes(tmp_path / 'b') == 2
-    assert num_classes(tmp_path / 'gone') == 0
+    assert num_classes(tmp_path / 'gone') == 2
     with pytest.raises(FileNotFoundError, match='ImageFolder: no .*gone'):
         build_runner(Config.fromfile(config), LOADERS)

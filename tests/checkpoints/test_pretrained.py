@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vptm_mm.models import VPTMBackbone
 from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.checkpoints.checkpoint_layouts import LAYOUTS
+from vptm_mm.models import VPTMBackbone
 
 from ..conftest import (
     ARCH,
