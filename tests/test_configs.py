@@ -1,6 +1,8 @@
 """Every config is found, built, and agrees with its parts."""
 
+import json
 import re
+from functools import cache
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from vptm_mm.bricks import tuned_parameters
+from vptm_mm.datasets import VTAB1k
 
 from .conftest import ROOT
 
@@ -27,7 +30,7 @@ def transforms(dataset: dict) -> list:
 
 
 def test_all_are_found():
-    assert len(MAIN) == 17
+    assert len(MAIN) == 51
     assert len(RIVALS) == 12
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 
@@ -47,8 +50,18 @@ def test_bases_are_relative(path):
     assert '::' not in path.read_text()
 
 
+@cache
+def build_backbone(text: str) -> torch.nn.Module:
+    """Build a backbone from its config in JSON; large ones take seconds."""
+    return MODELS.build(json.loads(text))
+
+
 @pytest.mark.parametrize('path', MAIN, ids=name_of)
-def test_builds(path):
+def test_builds(path, monkeypatch, tmp_path):
+    # The head of a folder has as many classes as the folder.
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path))
     cfg = Config.fromfile(path)
     if cfg.model.type == 'ImageClassifier':
         # Weights of the large models are not at hand; one forward of the
@@ -58,7 +71,10 @@ def test_builds(path):
             assert cfg.model.backbone.init_cfg.checkpoint.startswith('https')
             cfg.model.backbone.init_cfg = None
     cfg.model.data_preprocessor = cfg.data_preprocessor
-    model = MODELS.build(cfg.model)
+    parts = cfg.model.to_dict()
+    if cfg.model.type == 'ImageClassifier':
+        parts['backbone'] = build_backbone(json.dumps(parts['backbone']))
+    model = MODELS.build(parts)
     assert tuned_parameters(model)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if loader in cfg:
@@ -80,14 +96,64 @@ def test_builds(path):
         assert cfg.test_dataloader != cfg.val_dataloader
 
 
+def count_classes(dataset: dict) -> int:
+    """Classes that a data set has, without its files."""
+    cls = DATASETS.get(dataset['type'])
+    if cls is VTAB1k:
+        return VTAB1k.TASKS[dataset['task']]
+    if hasattr(cls, 'NUM_CLASSES'):
+        return cls.NUM_CLASSES
+    metainfo = {**cls.METAINFO, **dataset.get('metainfo', {})}
+    return len(metainfo['classes'])
+
+
 @pytest.mark.parametrize('path', MAIN, ids=name_of)
 def test_number_of_classes_is_the_data_sets(path):
     cfg = Config.fromfile(path)
     if cfg.model.type != 'ImageClassifier':
         return
-    dataset = cfg.test_dataloader.dataset
-    classes = DATASETS.get(dataset.type).METAINFO['classes']
-    assert cfg.model.head.num_classes == len(classes)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = cfg[loader].dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        if dataset.type == 'ImageFolder':  # test_configs_run.py
+            continue
+        assert cfg.model.head.num_classes == count_classes(dataset)
+
+
+def test_there_is_a_config_for_each_task_of_vtab():
+    folder = ROOT / 'configs' / 'vtab'
+    tasks = {p.stem.partition('vtab-')[2] for p in folder.glob('*.py')}
+    assert tasks == set(VTAB1k.TASKS)
+    for task in tasks:
+        cfg = Config.fromfile(folder / f'vptm_beitv2_vtab-{task}.py')
+        splits = {}
+        for part in ('train', 'val', 'test'):
+            dataset = cfg[f'{part}_dataloader'].dataset
+            assert dataset.task == task
+            splits[part] = dataset.split
+        assert splits == dict(train='train800', val='val200', test='test')
+
+
+@pytest.mark.parametrize('path', MAIN, ids=name_of)
+def test_the_test_set_chooses_nothing(path):
+    """What validates is of the training images, or an official val split."""
+    cfg = Config.fromfile(path)
+    if cfg.model.type != 'ImageClassifier':
+        return
+    val, test = cfg.val_dataloader.dataset, cfg.test_dataloader.dataset
+    if val.type == 'TrainValSplit':
+        assert val.part == 'val'
+        assert val.dataset.split != test.split
+        train = cfg.train_dataloader.dataset
+        if train.type == 'KShot':
+            train = train.dataset
+        assert train.part == 'train'
+        for key in ('val_fraction', 'seed'):
+            assert train.get(key) == val.get(key)
+    else:
+        assert val.split in ('val', 'val200')
+        assert test.split == 'test'
 
 
 def test_environment_names_the_weights_and_the_data(monkeypatch):

@@ -1,11 +1,21 @@
 from .guides import check_data_roots
+from .image_folder import ImageFolder
+from .k_shot import KShot
+from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
+from .stanford_dogs import StanfordDogs
 from .train_val_split import TrainValSplit
 from .transforms import BlockMaskGenerator
+from .vtab1k import VTAB1k
 
 __all__ = [
     'BlockMaskGenerator',
+    'ImageFolder',
+    'KShot',
+    'NABirds',
     'SklearnDigits',
+    'StanfordDogs',
     'TrainValSplit',
+    'VTAB1k',
     'check_data_roots',
 ]

@@ -1,12 +1,10 @@
 """A validation split cut from the training set."""
 
-import hashlib
-from collections import defaultdict
-from os import path as osp
-
 from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+
+from .hash_order import list_digest, rank_classes
 
 PARTS = ('train', 'val')
 
@@ -41,29 +39,15 @@ def TrainValSplit(  # noqa: N802 (a registry name)
             f'val_fraction={val_fraction} must lie between 0 and 1.'
         )
     whole = DATASETS.build(dataset)
-    by_class: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
-    for index in range(len(whole)):
-        info = whole.get_data_info(index)
-        path = info.get('img_path')
-        name = (
-            osp.relpath(path, whole.img_prefix).replace(osp.sep, '/')
-            if path
-            else str(index)
-        )
-        rank = hashlib.sha256(f'{seed}:{name}'.encode()).hexdigest()
-        by_class[info['gt_label']].append((rank, name, index))
-
     val: dict[str, int] = {}
-    for ranked in by_class.values():
-        wanted = max(1, round(val_fraction * len(ranked)))
-        for _, name, index in sorted(ranked)[: min(wanted, len(ranked) - 1)]:
-            val[name] = index
-    digest = hashlib.sha256('\n'.join(sorted(val)).encode()).hexdigest()
+    for images in rank_classes(whole, seed).values():
+        wanted = max(1, round(val_fraction * len(images)))
+        val.update(images[: min(wanted, len(images) - 1)])
     chosen = set(val.values())
     if part == 'train':
         chosen = set(range(len(whole))) - chosen
     MMLogger.get_current_instance().info(
         f'{part} split: {len(chosen)} of {len(whole)} images, seed {seed}, '
-        f'sha256 of the validation list {digest}'
+        f'sha256 of the validation list {list_digest(val)}'
     )
     return whole.get_subset(sorted(chosen))

@@ -1,0 +1,15 @@
+"""DTD at 224 px: 47 textures, 1,880 train, 1,880 val, 1,880 test images.
+
+The first of the ten official partitions.
+
+``DTD_ROOT`` in the environment gives the folder, ``data/dtd`` by default.
+"""
+
+_base_ = './official_val_224.py'
+
+data_root = '{{$DTD_ROOT:data/dtd}}'
+data_set = dict(type='DTD', data_root=data_root)
+
+train_dataloader = dict(dataset=data_set)
+val_dataloader = dict(dataset=data_set)
+test_dataloader = dict(dataset=data_set)

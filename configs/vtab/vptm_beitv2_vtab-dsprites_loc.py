@@ -1,0 +1,13 @@
+"""VPTM on VTAB-1k, structured: dSprites, location.
+
+    python tools/train.py configs/vtab/vptm_beitv2_vtab-dsprites_loc.py
+
+16 classes, 73,728 test images. Result: not yet measured.
+"""
+
+_base_ = '../_base_/vptm_beitv2_vtab1k.py'
+
+model = dict(head=dict(num_classes=16))
+train_dataloader = dict(dataset=dict(task='dsprites_loc'))
+val_dataloader = dict(dataset=dict(task='dsprites_loc'))
+test_dataloader = dict(dataset=dict(task='dsprites_loc'))

@@ -1,0 +1,13 @@
+"""VPTM on VTAB-1k, structured: smallNORB, elevation.
+
+    python tools/train.py configs/vtab/vptm_beitv2_vtab-smallnorb_ele.py
+
+9 classes, 12,150 test images. Result: not yet measured.
+"""
+
+_base_ = '../_base_/vptm_beitv2_vtab1k.py'
+
+model = dict(head=dict(num_classes=9))
+train_dataloader = dict(dataset=dict(task='smallnorb_ele'))
+val_dataloader = dict(dataset=dict(task='smallnorb_ele'))
+test_dataloader = dict(dataset=dict(task='smallnorb_ele'))

@@ -1,0 +1,13 @@
+"""VPTM on VTAB-1k, natural: SVHN.
+
+    python tools/train.py configs/vtab/vptm_beitv2_vtab-svhn.py
+
+10 classes, 26,032 test images. Result: not yet measured.
+"""
+
+_base_ = '../_base_/vptm_beitv2_vtab1k.py'
+
+model = dict(head=dict(num_classes=10))
+train_dataloader = dict(dataset=dict(task='svhn'))
+val_dataloader = dict(dataset=dict(task='svhn'))
+test_dataloader = dict(dataset=dict(task='svhn'))

@@ -1,0 +1,75 @@
+"""Each data set that a config reads says where to get it."""
+
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+from vptm_mm.datasets import check_data_roots
+from vptm_mm.datasets.guides import GUIDES
+
+from ..made_datasets import MAKERS, make_stanford_cars, make_vtab
+from ..test_configs import MAIN, name_of
+
+FOLDERS = [path for path in MAIN if 'tiny' not in path.name]
+
+
+def innermost(dataset: dict) -> dict:
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+@pytest.mark.parametrize('path', FOLDERS, ids=name_of)
+def test_every_config_has_a_guide(path, monkeypatch, tmp_path):
+    cfg = Config.fromfile(path)
+    name = innermost(cfg.test_dataloader.dataset).type
+    if name.startswith('CIFAR'):  # the host downloads them
+        check_data_roots(cfg.test_dataloader)
+        return
+    guide = GUIDES[name]
+    if name != 'ImageFolder':
+        assert guide.variable == f'{name.upper()}_ROOT'
+    monkeypatch.setenv(guide.variable, str(tmp_path / 'gone'))
+    cfg = Config.fromfile(path)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        with pytest.raises(FileNotFoundError) as error:
+            check_data_roots(cfg[loader])
+        text = str(error.value)
+        assert f'{name}: no {tmp_path / "gone"}.' in text
+        assert guide.source in text
+        assert f'{guide.variable}=PATH' in text
+
+
+@pytest.mark.parametrize('name', sorted(GUIDES))
+def test_complete_folders_pass_and_others_do_not(name, tmp_path):
+    guide = GUIDES[name]
+    root = MAKERS[guide.variable](tmp_path)
+    cfg = dict(type=name, data_root=str(root), task='kitti')
+    check_data_roots(cfg)
+    for needed in guide.needed:
+        path = root / needed.format(task='kitti').split(' or ')[-1]
+        moved = path.rename(tmp_path / 'moved')
+        with pytest.raises(FileNotFoundError, match=f'{name}: no .*{root}'):
+            check_data_roots(cfg)
+        moved.rename(path)
+
+
+def test_one_of_two_layouts_is_enough(tmp_path):
+    root = make_stanford_cars(tmp_path)
+    shutil.rmtree(root / 'devkit')
+    cfg = dict(type='StanfordCars', data_root=str(root))
+    message = r'The folder must hold car_ims or cars_train, .* cars_annos\.mat'
+    with pytest.raises(FileNotFoundError, match=message):
+        check_data_roots(cfg)
+    (root / 'cars_annos.mat').touch()
+    check_data_roots(cfg)
+
+
+def test_a_task_of_vtab_that_is_missing(tmp_path):
+    root = make_vtab(tmp_path, ('dtd',))
+    check_data_roots(dict(type='VTAB1k', data_root=str(root), task='dtd'))
+    with pytest.raises(FileNotFoundError, match='no .*/vtab-1k/kitti/images'):
+        check_data_roots(
+            dict(type='VTAB1k', data_root=str(root), task='kitti')
+        )

@@ -1,0 +1,142 @@
+"""Images of one's own: two layouts, and what is not clear is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from vptm_mm.datasets import ImageFolder
+
+from ..made_datasets import make_image_folder, write_image
+
+SPLITS = ('train', 'val', 'test')
+
+
+def parts(root, **options) -> dict[str, set[str]]:
+    datasets = {s: ImageFolder(str(root), split=s, **options) for s in SPLITS}
+    return {
+        split: {
+            Path(dataset.get_data_info(i)['img_path'])
+            .relative_to(root)
+            .as_posix()
+            for i in range(len(dataset))
+        }
+        for split, dataset in datasets.items()
+    }
+
+
+def fill(root: Path, *folders: str, images: int = 4) -> Path:
+    for folder in folders:
+        for number in range(images):
+            write_image(root / folder / f'{number}.jpg')
+    return root
+
+
+def test_class_folders_are_cut_in_three(tmp_path, log):
+    root = make_image_folder(tmp_path, classes=3, images=10)
+    found = parts(root)
+    assert {k: len(v) for k, v in found.items()} == dict(
+        train=21, val=3, test=6
+    )
+    assert len(set.union(*found.values())) == 30
+    assert all('class_1' in str(names) for names in found.values())
+    assert parts(root, seed=1)['val'] != found['val']
+    lines = [line for line in log if line.startswith('val split: 3 of 30')]
+    assert len({line.split()[-1] for line in lines}) == 2
+    dataset = ImageFolder(str(root), split='test')
+    assert dataset.metainfo['classes'] == ('class_0', 'class_1', 'class_2')
+    assert dataset.test_mode
+    assert 'Split: \ttest' in repr(dataset)
+
+
+@pytest.mark.parametrize('images', [3, 4, 5, 6])
+def test_every_part_gets_an_image(tmp_path, images):
+    root = make_image_folder(tmp_path, classes=2, images=images)
+    found = parts(root, val_fraction=0.45, test_fraction=0.45)
+    assert min(len(names) for names in found.values()) >= 2
+
+
+def test_split_folders_are_taken_as_they_are(tmp_path):
+    root = fill(tmp_path, 'train/cat', 'train/dog', 'test/cat', 'val/dog')
+    found = parts(root)
+    assert found['train'] == {
+        f'train/{name}/{n}.jpg' for name in ('cat', 'dog') for n in range(4)
+    }
+    assert found['val'] == {f'val/dog/{n}.jpg' for n in range(4)}
+    assert found['test'] == {f'test/cat/{n}.jpg' for n in range(4)}
+    # A label is that of the training folders, wherever the image is.
+    val = ImageFolder(str(root), split='val')
+    assert set(val.get_gt_labels()) == {1}
+    assert val.metainfo['classes'] == ('cat', 'dog')
+
+
+def test_validation_images_are_cut_where_there_are_none(tmp_path):
+    root = fill(tmp_path, 'train/cat', 'train/dog', 'test/cat')
+    found = parts(root)
+    assert {k: len(v) for k, v in found.items()} == dict(
+        train=6, val=2, test=4
+    )
+    assert not found['train'] & found['val']
+
+
+def test_deep_hidden_and_other_files(tmp_path):
+    root = fill(tmp_path, 'cat/deep/er', 'dog', '.cache', 'dog/.thumbs')
+    (root / 'dog' / 'notes.txt').touch()
+    (root / 'README.md').touch()
+    write_image(root / 'dog' / 'LOUD.JPG')
+    names = set.union(*parts(root).values())
+    assert len(names) == 4 + 5
+    assert not any('.cache' in name or '.thumbs' in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ('folders', 'message'),
+    [
+        (('cat',), 'holds 1 class folders; it takes two'),
+        (('train', 'test'), 'holds test, train, which name splits'),
+        (
+            ('train/cat', 'train/dog', 'test/cat', 'valid/cat'),
+            'may hold train, val and test only; it also holds valid',
+        ),
+        (
+            ('train/cat', 'train/dog', 'test/cow'),
+            'holds cow, which the training images do not have as a class',
+        ),
+        (('cat', 'dog', '.'), r'4 images lie in .* itself, outside of any'),
+    ],
+)
+def test_what_is_not_clear(tmp_path, folders, message):
+    root = fill(tmp_path, *folders)
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(str(root), split='test')
+
+
+def test_too_few_images(tmp_path):
+    root = fill(tmp_path, 'cat', 'dog')
+    (root / 'empty').mkdir()
+    with pytest.raises(ValueError, match='1 class folders in .* such as empt'):
+        ImageFolder(str(root))
+    fill(root, 'empty', images=2)
+    message = 'class empty has 2 images; it needs 3, one each for train and te'
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(str(root))
+
+
+def test_missing_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no .*/gone'):
+        ImageFolder(str(tmp_path / 'gone'))
+    fill(tmp_path, 'train/cat', 'train/dog')
+    with pytest.raises(FileNotFoundError, match='no .*/test; .* beside it'):
+        ImageFolder(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(split='all'), "split='all' must be one of"),
+        (dict(val_fraction=0), 'val_fraction=0 and test_fraction=0.2 must be'),
+        (dict(val_fraction=0.6, test_fraction=0.4), 'must be above 0 and lea'),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        ImageFolder('nowhere', **options)

@@ -1,0 +1,254 @@
+"""NABirds, Stanford Dogs and VTAB-1k: official folders, good and broken."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+
+from vptm_mm.datasets import NABirds, StanfordDogs, VTAB1k
+
+from ..made_datasets import (
+    cells,
+    make_nabirds,
+    make_stanford_dogs,
+    make_vtab,
+    write_lines,
+)
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory):
+    """The complete folders, never changed."""
+    folder = tmp_path_factory.mktemp('whole')
+    return {
+        NABirds: make_nabirds(folder),
+        StanfordDogs: make_stanford_dogs(folder),
+        VTAB1k: make_vtab(folder, ('kitti', 'dtd')),
+    }
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """Copy a folder for a test that breaks it."""
+
+    def _copied(cls) -> Path:
+        return Path(shutil.copytree(whole[cls], tmp_path / 'copy'))
+
+    return _copied
+
+
+def edit(path: Path, change) -> None:
+    write_lines(path, change(path.read_text().splitlines()))
+
+
+def names_of(dataset) -> list[str]:
+    return [
+        Path(dataset.get_data_info(i)['img_path']).name
+        for i in range(len(dataset))
+    ]
+
+
+def test_nabirds(whole):
+    train, test = (
+        NABirds(data_root=str(whole[NABirds]), split=split)
+        for split in ('train', 'test')
+    )
+    assert len(train) == 4 + 4 + 553
+    assert len(test) == 2 + 2
+    assert np.bincount(train.get_gt_labels()).tolist() == [4, 4] + [1] * 553
+    assert test.get_gt_labels().tolist() == [0, 0, 1, 1]
+    # Ids 5, 7, 9, ...; classes.txt names those between them, too.
+    classes = train.metainfo['classes']
+    assert classes == test.metainfo['classes']
+    assert classes[:2] == ('Bird 5 (Adult Male)', 'Bird 7 (Adult Male)')
+    assert len(classes) == NABirds.NUM_CLASSES == 555
+    assert not set(names_of(train)) & set(names_of(test))
+    # The folder is that of the class: a path of its own id.
+    for dataset in (train, test):
+        for i in range(len(dataset)):
+            info = dataset.get_data_info(i)
+            folder = Path(info['img_path']).parent.name
+            assert int(folder) == 2 * info['gt_label'] + 5
+    assert test.test_mode
+    assert not train.test_mode
+    assert 'Split: \ttest' in repr(test)
+
+
+@pytest.mark.parametrize(
+    ('name', 'change', 'message'),
+    [
+        (
+            'images.txt',
+            lambda lines: [*lines, 'no-path'],
+            r"images\.txt, line 566: 'no-path' must have two parts",
+        ),
+        ('images.txt', lambda _: [], r'images\.txt is empty'),
+        (
+            'images.txt',
+            lambda lines: [*lines, lines[0]],
+            r"images\.txt: '0000.*0000' is there more than once",
+        ),
+        (
+            'image_class_labels.txt',
+            lambda lines: lines[:-3],
+            r'must name the same\s+images; 3 are in one only, such as 0000',
+        ),
+        (
+            'image_class_labels.txt',
+            lambda lines: [lines[0].replace(' 1113', ' 5'), *lines[1:]],
+            r'names 554 classes; NABirds has 555',
+        ),
+        (
+            'image_class_labels.txt',
+            lambda lines: [lines[0].replace(' 1113', ' crow'), *lines[1:]],
+            "class id 'crow' must be a whole number",
+        ),
+        (
+            'train_test_split.txt',
+            lambda lines: [lines[0][:-1] + '2', *lines[1:]],
+            "says '2'; it must be 1 for train or 0 for test",
+        ),
+        (
+            'classes.txt',
+            lambda lines: lines[1:],
+            r'classes\.txt has no name for 1 classes, such as 1113',
+        ),
+    ],
+)
+def test_nabirds_broken(copied, name, change, message):
+    root = copied(NABirds)
+    edit(root / name, change)
+    with pytest.raises(ValueError, match=message):
+        NABirds(data_root=str(root))
+
+
+def test_nabirds_missing_files(copied):
+    root = copied(NABirds)
+    shutil.rmtree(root / 'images' / '0005')
+    for number in range(9, 15, 2):
+        shutil.rmtree(root / 'images' / f'{number:04d}')
+    with pytest.raises(FileNotFoundError, match='7 of 561 images') as error:
+        NABirds(data_root=str(root), split='train')
+    assert str(error.value).count('.jpg') == 5
+    assert f'{root}/images/0005/' in str(error.value)
+    (root / 'classes.txt').unlink()
+    with pytest.raises(FileNotFoundError, match=r'no .*/classes\.txt'):
+        NABirds(data_root=str(root))
+
+
+def test_stanford_dogs(whole):
+    train, test = (
+        StanfordDogs(data_root=str(whole[StanfordDogs]), split=split)
+        for split in ('train', 'test')
+    )
+    assert len(train) == 4 + 4 + 118
+    assert test.get_gt_labels().tolist() == list(range(120))
+    classes = train.metainfo['classes']
+    assert classes == test.metainfo['classes']
+    assert classes[:2] == ('Breed-1', 'Breed-2')
+    assert len(classes) == StanfordDogs.NUM_CLASSES == 120
+    assert names_of(test)[-1] == 'n00000120_test0.jpg'
+    assert test.test_mode
+    assert 'Split: \ttest' in repr(test)
+
+
+def change_list(root: Path, **changes) -> Path:
+    path = root / 'lists' / 'train_list.mat'
+    content = loadmat(path)
+    content = {k: v for k, v in content.items() if not k.startswith('__')}
+    for key, change in changes.items():
+        content[key] = change(content[key])
+    savemat(path, {k: v for k, v in content.items() if v is not None})
+    return path
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(labels=lambda _: None), 'has no labels; get the file anew'),
+        (dict(labels=lambda a: a[:-1]), 'has 126 images and 125 labels'),
+        (
+            dict(labels=lambda a: np.minimum(a, 119)),
+            'pairs 119 labels with 120 folders; Stanford Dogs has labels 1',
+        ),
+        (
+            dict(file_list=lambda a: cells(['n1-A/1.jpg'] * len(a))),
+            'pairs 120 labels with 1 folders',
+        ),
+    ],
+)
+def test_stanford_dogs_broken(copied, changes, message):
+    root = copied(StanfordDogs)
+    change_list(root, **changes)
+    with pytest.raises(ValueError, match=message):
+        StanfordDogs(data_root=str(root))
+
+
+def test_stanford_dogs_missing_files(copied):
+    root = copied(StanfordDogs)
+    shutil.rmtree(root / 'Images' / 'n00000002-Breed-2')
+    with pytest.raises(FileNotFoundError, match='4 of 126 images'):
+        StanfordDogs(data_root=str(root))
+    path = root / 'lists' / 'train_list.mat'
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=r'train_list\.mat is no MATLAB file'):
+        StanfordDogs(data_root=str(root))
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r'no .*train_list\.mat'):
+        StanfordDogs(data_root=str(root))
+
+
+def test_vtab(whole):
+    sizes = {}
+    for split in ('train800', 'val200', 'train800val200', 'test'):
+        dataset = VTAB1k('kitti', split, data_root=str(whole[VTAB1k]))
+        sizes[split] = len(dataset)
+        assert set(dataset.get_gt_labels()) == {0, 3}
+        assert dataset.metainfo['classes'] == ('0', '1', '2', '3')
+        assert dataset.test_mode == (split == 'test')
+        assert Path(dataset.get_data_info(0)['img_path']).is_file()
+    assert sizes == dict(train800=4, val200=4, train800val200=8, test=4)
+    assert 'Task: \tkitti' in repr(dataset)
+    assert len(VTAB1k.TASKS) == 19
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('images/test/000000.jpg', 'line 5: .* must have two parts'),
+        ('images/test/000000.jpg 4', "label '4' of images/test/000000.jpg"),
+        ('images/test/000000.jpg -1', 'must be a whole number from 0 to 3'),
+    ],
+)
+def test_vtab_broken(copied, line, message):
+    root = copied(VTAB1k)
+    edit(root / 'kitti' / 'test.txt', lambda lines: [*lines, line])
+    with pytest.raises(ValueError, match=message):
+        VTAB1k('kitti', 'test', data_root=str(root))
+
+
+def test_vtab_missing_files(copied):
+    root = copied(VTAB1k)
+    (root / 'dtd' / 'images' / 'val200' / '000002.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match='1 of 4 images') as error:
+        VTAB1k('dtd', 'val200', data_root=str(root))
+    assert 'dtd/images/val200/000002.jpg' in str(error.value)
+    (root / 'dtd' / 'val200.txt').unlink()
+    with pytest.raises(FileNotFoundError, match=r'no .*/dtd/val200\.txt'):
+        VTAB1k('dtd', 'val200', data_root=str(root))
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda: NABirds('a', split='val'), "split='val' must be one of"),
+        (lambda: StanfordDogs('a', split='x'), "split='x' must be one of"),
+        (lambda: VTAB1k('kitti', 'train'), "split='train' must be one of"),
+        (lambda: VTAB1k('cars'), "task='cars' must be one of caltech101, ci"),
+    ],
+)
+def test_unknown_options(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

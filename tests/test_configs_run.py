@@ -1,0 +1,151 @@
+"""Every base-size config takes two steps on its data set's own format."""
+
+import json
+import math
+from unittest.mock import Mock
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.datasets import CIFAR10, CIFAR100
+
+from vptm_mm.engine.launch import LOADERS, build_runner
+
+from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT
+from .made_datasets import MAKERS, write_image
+from .test_configs import MAIN, name_of
+
+SMALL = {
+    'ResizeEdge': dict(scale=18),
+    'Resize': dict(scale=(16, 16)),
+    'RandomCrop': dict(crop_size=16),
+    'CenterCrop': dict(crop_size=16),
+    'RandomResizedCrop': dict(scale=16),
+}
+BASE_SIZE = [path for path in MAIN if 'tiny' not in path.name]
+
+
+@pytest.fixture(scope='module')
+def data_roots(tmp_path_factory):
+    """Every data set, by the variable that the configs read."""
+    folder = tmp_path_factory.mktemp('data')
+    return {name: str(make(folder)) for name, make in MAKERS.items()}
+
+
+@pytest.fixture
+def environment(data_roots, checkpoint, monkeypatch):
+    """The data, small weights, and no checksums of CIFAR's files."""
+    for name, root in data_roots.items():
+        monkeypatch.setenv(name, root)
+    monkeypatch.setenv('VPTM_BEITV2_BASE', str(checkpoint))
+    monkeypatch.setenv('VPTM_BEITV2_LARGE', str(checkpoint))
+    for cls in (CIFAR10, CIFAR100):
+        for part in ('train_list', 'test_list'):
+            files = [[name, None] for name, _ in getattr(cls, part)]
+            monkeypatch.setattr(cls, part, files)
+    # What takes most of the time: versions of compilers, the layout of dumped
+    # configs, collecting garbage for each data set.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr(Config, 'pretty_text', '')
+    monkeypatch.setattr('mmengine.dataset.base_dataset.gc', Mock())
+
+
+def shrink(cfg: Config, work_dir) -> Config:
+    """16 px, a tiny encoder, two steps of two images; all else is kept."""
+    cfg.launcher = 'none'
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = str(work_dir)
+    cfg.model.backbone.encoder = dict(ENCODER)
+    cfg.model.backbone.num_visual_tokens = NUM_VISUAL_TOKENS
+    cfg.model.head.in_channels = ENCODER['arch']['embed_dims']
+    cfg.train_dataloader.batch_size = 2
+    cfg.train_dataloader.num_batch_per_epoch = 2
+    cfg.train_cfg.max_epochs = 1
+    for name in LOADERS:
+        cfg[name].num_workers = 0
+        cfg[name].collate_fn = dict(type='default_collate')
+        dataset = cfg[name].dataset
+        if dataset.type == 'KShot':
+            dataset.shots = 1
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        for transform in dataset.pipeline:
+            transform.update(SMALL.get(transform.type, {}))
+    return cfg
+
+
+@pytest.mark.parametrize('path', BASE_SIZE, ids=name_of)
+def test_two_steps(path, tmp_path, environment):
+    cfg = shrink(Config.fromfile(path), tmp_path)
+    runner = build_runner(cfg, LOADERS)
+    runner.train()
+    assert runner.iter == 2
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 2
+    assert all(math.isfinite(loss) for loss in losses)
+    result = json.loads((tmp_path / 'test_results.json').read_text())
+    assert 0 <= result['metrics']['accuracy/top1'] <= 100
+
+
+def first_image(runner, loader) -> torch.Tensor:
+    """What the backbone gets, with the normalisation undone."""
+    preprocessor = runner.model.data_preprocessor
+    batch = next(iter(loader))
+    inputs = preprocessor(batch, training=False)['inputs']
+    return (inputs * preprocessor.std + preprocessor.mean)[0]
+
+
+@pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
+def test_red_arrives_as_red(name, tmp_path, environment):
+    """CIFAR's images are RGB before the preprocessor, all others BGR."""
+    path = ROOT / 'configs' / f'vptm_beitv2_{name}.py'
+    runner = build_runner(shrink(Config.fromfile(path), tmp_path), LOADERS)
+    red, green, blue = first_image(
+        runner, runner.build_dataloader(runner._test_dataloader)
+    ).mean(dim=(1, 2))
+    assert red > 250
+    assert max(green, blue) < 5
+
+
+def test_vtab_trains_on_all_thousand(tmp_path, environment):
+    """The second command of the protocol: no validation, all images."""
+    path = ROOT / 'configs' / 'vtab' / 'vptm_beitv2_vtab-kitti.py'
+    cfg = shrink(Config.fromfile(path), tmp_path)
+    cfg.train_dataloader.pop('num_batch_per_epoch')
+    cfg.train_dataloader.dataset.split = 'train800val200'
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint.pop('save_best')
+    runner = build_runner(cfg, LOADERS)
+    runner.train()
+    assert len(runner.train_dataloader.dataset) == 8
+    assert runner.iter == 4
+    assert (tmp_path / 'epoch_1.pth').is_file()
+
+
+def test_a_folder_without_class_folders(tmp_path, environment, monkeypatch):
+    write_image(tmp_path / 'loose' / 'a.jpg')
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path / 'loose'))
+    path = ROOT / 'configs' / 'vptm_beitv2_folder.py'
+    runner = build_runner(shrink(Config.fromfile(path), tmp_path), LOADERS)
+    with pytest.raises(ValueError, match='1 images lie in .*loose itself'):
+        runner.train()
+
+
+def test_head_has_the_classes_of_the_folder(tmp_path, monkeypatch):
+    config = ROOT / 'configs' / 'vptm_beitv2_folder.py'
+
+    def num_classes(root) -> int:
+        monkeypatch.setenv('IMAGE_FOLDER', str(root))
+        return Config.fromfile(config).model.head.num_classes
+
+    for name in ('cat', 'dog', 'train'):
+        (tmp_path / 'a [1]' / name).mkdir(parents=True)
+    (tmp_path / 'a [1]' / '.cache').mkdir()
+    (tmp_path / 'a [1]' / 'README.txt').touch()
+    assert num_classes(tmp_path / 'a [1]') == 3
+    for name in ('train/cat', 'train/dog', 'val/cat', 'test/cat'):
+        (tmp_path / 'b' / name).mkdir(parents=True)
+    assert num_classes(tmp_path / 'b') == 2
+    assert num_classes(tmp_path / 'gone') == 2
+    with pytest.raises(FileNotFoundError, match='ImageFolder: no .*gone'):
+        build_runner(Config.fromfile(config), LOADERS)

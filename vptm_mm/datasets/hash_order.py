@@ -1,0 +1,50 @@
+"""An order of images that no file system and no random generator changes."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from os import path as osp
+
+from mmpretrain.datasets import BaseDataset
+
+
+def hash_rank(name: str, seed: int) -> tuple[str, str]:
+    """Return the key that images are sorted by: sha256 of seed and name.
+
+    Args:
+        name: Path below the image folder, with ``/`` on every system.
+        seed: Another seed gives another order.
+    """
+    return hashlib.sha256(f'{seed}:{name}'.encode()).hexdigest(), name
+
+
+def rank_classes(
+    dataset: BaseDataset, seed: int
+) -> dict[int, list[tuple[str, int]]]:
+    """Return name and index of a data set's images by label, in hash order.
+
+    The name of an image is its path below the image folder; images without a
+    path are named by their index.
+
+    Args:
+        dataset: A data set of MMPretrain with one label an image.
+        seed: Another seed gives another order.
+    """
+    by_class: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        path = info.get('img_path')
+        name = (
+            osp.relpath(path, dataset.img_prefix).replace(osp.sep, '/')
+            if path
+            else str(index)
+        )
+        by_class[info['gt_label']].append((name, index))
+    for images in by_class.values():
+        images.sort(key=lambda image: (hash_rank(image[0], seed), image[1]))
+    return by_class
+
+
+def list_digest(names: Iterable[str]) -> str:
+    """Return the sha256 of a list of images, whatever its order."""
+    return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()

@@ -1,0 +1,247 @@
+"""Any folder of images: a class is a sub-folder."""
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import MMLogger
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+from .hash_order import hash_rank, list_digest
+from .index_files import SHOWN
+
+SPLITS = ('train', 'val', 'test')
+EXTENSIONS = {
+    '.bmp',
+    '.jpeg',
+    '.jpg',
+    '.pgm',
+    '.png',
+    '.ppm',
+    '.tif',
+    '.tiff',
+    '.webp',
+}
+# Names of the classes, and the images of each.
+ClassImages = tuple[list[str], dict[str, list[Path]]]
+
+
+@DATASETS.register_module()
+class ImageFolder(BaseDataset):
+    """Images of your own, in one folder for each class.
+
+    Two layouts are read. With ``<class>/...``, three parts are cut from each
+    class: in the order of the sha256 of seed and path, the first images are
+    for the test, the next for validation, the others for training. With
+    ``train/<class>/...`` and ``test/<class>/...`` these are taken as they
+    are; validation images are those of ``val/<class>/...``, or are cut from
+    the training images where there is no such folder.
+
+    Images may lie deeper than their class folder. Hidden files and folders
+    are skipped. The digest of a list that is cut is logged.
+
+    Args:
+        data_root: The folder.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        val_fraction: Share of each class that is for validation, 0-1; at
+            least one image.
+        test_fraction: As ``val_fraction``, for the test; without meaning
+            where there is a folder ``test``.
+        seed: Another seed gives another cut.
+        **kwargs: As in MMPretrain's ``BaseDataset``.
+
+    Raises:
+        ValueError: If ``split`` or a fraction is out of range, or the folder
+            does not say clearly which image is of which class.
+        FileNotFoundError: If the folder, or its sub-folder ``test``, is
+            missing.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f'split={split!r} must be one of {SPLITS}.')
+        fractions = (val_fraction, test_fraction)
+        if min(fractions) <= 0 or sum(fractions) >= 1:
+            raise ValueError(
+                f'val_fraction={val_fraction} and test_fraction='
+                f'{test_fraction} must be above 0 and leave some images to '
+                'train on.'
+            )
+        self.split = split
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.seed = seed
+        super().__init__(
+            ann_file='',
+            data_root=str(Path(data_root).expanduser()),
+            test_mode=split == 'test',
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Return one dict an image: ``img_path`` and ``gt_label``."""
+        root = Path(self.data_root)
+        if not root.is_dir():
+            raise FileNotFoundError(f'no {root.absolute()}')
+        train = root / 'train'
+        # The config counts classes by the same rule.
+        if train.is_dir() and _sub_folders(train):
+            classes, images = self._from_split_folders(root)
+        else:
+            classes, images = self._from_class_folders(root)
+        self._metainfo['classes'] = tuple(classes)
+        return [
+            dict(img_path=str(path), gt_label=label)
+            for label, name in enumerate(classes)
+            for path in images.get(name, ())
+        ]
+
+    def extra_repr(self) -> list[str]:
+        """Name the split when the data set is printed."""
+        return [
+            f'Root of dataset: \t{self.data_root}',
+            f'Split: \t{self.split}',
+        ]
+
+    def _from_class_folders(self, root: Path) -> ClassImages:
+        names = {path.name for path in _sub_folders(root)}
+        if names and names <= set(SPLITS):
+            raise ValueError(
+                f'{root} holds {", ".join(sorted(names))}, which name splits '
+                'and no classes; put class folders into each of them.'
+            )
+        classes, images = _find_images(root)
+        shares = dict(test=self.test_fraction, val=self.val_fraction)
+        return classes, self._cut(images, shares)
+
+    def _from_split_folders(self, root: Path) -> ClassImages:
+        strange = [p for p in _sub_folders(root) if p.name not in SPLITS]
+        if strange:
+            raise ValueError(
+                f'{root}/train holds class folders, so {root} may hold '
+                f'train, val and test only; it also holds {_names(strange)}.'
+            )
+        if not (root / 'test').is_dir():
+            raise FileNotFoundError(
+                f'no {(root / "test").absolute()}; {root}/train holds class '
+                'folders, so the test images must lie beside it.'
+            )
+        classes, images = _find_images(root / 'train')
+        if self.split == 'test' or (root / 'val').is_dir():
+            if self.split != 'train':
+                _, images = _find_images(root / self.split, classes)
+            return classes, images
+        return classes, self._cut(images, dict(val=self.val_fraction))
+
+    def _cut(
+        self, images: dict[str, list[Path]], shares: dict[str, float]
+    ) -> dict[str, list[Path]]:
+        """Return this split's images, and log the digest of their list."""
+        root = Path(self.data_root)
+        chosen = {}
+        for name, paths in images.items():
+            if len(paths) <= len(shares):
+                raise ValueError(
+                    f'class {name} has {len(paths)} images; it needs '
+                    f'{len(shares) + 1}, one each for train and '
+                    f'{" and ".join(shares)}.'
+                )
+            ranked = sorted(
+                paths,
+                key=lambda path: hash_rank(
+                    path.relative_to(root).as_posix(), self.seed
+                ),
+            )
+            parts = {}
+            others = len(shares)
+            for part, share in shares.items():
+                # One image at least remains for each part that follows.
+                wanted = max(1, round(share * len(paths)))
+                wanted = min(wanted, len(ranked) - others)
+                parts[part], ranked = ranked[:wanted], ranked[wanted:]
+                others -= 1
+            parts['train'] = ranked
+            chosen[name] = sorted(parts[self.split])
+        names = [
+            path.relative_to(root).as_posix()
+            for paths in chosen.values()
+            for path in paths
+        ]
+        MMLogger.get_current_instance().info(
+            f'{self.split} split: {len(names)} of '
+            f'{sum(map(len, images.values()))} images, seed {self.seed}, '
+            f'sha256 of the list {list_digest(names)}'
+        )
+        return chosen
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith('.')
+    )
+
+
+def _names(paths: list[Path]) -> str:
+    more = ', ...' if len(paths) > SHOWN else ''
+    return ', '.join(path.name for path in paths[:SHOWN]) + more
+
+
+def _is_image(path: Path, folder: Path) -> bool:
+    hidden = any(
+        part.startswith('.') for part in path.relative_to(folder).parts
+    )
+    return not hidden and path.suffix.lower() in EXTENSIONS
+
+
+def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
+    """Look for class folders and their images.
+
+    Args:
+        folder: Where the class folders are.
+        known: The classes that may be there; all of any name if not given.
+    """
+    folders = _sub_folders(folder)
+    loose = [p for p in sorted(folder.iterdir()) if _is_image(p, folder)]
+    if loose:
+        raise ValueError(
+            f'{len(loose)} images lie in {folder} itself, outside of any '
+            f'class folder, such as {_names(loose)}; move them.'
+        )
+    unknown = [
+        path
+        for path in folders
+        if known is not None and path.name not in known
+    ]
+    if unknown:
+        raise ValueError(
+            f'{folder} holds {_names(unknown)}, which the training images do '
+            'not have as a class.'
+        )
+    if known is None and len(folders) < 2:
+        raise ValueError(
+            f'{folder} holds {len(folders)} class folders; it takes two.'
+        )
+    images = {
+        path.name: sorted(
+            file for file in path.rglob('*') if _is_image(file, folder)
+        )
+        for path in folders
+    }
+    empty = [path for path in folders if not images[path.name]]
+    if empty:
+        raise ValueError(
+            f'{len(empty)} class folders in {folder} hold no image, such as '
+            f'{_names(empty)}; images end with '
+            f'{", ".join(sorted(EXTENSIONS))}.'
+        )
+    return [path.name for path in folders], images

@@ -1,0 +1,106 @@
+"""VTAB-1k: nineteen tasks of 1,000 training images, as plain files."""
+
+from os import path as osp
+from typing import Any
+
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+from .index_files import read_pairs, require_images
+
+SPLITS = ('train800', 'val200', 'train800val200', 'test')
+
+
+@DATASETS.register_module()
+class VTAB1k(BaseDataset):
+    """One task of VTAB-1k, from the prepared image folders.
+
+    `A Large-scale Study of Representation Learning with the Visual Task
+    Adaptation Benchmark <https://arxiv.org/abs/1910.04867>`_, section 3. The
+    folder of a task holds the images and, for each split, a list with lines
+    ``path label``; paths begin at the folder of the task. Nothing of
+    TensorFlow is needed.
+
+    Classes are named by their number: the lists hold no names.
+
+    Args:
+        task: Name of the task's folder, a key of ``TASKS``.
+        split: ``'train800'`` and ``'val200'`` to choose what is to choose,
+            ``'train800val200'`` to train with it, ``'test'`` to report.
+        data_root: The folder of all tasks.
+        **kwargs: As in MMPretrain's ``BaseDataset``.
+
+    Raises:
+        ValueError: If ``task`` or ``split`` is unknown, or a list is broken.
+        FileNotFoundError: If a list or an image is missing.
+    """
+
+    # Classes K of each task.
+    TASKS = {
+        # natural
+        'caltech101': 102,
+        'cifar': 100,
+        'dtd': 47,
+        'oxford_flowers102': 102,
+        'oxford_iiit_pet': 37,
+        'sun397': 397,
+        'svhn': 10,
+        # specialized
+        'diabetic_retinopathy': 5,
+        'eurosat': 10,
+        'patch_camelyon': 2,
+        'resisc45': 45,
+        # structured
+        'clevr_count': 8,
+        'clevr_dist': 6,
+        'dmlab': 6,
+        'dsprites_loc': 16,
+        'dsprites_ori': 16,
+        'kitti': 4,
+        'smallnorb_azi': 18,
+        'smallnorb_ele': 9,
+    }
+
+    def __init__(
+        self,
+        task: str,
+        split: str = 'train800',
+        data_root: str = '',
+        **kwargs: Any,
+    ) -> None:
+        if task not in self.TASKS:
+            raise ValueError(
+                f'task={task!r} must be one of {", ".join(self.TASKS)}.'
+            )
+        if split not in SPLITS:
+            raise ValueError(f'split={split!r} must be one of {SPLITS}.')
+        self.task = task
+        self.split = split
+        kwargs.setdefault(
+            'metainfo',
+            dict(classes=tuple(str(i) for i in range(self.TASKS[task]))),
+        )
+        super().__init__(
+            ann_file=f'{split}.txt',
+            data_root=osp.join(data_root, task),
+            test_mode=split == 'test',
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Return one dict an image: ``img_path`` and ``gt_label``."""
+        data_list = []
+        for path, label in read_pairs(self.ann_file):
+            if not label.isdecimal() or int(label) >= self.TASKS[self.task]:
+                raise ValueError(
+                    f'{self.ann_file}: label {label!r} of {path} must be a '
+                    f'whole number from 0 to {self.TASKS[self.task] - 1}.'
+                )
+            img_path = osp.join(self.img_prefix, path)
+            data_list.append(dict(img_path=img_path, gt_label=int(label)))
+        require_images(data_list, self.ann_file)
+        return data_list
+
+    def extra_repr(self) -> list[str]:
+        """Name task and split when the data set is printed."""
+        return [f'Task: \t{self.task}', f'Split: \t{self.split}']
