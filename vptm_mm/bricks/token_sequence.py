@@ -28,7 +28,9 @@ class TokenSequence(nn.Module):
     ``plain_bias`` is the position bias without prompts, ``(h, S - P, S - P)``
     from the shared table; ``prompted_bias`` the one with prompts,
     ``(h, S, S)``. Prompts enter at ``prompt_start``; once they are in, the
-    [MASK]s stand at ``masks``.
+    patches stand at ``patches``, the [MASK]s at ``masks``. ``mask_places`` is
+    the row and column of each [MASK] in patches, ``(M, 2)``, or None if they
+    have no place.
 
     Args:
         grid_size: Rows H and columns W of patches.
@@ -73,11 +75,18 @@ class TokenSequence(nn.Module):
             'after_patches': 1 + num_patches,
             'after_mask': 1 + num_patches + self.num_masks,
         }[prompt_location]
+        first_patch = 1
+        if prompt_location == 'after_cls':
+            first_patch += prompt_length
         first_mask = 1 + num_patches
         if prompt_location != 'after_mask':
             first_mask += prompt_length
         self.prompt_start = start
+        self.patches = slice(first_patch, first_patch + num_patches)
         self.masks = slice(first_mask, first_mask + self.num_masks)
+
+        mask_places = grid_places(grid_size, (mask_grid, mask_grid))
+        self.mask_places = mask_places if mask_bias == 'grid' else None
 
         nowhere = torch.zeros(1, 2)
         kinds = torch.tensor(
@@ -86,11 +95,7 @@ class TokenSequence(nn.Module):
             + [MASK_BIASES[mask_bias]] * self.num_masks
         )
         places = torch.cat(
-            [
-                nowhere,
-                grid_places(grid_size, grid_size),
-                grid_places(grid_size, (mask_grid, mask_grid)),
-            ]
+            [nowhere, grid_places(grid_size, grid_size), mask_places]
         )
         self.plain_bias = PaddedPositionBias(grid_size, kinds, places)
         prompts = torch.full((prompt_length,), PROMPT_BIASES[prompt_bias])

@@ -5,6 +5,7 @@ from .task_model import (
     frozen_init,
     load_classifier,
     make_task,
+    prediction_pipeline,
     require_registered,
 )
 from .task_state import FROZEN_SHA256, require_fit, task_state
@@ -16,6 +17,7 @@ __all__ = [
     'frozen_init',
     'load_classifier',
     'make_task',
+    'prediction_pipeline',
     'read_pretrained',
     'read_task',
     'require_fit',

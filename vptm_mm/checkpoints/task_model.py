@@ -54,7 +54,7 @@ def make_task(
         model=model_cfg,
         classes=tuple(classes),
         data_preprocessor=_plain(preprocessor or {}),
-        pipeline=_test_pipeline(cfg),
+        pipeline=prediction_pipeline(cfg),
         frozen_sha256=digest,
     )
 
@@ -68,7 +68,12 @@ def _plain(cfg: Any) -> Any:
     return cfg
 
 
-def _test_pipeline(cfg: Config) -> list[dict]:
+def prediction_pipeline(cfg: Config) -> list[dict]:
+    """Return the transforms of a test image that a config names.
+
+    Raises:
+        ValueError: If it names none.
+    """
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
         while dataset is not None:  # wrappers hold a data set
@@ -76,8 +81,8 @@ def _test_pipeline(cfg: Config) -> list[dict]:
                 return _plain(dataset['pipeline'])
             dataset = dataset.get('dataset')
     raise ValueError(
-        'the config has no test_dataloader.dataset.pipeline: a task file says '
-        'how a test image is prepared.'
+        'the config has no test_dataloader.dataset.pipeline, which says how a '
+        'test image is prepared.'
     )
 
 

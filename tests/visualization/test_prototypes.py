@@ -1,0 +1,78 @@
+"""Clustered order is a permutation; cosines are the verbalizer's."""
+
+import numpy as np
+import pytest
+import torch
+from mmpretrain.registry import MODELS
+
+from vptm_mm.visualization import (
+    compare_prototypes,
+    draw_prototypes,
+    nearest_pairs,
+    prototypes_of,
+)
+
+from ..made_tasks import make_classifier
+
+
+def model_of(checkpoint, prototypes):
+    model = make_classifier(checkpoint, num_classes=len(prototypes))
+    padding = (0, 8 - prototypes.size(1))
+    model.head.verbalizer.prototypes.data = torch.nn.functional.pad(
+        prototypes, padding
+    )
+    return model
+
+
+def test_like_stands_by_like(checkpoint):
+    # Two groups, mixed; lengths differ and must not matter.
+    prototypes = torch.tensor([[1, 0], [0, 9], [5, 1.0], [0.1, 1], [3, 0]])
+    similarity = compare_prototypes(model_of(checkpoint, prototypes))
+    assert sorted(similarity.order) == [0, 1, 2, 3, 4]
+    groups = [i in (1, 3) for i in similarity.order]
+    assert groups in ([True] * 2 + [False] * 3, [False] * 3 + [True] * 2)
+    unit = prototypes / prototypes.norm(dim=1, keepdim=True)
+    np.testing.assert_allclose(similarity.cosines, unit @ unit.T, atol=1e-6)
+    assert nearest_pairs(similarity, 'abcde', 1) == ['a and e: cosine 1.00']
+
+
+@pytest.mark.parametrize('num_classes', [2, 200])
+def test_picture(checkpoint, num_classes):
+    generator = torch.Generator().manual_seed(0)
+    prototypes = torch.randn(num_classes, 8, generator=generator)
+    similarity = compare_prototypes(model_of(checkpoint, prototypes))
+    assert sorted(similarity.order) == list(range(num_classes))
+    names = [f'c{i}' for i in range(num_classes)]
+    figure = draw_prototypes(similarity, names)
+    tree, heat = figure.axes[:2]
+    shown = [label.get_text() for label in heat.get_yticklabels()]
+    ordered = [names[i] for i in similarity.order]
+    assert shown == (ordered if num_classes <= 60 else [])
+    # The tree's leaves stand at the rows of the heat map, downwards.
+    ends = [
+        (x, y)
+        for line in tree.lines
+        for x, y in line.get_xydata()[[0, -1]].tolist()
+    ]
+    assert sorted(y for x, y in ends if x == 0) == list(range(num_classes))
+    for ax in (tree, heat):
+        assert ax.get_ylim() == (num_classes - 0.5, -0.5)
+    # The diagonal is left out.
+    cells = heat.images[0].get_array()
+    assert np.ma.getmaskarray(np.ma.masked_invalid(cells)).sum() == num_classes
+
+
+def test_no_prototypes(checkpoint):
+    model = make_classifier(checkpoint)
+    model.head = MODELS.build(
+        dict(type='LinearClsHead', num_classes=3, in_channels=16)
+    )
+    assert prototypes_of(model) is None
+    with pytest.raises(ValueError, match='LinearClsHead has no prototypes'):
+        compare_prototypes(model)
+
+
+def test_one_class(checkpoint):
+    model = model_of(checkpoint, torch.ones(1, 8))
+    with pytest.raises(ValueError, match='num_classes=1 must be >= 2'):
+        compare_prototypes(model)

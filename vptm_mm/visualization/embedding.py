@@ -1,0 +1,160 @@
+"""Features and prototypes in the plane.
+
+Symbols: B images; K classes; d prototype dimension; v the feature that the
+head compares with the prototypes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from torch import Tensor
+
+from .style import INK, MARKERS, OKABE_ITO, short_names
+
+METHODS = ('tsne', 'pca')
+MAX_NAMED = len(OKABE_ITO) * len(MARKERS)  # classes; above, no legend
+MIN_IMAGES = 5
+PERPLEXITY = 30.0
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Features and prototypes in the plane.
+
+    Args:
+        points: A place for each image, ``(B, 2)``.
+        prototypes: A place for each prototype, ``(K, 2)``, or ``(0, 2)``.
+        axes: What the two axes mean; empty if nothing.
+    """
+
+    points: np.ndarray
+    prototypes: np.ndarray
+    axes: tuple[str, ...]
+
+
+def embed(
+    features: Tensor,
+    prototypes: Tensor | None,
+    method: str = 'tsne',
+    seed: int = 0,
+) -> Embedding:
+    """Put features and prototypes in the plane.
+
+    With prototypes all vectors are scaled to length 1 first: the verbalizer
+    sees angles only. t-SNE (`van der Maaten and Hinton, 2008
+    <https://www.jmlr.org/papers/v9/vandermaaten08a.html>`_) places both
+    together; PCA is fitted to the features, and the prototypes follow.
+
+    Args:
+        features: v, ``(B, d)``.
+        prototypes: ``(K, d)``; None if the head has none.
+        method: ``'tsne'`` or ``'pca'``.
+        seed: Seed of t-SNE.
+
+    Raises:
+        ValueError: If the method is unknown, there are fewer than 5 images,
+            or a feature is not finite.
+    """
+    if method not in METHODS:
+        raise ValueError(f'method={method!r} must be one of {METHODS}.')
+    if len(features) < MIN_IMAGES:
+        raise ValueError(
+            f'{len(features)} images are too few for a map of features; take '
+            f'{MIN_IMAGES} or more.'
+        )
+    vectors = features.double()
+    if prototypes is not None:
+        vectors = torch.cat([vectors, prototypes.double()])
+        vectors = F.normalize(vectors, dim=-1)
+    if not vectors.isfinite().all():
+        raise ValueError('features hold NaN or infinite values.')
+    matrix, images = vectors.numpy(), len(features)
+    if method == 'pca':
+        pca = PCA(2, random_state=seed).fit(matrix[:images])
+        points = pca.transform(matrix)
+        axes = tuple(
+            f'principal component {i + 1} ({share:.0%} of the variance)'
+            for i, share in enumerate(pca.explained_variance_ratio_)
+        )
+    else:
+        perplexity = min(PERPLEXITY, (len(matrix) - 1) / 3)
+        tsne = TSNE(perplexity=perplexity, init='pca', random_state=seed)
+        points, axes = tsne.fit_transform(matrix), ()
+    return Embedding(points[:images], points[images:], axes)
+
+
+def draw_embedding(
+    embedding: Embedding,
+    classes: Tensor,
+    names: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draw a map of features; prototypes are large, with a black rim.
+
+    A class is a colour and a shape. There are 40 such pairs: above 40 classes
+    they repeat, and there is no legend.
+
+    Args:
+        embedding: What is drawn.
+        classes: Class of each image, ``(B,)``.
+        names: Of the K classes.
+        title: Stands above.
+    """
+    present = np.union1d(
+        classes.numpy(), np.arange(len(embedding.prototypes))
+    ).astype(int)
+    named = len(present) <= MAX_NAMED
+    figure = Figure(figsize=(7.6 if named else 6.4, 5.6), layout='constrained')
+    ax = figure.subplots()
+    for label in present:
+        style: dict[str, Any] = dict(
+            color=OKABE_ITO[label % len(OKABE_ITO)],
+            marker=MARKERS[label // len(OKABE_ITO) % len(MARKERS)],
+        )
+        x, y = embedding.points[classes.numpy() == label].T
+        name = short_names([names[label]])[0]
+        ax.scatter(x, y, s=14, alpha=0.75, lw=0, label=name, **style)
+        if len(embedding.prototypes):
+            x, y = embedding.prototypes[label]
+            rim: dict[str, Any] = dict(edgecolor='black', lw=1.4, zorder=3)
+            ax.scatter(x, y, s=150, **rim, **style)
+            if named:
+                _name(ax, (x, y), name)
+    ax.set_title(title, fontsize=10, color=INK)
+    if embedding.axes:
+        ax.set(xlabel=embedding.axes[0], ylabel=embedding.axes[1])
+    else:
+        ax.set(xticks=[], yticks=[])
+    if named:
+        figure.legend(
+            loc='outside right center',
+            ncols=1 if len(present) <= 25 else 2,
+            frameon=False,
+            fontsize=8,
+            markerscale=1.6,
+        )
+    return figure
+
+
+def _name(ax: Axes, place: tuple[float, float], name: str) -> None:
+    """Write the name of a class beside its prototype, on a white rim."""
+    text = ax.annotate(
+        name,
+        place,
+        xytext=(8, 6),
+        textcoords='offset points',
+        fontsize=9,
+        fontweight='bold',
+        color=INK,
+        zorder=4,
+    )
+    text.set_path_effects([withStroke(linewidth=2.5, foreground='white')])

@@ -1,0 +1,162 @@
+"""Images to look at: of a config's data sets, or files of the user's own."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmpretrain.registry import DATASETS, TRANSFORMS
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from ..checkpoints import prediction_pipeline
+
+SPLITS = ('test', 'val', 'train')
+LOAD = 'LoadImageFromFile'
+
+
+class ImageFiles(Dataset):
+    """Image files, prepared as the config prepares its test images.
+
+    Args:
+        paths: The files.
+        cfg: The config.
+
+    Raises:
+        FileNotFoundError: If one is not there.
+        ValueError: If one is no image, or the config says nothing of test
+            images.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], cfg: Config) -> None:
+        self.paths = [Path(path) for path in paths]
+        for path in self.paths:
+            _check_image(path)
+        pipeline = prediction_pipeline(cfg)
+        # Data sets that hold their images in memory do not load them.
+        if not any(step['type'] == LOAD for step in pipeline):
+            pipeline = [dict(type=LOAD), *pipeline]
+        self.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.pipeline(dict(img_path=str(self.paths[index])))
+
+
+def _check_image(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f'no image at {path.absolute()}')
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(
+            f'{path} ({path.stat().st_size} bytes) is no readable image '
+            f'({error}); give a JPEG or PNG file.'
+        ) from error
+
+
+def open_split(cfg: Config, split: str) -> Any:
+    """Build a data set of a config, with the pipeline of its test images.
+
+    So the images of the training set come without augmentation.
+
+    Args:
+        cfg: The config.
+        split: ``'test'``, ``'val'`` or ``'train'``.
+
+    Returns:
+        A data set of the host.
+
+    Raises:
+        ValueError: If there is no such split, or the config lacks it.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split={split!r} must be one of {SPLITS}.')
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(
+            f'the config has no {split}_dataloader; take another split of '
+            f'{SPLITS}, or give image files.'
+        )
+    dataset = copy.deepcopy(loader['dataset'])
+    _set_pipeline(dataset, prediction_pipeline(cfg))
+    return DATASETS.build(dataset)
+
+
+def _set_pipeline(dataset: dict, pipeline: list[dict]) -> None:
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']  # wrappers hold a data set
+    dataset['pipeline'] = pipeline
+
+
+def draw_sample(dataset: Any, num_images: int | None, seed: int = 0) -> Subset:
+    """Choose images at random, in the order of the data set.
+
+    Args:
+        dataset: Any data set.
+        num_images: How many; None, or more than there are, for all.
+        seed: Another seed chooses others.
+
+    Raises:
+        ValueError: If ``num_images`` is below 1, or there are no images.
+    """
+    if num_images is not None and num_images < 1:
+        raise ValueError(f'num_images={num_images} must be >= 1.')
+    if not len(dataset):
+        raise ValueError('the data set has no images.')
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    return Subset(dataset, sorted(order[:num_images].tolist()))
+
+
+def batches(dataset: Any, batch_size: int) -> Iterator[dict]:
+    """Collate images as the host does, one batch after the other."""
+    for start in range(0, len(dataset), batch_size):
+        stop = min(start + batch_size, len(dataset))
+        yield default_collate([dataset[i] for i in range(start, stop)])
+
+
+def to_pixels(model: Any, inputs: Tensor) -> np.ndarray:
+    """Turn what a model reads back into RGB pixels.
+
+    Args:
+        model: The classifier; its preprocessor is undone.
+        inputs: Preprocessed images, ``(B, 3, height, width)``, or with one
+            channel.
+
+    Returns:
+        ``(B, height, width, 3)``, 0-1.
+    """
+    preprocessor = model.data_preprocessor
+    pixels = inputs
+    if hasattr(preprocessor, 'mean'):
+        pixels = pixels * preprocessor.std + preprocessor.mean
+    if not getattr(preprocessor, 'to_rgb', False):
+        pixels = pixels.flip(1)  # the host loads BGR
+    pixels = pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1)
+    return (pixels / 255).clamp(0, 1).float().cpu().numpy()
+
+
+def true_labels(data_samples: Sequence[Any]) -> Tensor | None:
+    """Return the class of each image, or None if an image has none.
+
+    Raises:
+        ValueError: If an image has several.
+    """
+    if any('gt_label' not in sample for sample in data_samples):
+        return None
+    labels = [sample.gt_label for sample in data_samples]
+    if any(label.numel() != 1 for label in labels):
+        raise ValueError(
+            'an image with several classes cannot be shown by class; '
+            'single-label data sets only.'
+        )
+    return torch.cat([label.view(1) for label in labels]).cpu()

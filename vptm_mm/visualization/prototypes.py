@@ -1,0 +1,138 @@
+"""Which classes have prototypes alike.
+
+Symbols: K classes; d prototype dimension.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.cluster.hierarchy import dendrogram, linkage
+from scipy.spatial.distance import squareform
+from torch import Tensor
+
+from ..bricks import PrototypicalVerbalizer
+from .style import INK, short_names
+
+MAX_NAMED = 60  # classes; above, the axes have no names
+COLORS = 'PuOr_r'
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Cosines of prototypes, and the order in which like stands by like.
+
+    Args:
+        cosines: In the order of the classes, ``(K, K)``.
+        order: A permutation of the classes.
+        tree: The merges, as SciPy's ``linkage`` gives them.
+    """
+
+    cosines: np.ndarray
+    order: np.ndarray
+    tree: np.ndarray
+
+
+def prototypes_of(model: Any) -> Tensor | None:
+    """Return the prototypes of a classifier, ``(K, d)``, or None."""
+    verbalizer = getattr(model.head, 'verbalizer', None)
+    if not isinstance(verbalizer, PrototypicalVerbalizer):
+        return None
+    return verbalizer.prototypes.detach().cpu().float()
+
+
+def compare_prototypes(model: Any) -> Similarity:
+    """Compare prototypes as the verbalizer does, and cluster the classes.
+
+    Average linkage of 1 - cosine; of the orders that the tree allows, the one
+    in which neighbours are most alike.
+
+    Raises:
+        ValueError: If the classifier has no prototypes, or only one.
+    """
+    prototypes = prototypes_of(model)
+    if prototypes is None:
+        raise ValueError(
+            f'{type(model.head).__name__} has no prototypes; take a model '
+            'with a PrototypeVerbalizerHead.'
+        )
+    if len(prototypes) < 2:
+        raise ValueError(
+            f'num_classes={len(prototypes)} must be >= 2 to be compared.'
+        )
+    unit = F.normalize(prototypes.double(), dim=-1)
+    cosines = (unit @ unit.T).clamp(-1, 1).numpy()
+    distances = squareform(1 - cosines, checks=False)
+    tree = linkage(distances, 'average', optimal_ordering=True)
+    leaves = dendrogram(tree, no_plot=True)['leaves']
+    return Similarity(cosines, np.array(leaves), tree)
+
+
+def nearest_pairs(
+    similarity: Similarity, names: Sequence[str], limit: int = 10
+) -> list[str]:
+    """Say which prototypes are most alike."""
+    cosines = similarity.cosines
+    rows, columns = np.triu_indices(len(cosines), 1)
+    values = cosines[rows, columns]
+    return [
+        f'{names[rows[i]]} and {names[columns[i]]}: cosine {values[i]:.2f}'
+        for i in np.argsort(-values, kind='stable')[:limit]
+    ]
+
+
+def draw_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
+    """Draw a heat map of the cosines, classes in clustered order.
+
+    Above 60 classes the axes have no names.
+
+    Args:
+        similarity: What is drawn.
+        names: Of the K classes.
+    """
+    order = similarity.order
+    num_classes = len(order)
+    cosines = similarity.cosines[np.ix_(order, order)].copy()
+    np.fill_diagonal(cosines, np.nan)  # always 1: it would set the scale
+    limit = max(float(np.nanmax(np.abs(cosines))), 1e-3)
+
+    side = min(max(4.2, 0.17 * num_classes + 2.4), 11)
+    figure = Figure(figsize=(side + 1.6, side), layout='constrained')
+    left, ax = figure.subplots(1, 2, width_ratios=(1, 5))
+    _draw_tree(left, similarity.tree)
+    ax.set_facecolor('0.8')
+    image = ax.imshow(
+        cosines, cmap=COLORS, vmin=-limit, vmax=limit, aspect='auto'
+    )
+    if num_classes <= MAX_NAMED:
+        labels = short_names([names[i] for i in order])
+        size = 9 if num_classes <= 20 else 6.5
+        upright = 0 if all(len(label) < 3 for label in labels) else 90
+        ticks = range(num_classes)
+        ax.set_xticks(ticks, labels, rotation=upright, fontsize=size)
+        ax.set_yticks(ticks, labels, fontsize=size)
+    else:
+        ax.set(xticks=[], yticks=[])
+        ax.set(xlabel=f'{num_classes} classes, clustered')
+    bar = figure.colorbar(image, ax=ax, shrink=0.8)
+    bar.set_label('cosine of two prototypes')
+    figure.suptitle(
+        'Prototypes that are alike stand together', fontsize=10, color=INK
+    )
+    return figure
+
+
+def _draw_tree(ax: Axes, tree: np.ndarray) -> None:
+    """Draw the tree of merges; leaves stand at the rows of the heat map."""
+    lines = dendrogram(tree, no_plot=True)
+    for places, heights in zip(lines['icoord'], lines['dcoord'], strict=True):
+        # SciPy puts leaf i at 5 + 10 i.
+        rows = (np.array(places) - 5) / 10
+        ax.plot(heights, rows, color=INK, lw=0.8)
+    ax.set(ylim=(len(tree) + 0.5, -0.5), yticks=[], xlabel='1 - cosine')
+    ax.invert_xaxis()
+    ax.spines[['left', 'right', 'top']].set_visible(False)

@@ -1,0 +1,43 @@
+"""What all pictures share: colours, names, how a file is written."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+OKABE_ITO = (
+    '#0072b2',
+    '#e69f00',
+    '#009e73',
+    '#d55e00',
+    '#56b4e9',
+    '#cc79a7',
+    '#f0e442',
+    '#000000',
+)
+# With the colours, enough pairs for 40 classes.
+MARKERS = 'osD^v'
+HEAT = 'viridis'
+INK, PLACE = '#1f2933', '#d55e00'
+DPI = 110
+MAX_NAME = 22  # characters
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Cut long class names, so that they fit beside an axis."""
+    return [
+        name if len(name) <= MAX_NAME else f'{name[: MAX_NAME - 1]}…'
+        for name in map(str, names)
+    ]
+
+
+def write_png(figure: Figure, path: str | Path) -> Path:
+    """Write a picture; the same figure gives the same file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the version of matplotlib, which would change the file.
+    figure.savefig(
+        path, dpi=DPI, facecolor='white', metadata={'Software': None}
+    )
+    return path
