@@ -33,6 +33,7 @@ MAX_ASPECT = 20  # resizing a thinner image may need any amount of memory
 SHOWN_SIDE = 320  # pixels of a picture on the page
 CSS = """
 .message {padding: 12px 16px; border-left: 4px solid #d55e00}
+#examples .container {width: 56px; height: 56px}
 #examples img {image-rendering: pixelated}
 """
 

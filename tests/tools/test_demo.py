@@ -53,9 +53,12 @@ def limits(demo):
 
 def header_of_png(width, height) -> bytes:
     """A PNG without pixels, as small as an upload that fills the memory."""
-    content = b'IHDR' + struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    check = struct.pack('>I', zlib.crc32(content))
-    return b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13) + content + check
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    parts = [b'\x89PNG\r\n\x1a\n']
+    for content in (b'IHDR' + header, b'IDAT'):
+        parts.append(struct.pack('>I', len(content) - 4) + content)
+        parts.append(struct.pack('>I', zlib.crc32(content)))
+    return b''.join(parts)
 
 
 def whole_png(path, size=(40, 30)):
@@ -200,7 +203,7 @@ def page_address(tmp_path):
     log = tmp_path / 'log.txt'
     with log.open('w') as file:
         server = subprocess.Popen(
-            [*command, '--max-mb', '0.1'],
+            command,
             cwd=tmp_path,
             env={**os.environ, 'OMP_NUM_THREADS': '1'},
             stdout=file,
@@ -237,7 +240,7 @@ def test_the_page_in_a_browser(demo, page_address, tmp_path):
     expect.set_options(timeout=1000 * SECONDS)
     digits = demo.write_examples(tmp_path)
     (tmp_path / 'text.png').write_text('no image')
-    (tmp_path / 'large.png').write_bytes(b'0' * 100_001)
+    (tmp_path / 'large.png').write_bytes(b'0' * 10_010_000)
     asked = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -266,7 +269,7 @@ def test_the_page_in_a_browser(demo, page_address, tmp_path):
         expect(message).to_contain_text('This file is no readable image.')
         expect(top).to_have_count(0)
         upload(page, tmp_path / 'large.png')
-        expect(message).to_contain_text('0.10 MB, and 0.1 MB are allowed')
+        expect(message).to_contain_text('has 10.01 MB, and 10 MB are allowed')
         upload(page, digits[5])
         expect(top).to_have_text(['5', 'f'])
         for task in (TASK.stem, 'letters'):

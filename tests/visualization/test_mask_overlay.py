@@ -20,13 +20,11 @@ from ..made_tasks import make_classifier, task_of
         dict(prompt_length=2, prompt_location='after_cls'),
     ],
 )
-def test_attention_is_that_of_the_single_model(
-    options, microsoft_file, images
-):
-    model = make_classifier(microsoft_file, **options)
+def test_attention_is_that_of_the_single_model(options, checkpoint, images):
+    model = make_classifier(checkpoint, **options)
     pool = VPTMTaskPool(
         ENCODER,
-        init_cfg=dict(type='Pretrained', checkpoint=str(microsoft_file)),
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
     )
     pool.add(task_of(model), 'task')
     looks = mask_attention(pool, 'task', images[0])
