@@ -49,7 +49,11 @@ def test_bricks_know_torch_only():
         ('models/heads', ('vptm_mm.models.backbones', 'vptm_mm.engine')),
         ('models', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
-        ('engine', ('vptm_mm.models',)),
+        ('engine', ('vptm_mm.models', 'vptm_mm.visualization')),
+        (
+            'visualization',
+            ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
+        ),
         (
             'checkpoints',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),

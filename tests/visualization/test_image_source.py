@@ -56,7 +56,7 @@ def test_missing_and_damaged_files(checkpoint, picture, tmp_path):
     damaged.write_bytes(picture.read_bytes()[:40])
     with pytest.raises(ValueError, match=r'\(40 bytes\) is no readable image'):
         ImageFiles([damaged], config)
-    del config.test_dataloader
+    config.pop('test_dataloader')
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipel'):
         ImageFiles([picture], config)
 
@@ -82,7 +82,7 @@ def test_wrappers_are_looked_into():
         type='TrainValSplit', part='val', dataset=inner
     )
     part = open_split(config, 'train')
-    assert len(part) == 108
+    assert len(part) == 109
     assert torch.equal(part[0]['inputs'], part[0]['inputs'])
 
 

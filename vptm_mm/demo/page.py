@@ -15,7 +15,7 @@ from .upload import MB, Limits, read_upload
 
 SHOWN_SIDE = 320  # pixels of a picture on the page
 CSS = """
-.message {padding: 12px 16px; border-left: 4px solid #d55e00}
+#message {padding: 12px 16px; border-left: 4px solid #d55e00}
 #examples .container {width: 56px; height: 56px}
 #examples img {image-rendering: pixelated}
 """
@@ -116,7 +116,7 @@ def _show_results(
         except ValueError as error:
             message = str(error)
     if message:
-        gr.Markdown(message, elem_id='message', elem_classes='message')
+        gr.Markdown(message, elem_id='message')
         return
     results = pool.predict([image], [tasks])[0]
     for name in tasks:

@@ -193,15 +193,21 @@ def attention_maps(
 
 def _maps_of(kind: str, count: int, steps: Sequence[tuple]) -> AttentionMaps:
     """Cut the rows of one kind of token out of the attention of each step."""
-    patches, shares = [], []
+    patches: list[Tensor] = []
+    shares: list[Tensor] = []
     for attention, rows, columns in steps:
         looks = attention[:, rows[kind]]  # (B, Q, S)
-        if looks.size(1) < count:
-            looks = torch.full_like(attention[:, :1], torch.nan)
-            looks = looks.expand(-1, count, -1)
-        patches.append(looks[..., columns['patches']])
+        absent = looks.size(1) < count
+        if absent:
+            looks = torch.zeros_like(attention[:, :1]).expand(-1, count, -1)
         onto = [looks[..., columns[key]].sum(-1) for key in KINDS]
-        shares.append(torch.stack(onto, -1))
+        for found, values in (
+            (patches, looks[..., columns['patches']]),
+            (shares, torch.stack(onto, -1)),
+        ):
+            found.append(
+                torch.full_like(values, torch.nan) if absent else values
+            )
     return AttentionMaps(
         torch.stack(patches, 1).cpu(), torch.stack(shares, 1).cpu()
     )

@@ -50,34 +50,37 @@ def draw_attention(
     size = (CELL * (depth + 2) + 0.9, CELL * len(rows) + 1.5)
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02)
     figure = Figure(figsize=size, layout=layout)
-    axes = figure.subplots(len(rows), depth + 2, squeeze=False)
+    heights = [1.0] * len(rows) + [0.12]  # the last one for colour bars
+    grid = figure.add_gridspec(len(rows) + 1, depth + 2, height_ratios=heights)
+    axes = [
+        [figure.add_subplot(grid[row, column]) for column in range(depth + 2)]
+        for row in range(len(rows))
+    ]
     # Two scales: the residual connections make the rollout more even.
     scales = [
         _scale([maps[part] for _, maps, _ in rows])
         for part in (slice(depth), slice(depth, None))
     ]
     for row, (name, maps, places) in enumerate(rows):
-        _draw_image(axes[row, 0], pixels, places)
-        axes[row, 0].set_ylabel(
+        _draw_image(axes[row][0], pixels, places)
+        axes[row][0].set_ylabel(
             name, rotation=0, ha='right', va='center', fontsize=8, color=INK
         )
-        for step, ax in enumerate(axes[row, 1:]):
+        for step, ax in enumerate(axes[row][1:]):
             _draw_heat(ax, pixels, maps[step], scales[step == depth])
     heads = ['image', *(f'block {i}' for i in range(depth)), 'rollout']
     for ax, head in zip(axes[0], heads, strict=True):
         ax.set_title(head, fontsize=8, color=INK)
-    for scale, over, text in (
-        (scales[0], axes[-1, 1:-1], 'share of the attention on a patch (%)'),
-        (scales[1], axes[-1, -1:], '%'),
+    for scale, place, text in (
+        (scales[0], grid[-1, 1:-1], 'share of the attention on a patch (%)'),
+        (scales[1], grid[-1, -1], '%'),
     ):
         bar = figure.colorbar(
             ScalarMappable(scale, HEAT),
-            ax=over,
-            location='bottom',
+            cax=figure.add_subplot(place),
+            orientation='horizontal',
             alpha=OPACITY,
             extend='both',
-            aspect=8 * len(over),
-            shrink=0.9,
         )
         bar.set_label(text, fontsize=8, color=INK)
         bar.ax.tick_params(labelsize=7)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
@@ -87,7 +88,9 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(side + 0.8, side), layout='constrained')
     ax = figure.subplots()
     picked = np.ix_(shown, shown)
-    image = ax.imshow(shares[picked], cmap=COLORS, vmin=0, vmax=100)
+    # The square root shows rare confusions beside the diagonal.
+    scale = PowerNorm(0.5, 0, 100)
+    image = ax.imshow(shares[picked], cmap=COLORS, norm=scale)
     labels = short_names([names[i] for i in shown])
     size = 9 if len(shown) <= MAX_COUNTED else 7
     ticks = range(len(shown))
@@ -107,7 +110,7 @@ def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
 def _write_counts(ax: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         if count:
-            color = 'black' if shares[row, column] > 55 else 'white'
+            color = 'black' if shares[row, column] > 35 else 'white'
             style: dict[str, Any] = dict(
                 ha='center', va='center', fontsize=8, color=color
             )

@@ -4,6 +4,7 @@ Symbols: B images; K classes; d prototype dimension; v the feature that the
 head compares with the prototypes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from .style import INK, MARKERS, OKABE_ITO, short_names
 
 METHODS = ('tsne', 'pca')
 MAX_NAMED = len(OKABE_ITO) * len(MARKERS)  # classes; above, no legend
+MAX_LABELLED = 20  # classes; above, no names beside the prototypes
 MIN_IMAGES = 5
 PERPLEXITY = 30.0
 
@@ -101,7 +103,8 @@ def draw_embedding(
     """Draw a map of features; prototypes are large, with a black rim.
 
     A class is a colour and a shape. There are 40 such pairs: above 40 classes
-    they repeat, and there is no legend.
+    they repeat, and there is no legend. Up to 20 classes, prototypes have
+    names.
 
     Args:
         embedding: What is drawn.
@@ -113,7 +116,9 @@ def draw_embedding(
         classes.numpy(), np.arange(len(embedding.prototypes))
     ).astype(int)
     named = len(present) <= MAX_NAMED
-    figure = Figure(figsize=(7.6 if named else 6.4, 5.6), layout='constrained')
+    columns = math.ceil(len(present) / MAX_LABELLED) if named else 0
+    size = (6.2 + 1.6 * columns, 5.6)
+    figure = Figure(figsize=size, layout='constrained')
     ax = figure.subplots()
     for label in present:
         style: dict[str, Any] = dict(
@@ -127,7 +132,7 @@ def draw_embedding(
             x, y = embedding.prototypes[label]
             rim: dict[str, Any] = dict(edgecolor='black', lw=1.4, zorder=3)
             ax.scatter(x, y, s=150, **rim, **style)
-            if named:
+            if len(present) <= MAX_LABELLED:
                 _name(ax, (x, y), name)
     ax.set_title(title, fontsize=10, color=INK)
     if embedding.axes:
@@ -137,7 +142,7 @@ def draw_embedding(
     if named:
         figure.legend(
             loc='outside right center',
-            ncols=1 if len(present) <= 25 else 2,
+            ncols=columns,
             frameon=False,
             fontsize=8,
             markerscale=1.6,
@@ -148,7 +153,7 @@ def draw_embedding(
 def _name(ax: Axes, place: tuple[float, float], name: str) -> None:
     """Write the name of a class beside its prototype, on a white rim."""
     text = ax.annotate(
-        name,
+        name[:12],
         place,
         xytext=(8, 6),
         textcoords='offset points',
@@ -157,4 +162,5 @@ def _name(ax: Axes, place: tuple[float, float], name: str) -> None:
         color=INK,
         zorder=4,
     )
+    text.set_in_layout(False)
     text.set_path_effects([withStroke(linewidth=2.5, foreground='white')])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from .style import INK, short_names
@@ -48,7 +49,7 @@ def draw_tokens(
     classes = counts.changed_classes(MAX_CLASSES)
     height = 0.72 * len(classes) + 1.1
     figure = Figure(figsize=(9.6, height), layout='constrained')
-    halves: Any = figure.subfigures(1, 2, wspace=0.03)
+    halves: Any = figure.subfigures(1, 2)
     for half, after in zip(halves, (False, True), strict=True):
         half.suptitle(
             'after tuning' if after else 'before tuning (no prompts)',
@@ -59,7 +60,7 @@ def draw_tokens(
             len(classes),
             TOP,
             squeeze=False,
-            gridspec_kw=dict(wspace=0.12, hspace=0.1),
+            gridspec_kw=dict(wspace=0.1, hspace=0.1),
         )
         for row, label in zip(axes, classes, strict=True):
             total = max(int(counts.before[label].sum()), 1)
@@ -76,6 +77,8 @@ def draw_tokens(
                 row[0].set_ylabel(
                     name, rotation=0, ha='right', va='center', fontsize=9
                 )
+    line = Line2D([0.5, 0.5], [0.02, 0.93], color='0.7', lw=1)
+    figure.add_artist(line)
     figure.suptitle(
         'Visual tokens at [MASK], by class: id, share of the class, patches '
         f'that look like it\n{counts.unchanged:.0%} of all [MASK]s have the '
