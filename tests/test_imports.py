@@ -50,6 +50,7 @@ def test_bricks_know_torch_only():
         ('models', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
         ('engine', ('vptm_mm.models', 'vptm_mm.visualization')),
+        ('demo', ('vptm_mm.engine', 'vptm_mm.checkpoints')),
         (
             'visualization',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
