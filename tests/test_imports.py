@@ -49,6 +49,7 @@ def test_bricks_know_torch_only():
         ('models/heads', ('vptm_mm.models.backbones', 'vptm_mm.engine')),
         ('models', ('vptm_mm.engine', 'vptm_mm.datasets', 'vptm_mm.export')),
         ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
+        ('demo', ('vptm_mm.engine', 'vptm_mm.checkpoints')),
         (
             'visualization',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),

@@ -16,6 +16,7 @@ from .image_source import (
     open_split,
     to_pixels,
 )
+from .mask_overlay import draw_overlay, mask_attention, to_uint8
 from .predictions import Predictions, class_names, predict
 from .prototypes import (
     compare_prototypes,
@@ -47,12 +48,14 @@ __all__ = [
     'draw_attention',
     'draw_confusion',
     'draw_embedding',
+    'draw_overlay',
     'draw_prototypes',
     'draw_sample',
     'draw_shares',
     'draw_tokens',
     'embed',
     'find_examples',
+    'mask_attention',
     'nearest_pairs',
     'open_split',
     'predict',
@@ -60,5 +63,6 @@ __all__ = [
     'recorded_attention',
     'shown_tokens',
     'to_pixels',
+    'to_uint8',
     'write_png',
 ]

@@ -1,4 +1,4 @@
-from .pooled_task import read_image
+from .pooled_task import prepare, read_image
 from .task_pool import VPTMTaskPool
 
-__all__ = ['VPTMTaskPool', 'read_image']
+__all__ = ['VPTMTaskPool', 'prepare', 'read_image']

@@ -1,0 +1,45 @@
+"""What the page shows."""
+
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vptm_mm.datasets import SklearnDigits
+from vptm_mm.demo import draw_pictures, require_gradio, write_examples
+from vptm_mm.models import VPTMTaskPool
+from vptm_mm.models.pool import read_image
+
+from ..tools.test_predict import TASK
+
+
+def test_an_example_of_each_class(tmp_path):
+    examples = write_examples(tmp_path)
+    dataset = SklearnDigits(split='test')
+    images = [dataset.get_data_info(i)['img'] for i in range(len(dataset))]
+    labels = dataset.get_gt_labels()
+    assert len(examples) == 10
+    for digit, path in enumerate(examples):
+        pixels = np.asarray(Image.open(path))
+        same = [np.array_equal(pixels, image) for image in images]
+        assert digit in labels[same]
+
+
+def test_pictures(tmp_path):
+    pool = VPTMTaskPool.from_files([TASK])
+    image = read_image(write_examples(tmp_path)[3])
+    pictures = draw_pictures(pool, TASK.stem, image)
+    (seen, _), (_, caption) = pictures
+    assert [picture.size for picture, _ in pictures] == [(320, 320)] * 2
+    # The task enlarges 8x8 to 32x32 pixels; the page, to 320x320.
+    small = seen.resize((32, 32), Image.Resampling.BOX)
+    small = np.asarray(small.resize((8, 8), Image.Resampling.BOX)).astype(int)
+    assert np.corrcoef(small.ravel(), image.ravel())[0, 1] > 0.95
+    assert caption.startswith('Where [MASK] looks, 0 to ')
+
+
+def test_gradio_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    with pytest.raises(ImportError, match=r"install 'vptm_mm\[demo\]'"):
+        require_gradio()

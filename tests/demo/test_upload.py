@@ -1,0 +1,65 @@
+"""Uploads that are refused, and why."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vptm_mm.demo import Limits, read_upload
+from vptm_mm.models.pool import read_image
+
+LIMITS = Limits(max_bytes=20_000, max_pixels=5_000)
+
+
+def header_of_png(width, height) -> bytes:
+    """A PNG without pixels, as small as an upload that fills the memory."""
+    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
+    parts = [b'\x89PNG\r\n\x1a\n']
+    for content in (b'IHDR' + header, b'IDAT'):
+        parts.append(struct.pack('>I', len(content) - 4) + content)
+        parts.append(struct.pack('>I', zlib.crc32(content)))
+    return b''.join(parts)
+
+
+def whole_png(path, size=(40, 30)):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3))
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'no image', 'is no readable image'),
+        (b'', 'is no readable image'),
+        (b'0' * 20_001, '0.02 MB, and 0.02 MB are allowed'),
+        (header_of_png(100, 51), '100 x 51 = 5,100 pixels, and 5,000 are'),
+        # What PIL itself refuses.
+        (header_of_png(10**6, 10**6), 'far more than the 5,000 pixels'),
+        (header_of_png(64, 3), '64 x 3 pixels is too thin'),
+        (header_of_png(50, 50), 'is no readable image'),
+    ],
+)
+def test_uploads_that_are_refused(tmp_path, content, message):
+    path = tmp_path / 'upload.png'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_upload(path, LIMITS)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_a_file_cut_short_and_another_format(tmp_path):
+    path = whole_png(tmp_path / 'cut.png')
+    path.write_bytes(path.read_bytes()[:-500])
+    animation = tmp_path / 'animation.gif'
+    Image.new('L', (10, 10)).save(animation)
+    for refused in (path, animation):
+        with pytest.raises(ValueError, match='Give a whole file in one of'):
+            read_upload(refused, LIMITS)
+
+
+def test_an_upload_is_read_as_the_pool_reads_it(tmp_path):
+    path = whole_png(tmp_path / 'good.png')
+    np.testing.assert_array_equal(read_upload(path, LIMITS), read_image(path))

@@ -1,0 +1,165 @@
+"""The page of tools/demo.py."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .. import visualization as vis
+from ..datasets import SklearnDigits
+from ..models import VPTMTaskPool
+from ..models.pool import prepare
+from .upload import MB, Limits, read_upload
+
+SHOWN_SIDE = 320  # pixels of a picture on the page
+CSS = """
+#message {padding: 12px 16px; border-left: 4px solid #d55e00}
+#examples .container {width: 56px; height: 56px}
+#examples img {image-rendering: pixelated}
+"""
+
+
+def require_gradio() -> None:
+    """Check that gradio is there, and keep it from calling home.
+
+    Raises:
+        ImportError: If it is missing; it says what to install.
+    """
+    # Read when gradio is imported.
+    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
+    try:
+        import gradio  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "the page needs gradio: pip install 'vptm_mm[demo]'"
+        ) from error
+
+
+def write_examples(folder: Path) -> list[str]:
+    """Write the first test image of each digit; return their paths."""
+    dataset = SklearnDigits(split='test')
+    labels = list(dataset.get_gt_labels())
+    examples = []
+    for label, name in enumerate(dataset.metainfo['classes']):
+        path = folder / f'digit_{name}.png'
+        pixels = dataset.get_data_info(labels.index(label))['img']
+        Image.fromarray(pixels).save(path)
+        examples.append(str(path))
+    return examples
+
+
+def build_page(pool: VPTMTaskPool, limits: Limits, examples: list[str]) -> Any:
+    """Build the page, a ``gradio.Blocks``."""
+    import gradio as gr
+
+    names = list(pool.tasks)
+    with gr.Blocks(
+        title='vptm_mm',
+        analytics_enabled=False,
+        delete_cache=(600, 3600),  # seconds: look how often, keep how long
+    ) as page:
+        gr.Markdown('# One frozen backbone, many tasks')
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                upload = gr.File(
+                    label=f'Image, up to {limits.max_bytes / MB:g} MB and '
+                    f'{limits.max_pixels:,} pixels',
+                    elem_id='upload',
+                    height=160,
+                )
+                chosen = gr.CheckboxGroup(
+                    names, value=names[:1], label='Tasks', elem_id='tasks'
+                )
+                if examples:
+                    _add_examples(gr, examples, upload)
+            with gr.Column(scale=5):
+                # One at a time: recording attention hooks the one backbone.
+                @gr.render([upload, chosen], concurrency_limit=1)
+                def show(path: str | None, tasks: list[str]) -> None:
+                    _show_results(gr, pool, limits, path, tasks)
+
+    return page
+
+
+def _add_examples(gr: Any, examples: list[str], upload: Any) -> None:
+    shown = gr.Dataset(
+        label='Or take a digit of the test images',
+        # On the page, or the files would be deleted as old uploads are.
+        components=[gr.Image(visible=False)],
+        samples=[[path] for path in examples],
+        type='index',
+        elem_id='examples',
+    )
+    shown.click(
+        lambda index: examples[index], shown, upload, api_visibility='private'
+    )
+
+
+def _show_results(
+    gr: Any,
+    pool: VPTMTaskPool,
+    limits: Limits,
+    path: str | None,
+    tasks: list[str],
+) -> None:
+    """Make the right side of the page: a message, or a row for each task."""
+    message = ''
+    if path is None:
+        message = 'Drop an image on the left.'
+    elif not tasks:
+        message = 'Choose a task on the left.'
+    else:
+        try:
+            image = read_upload(path, limits)
+        except ValueError as error:
+            message = str(error)
+    if message:
+        gr.Markdown(message, elem_id='message')
+        return
+    results = pool.predict([image], [tasks])[0]
+    for name in tasks:
+        shares = results[name]['pred_scores'].tolist()
+        with gr.Row():
+            gr.Label(
+                dict(zip(pool.tasks[name].classes, shares, strict=True)),
+                num_top_classes=5,
+                label=name,
+                elem_classes='result',
+            )
+            for picture, caption in draw_pictures(pool, name, image):
+                with gr.Column(min_width=200):
+                    gr.Markdown(caption)
+                    gr.Image(
+                        picture,
+                        show_label=False,
+                        buttons=[],
+                        format='png',
+                        elem_classes='picture',
+                    )
+
+
+def draw_pictures(
+    pool: VPTMTaskPool, name: str, image: np.ndarray
+) -> list[tuple[Image.Image, str]]:
+    """Draw what a task sees, and where its [MASK] looks, with captions."""
+    task = pool.tasks[name]
+    device = pool.encoder.cls_token.device
+    inputs = prepare(image, task).to(device)  # (3, img_size, img_size)
+    looks = vis.mask_attention(pool, name, inputs)
+    seen = vis.to_pixels(task, inputs[None])[0]
+    return [
+        (_enlarge(vis.to_uint8(seen)), 'What the model sees'),
+        (
+            _enlarge(vis.draw_overlay(seen, looks)),
+            f'Where [MASK] looks, 0 to {looks.max():.1%}',
+        ),
+    ]
+
+
+def _enlarge(pixels: np.ndarray) -> Image.Image:
+    image = Image.fromarray(pixels)
+    times = max(1, SHOWN_SIDE // image.width)
+    size = (image.width * times, image.height * times)
+    return image.resize(size, Image.Resampling.NEAREST)
