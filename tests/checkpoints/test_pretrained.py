@@ -369,7 +369,11 @@ def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
         assert fitting == [layout.name]
 
 
-def test_the_packaged_checkpoint_loads(log):
+@pytest.mark.parametrize(
+    ('name', 'num_visual_tokens'),
+    [('beitv2-tiny_digits', 256), ('beitv2-tiny_cifar10', 512)],
+)
+def test_the_packaged_checkpoints_load(log, name, num_visual_tokens):
     arch = dict(
         embed_dims=128,
         num_layers=6,
@@ -380,11 +384,11 @@ def test_the_packaged_checkpoint_loads(log):
         type='BEiTPretrainViT', arch=arch, img_size=32, patch_size=8
     )
     backbone = load(
-        'vptm_mm://beitv2-tiny_digits.pth',
+        f'vptm_mm://{name}.pth',
         encoder=encoder,
-        num_visual_tokens=256,
+        num_visual_tokens=num_visual_tokens,
         visual_token='logits',
     )
     assert backbone.is_pretrained
-    path = fetch('vptm_mm://beitv2-tiny_digits.pth')
+    path = fetch(f'vptm_mm://{name}.pth')
     assert path.stat().st_size <= 3e6
