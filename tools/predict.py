@@ -22,10 +22,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from vptm_mm.datasets import EXTENSIONS
 from vptm_mm.models import VPTMTaskPool
 from vptm_mm.models.pool import read_image
-
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,11 +70,12 @@ def find_images(paths: list[Path]) -> list[Path]:
             found.append(path)
             continue
         inside = sorted(
-            p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES
+            p for p in path.rglob('*') if p.suffix.lower() in EXTENSIONS
         )
         if not inside:
             raise FileNotFoundError(
-                f'no image below {path.absolute()}; looked for {SUFFIXES}'
+                f'no image below {path.absolute()}; looked for '
+                f'{sorted(EXTENSIONS)}'
             )
         found += inside
     return found

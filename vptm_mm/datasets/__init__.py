@@ -1,5 +1,5 @@
 from .guides import check_data_roots
-from .image_folder import ImageFolder
+from .image_folder import EXTENSIONS, ImageFolder
 from .k_shot import KShot
 from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
@@ -10,6 +10,7 @@ from .vtab1k import VTAB1k
 
 __all__ = [
     'BlockMaskGenerator',
+    'EXTENSIONS',
     'ImageFolder',
     'KShot',
     'NABirds',
