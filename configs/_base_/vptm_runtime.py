@@ -1,4 +1,4 @@
-"""What every tuning run shares: the best checkpoint, its test, its report."""
+"""What every tuning run shares: best checkpoint, test, task file, report."""
 
 _base_ = './default_runtime.py'
 
@@ -11,4 +11,5 @@ custom_hooks = [
     dict(type='TunedParametersHook'),
     dict(type='TrainingCurvesHook'),
     dict(type='BestCheckpointTestHook'),
+    dict(type='TaskFileHook'),
 ]

@@ -1,6 +1,7 @@
 """Hooks and the optimizer, on real runners over the digits."""
 
 import copy
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,11 +14,13 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from vptm_mm.bricks import tuned_parameters
+from vptm_mm.checkpoints import read_task, write_task
 from vptm_mm.engine import (
     BestCheckpointTestHook,
     CheckpointCheckHook,
     ExportBackboneHook,
     FitTokenizerHook,
+    TaskFileHook,
     TunedOptimWrapperConstructor,
 )
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
@@ -373,3 +376,90 @@ def test_hooks_without_their_part_stay_quiet(tmp_path):
     assert not (tmp_path / 'test_results.json').exists()
     assert (tmp_path / 'training_curves.png').is_file()
     assert math.isfinite(runner.message_hub.get_scalar('train/loss').mean())
+
+
+def test_a_task_file_of_the_best_checkpoint(tmp_path):
+    runner = digits_runner(tmp_path)
+    runner.train()
+    task = read_task(tmp_path / 'task.safetensors')
+    best = torch.load(
+        tmp_path / 'best_accuracy_top1_epoch_1.pth', weights_only=True
+    )['state_dict']
+    for name, tensor in task.tensors.items():
+        assert torch.equal(tensor, best[name]), name
+    assert task.classes == tuple('0123456789')
+    assert [t['type'] for t in task.pipeline] == ['Resize', 'PackInputs']
+    assert 'Task file of best_accuracy_top1_epoch_1.pth' in read_log(tmp_path)
+
+
+def test_slim_checkpoints_resume_like_whole_ones(tmp_path):
+    states = []
+    for name, slim in (('whole', False), ('slim', True)):
+        options = {'custom_hooks.5.slim_checkpoints': slim}
+        folder = tmp_path / name
+        digits_runner(folder, **options).train()
+        assert ((folder / 'epoch_1.pth').stat().st_size < 500_000) == slim
+        runner = digits_runner(
+            folder, **options, **{'train_cfg.max_epochs': 2, 'resume': True}
+        )
+        runner.train()
+        assert 'resumed epoch: 1' in read_log_of(runner)
+        states.append(runner.model.state_dict())
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def read_log_of(runner: Runner) -> str:
+    (path,) = Path(runner.log_dir).glob('*.log')
+    return path.read_text()
+
+
+def test_a_run_resumed_from_a_task_starts_a_schedule(tmp_path):
+    digits_runner(tmp_path / 'first').train()
+    task = tmp_path / 'first' / 'task.safetensors'
+    runner = digits_runner(
+        tmp_path / 'second',
+        **{
+            'resume': True,
+            'load_from': str(task),
+            'model.head.prototype_init': 'class_mean',
+            'optim_wrapper.optimizer.lr': 0.0,
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path / 'second')
+    assert 'A task file has no state of an optimizer' in log
+    assert 'Prototypes: those of the checkpoint.' in log
+    state = runner.model.state_dict()
+    for name, tensor in read_task(task).tensors.items():
+        assert torch.equal(state[name], tensor), name
+
+
+def test_a_task_with_other_class_names_is_refused(tmp_path):
+    digits_runner(tmp_path / 'first').train()
+    path = tmp_path / 'first' / 'task.safetensors'
+    names = ('zero', *'123456789')
+    write_task(dataclasses.replace(read_task(path), classes=names), path)
+    runner = digits_runner(tmp_path / 'second', load_from=str(path))
+    with pytest.raises(ValueError, match="class 0 is 'zero' in the task and "):
+        runner.test()
+
+
+def test_a_model_without_a_frozen_backbone_has_no_task_file(tmp_path):
+    head = dict(type='LinearClsHead', num_classes=10, in_channels=512)
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.backbone': dict(
+                type='ResNet', depth=18, num_stages=4, _delete_=True
+            ),
+            'model.neck': dict(type='GlobalAveragePooling'),
+            'model.head': dict(head, _delete_=True),
+        },
+    )
+    hook = TaskFileHook(slim_checkpoints=True)
+    checkpoint = dict(state_dict={})
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint == dict(state_dict={})
+    hook.after_train(runner)
+    assert 'No frozen backbone, so no task file.' in read_log(tmp_path)

@@ -1,21 +1,25 @@
 from .pretrained import read_pretrained
 from .task_file import Task, read_task, write_task
-from .task_state import (
-    FROZEN_SHA256,
+from .task_model import (
+    classifier_of,
+    frozen_init,
     load_classifier,
     make_task,
-    require_fit,
-    task_state,
+    require_registered,
 )
+from .task_state import FROZEN_SHA256, require_fit, task_state
 
 __all__ = [
     'FROZEN_SHA256',
     'Task',
+    'classifier_of',
+    'frozen_init',
     'load_classifier',
     'make_task',
     'read_pretrained',
     'read_task',
     'require_fit',
+    'require_registered',
     'task_state',
     'write_task',
 ]

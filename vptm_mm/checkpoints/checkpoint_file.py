@@ -19,7 +19,7 @@ def fetch(checkpoint: str) -> Path:
     if checkpoint.startswith(PACKAGED):
         folder = resources.files('vptm_mm') / 'checkpoints'
         path = Path(str(folder / checkpoint[len(PACKAGED) :]))
-    elif scheme in ('http', 'https'):
+    elif is_remote(checkpoint):
         path = _download(checkpoint)
     elif scheme == 'file':
         path = Path(url2pathname(urlparse(checkpoint).path))
@@ -34,15 +34,29 @@ def fetch(checkpoint: str) -> Path:
     return path
 
 
-def _download(url: str) -> Path:
-    """Fetch a file into torch's cache, once, by one rank of a machine."""
+def is_remote(checkpoint: str) -> bool:
+    """Whether an address asks for the network."""
+    return urlparse(checkpoint).scheme in ('http', 'https')
+
+
+def is_stored(url: str) -> bool:
+    """Whether a remote file was downloaded before."""
+    return _cache(url).is_file()
+
+
+def _cache(url: str) -> Path:
     # Two addresses may end in one name.
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
-    path = folder / Path(urlparse(url).path).name
+    return folder / Path(urlparse(url).path).name
+
+
+def _download(url: str) -> Path:
+    """Fetch a file into torch's cache, once, by one rank of a machine."""
+    path = _cache(url)
     try:
         if get_local_rank() == 0 and not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(path))
     except OSError as error:
         raise RuntimeError(

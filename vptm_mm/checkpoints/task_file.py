@@ -1,9 +1,11 @@
 """A task in a file: what one task adds to a frozen backbone.
 
 A task file is a `safetensors <https://github.com/huggingface/safetensors>`_
-file whose metadata are JSON strings: reading it runs no code.
+file with one entry of metadata, a JSON object: reading it runs no code. Equal
+tasks make equal files, byte by byte.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -12,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..bricks import tensors_sha256
 from ..version import __version__
 
-FORMAT = 'vptm_mm.task'
+KEY = 'vptm_mm.task'  # of the metadata
 FORMAT_VERSION = 1
 SUFFIX = '.safetensors'
 
@@ -66,20 +68,22 @@ def write_task(task: Task, path: str | Path) -> None:
     tensors = {
         k: v.detach().cpu().contiguous() for k, v in task.tensors.items()
     }
-    metadata = dict(
-        format=FORMAT,
-        format_version=str(FORMAT_VERSION),
+    content = dict(
+        format_version=FORMAT_VERSION,
         version=task.version,
         frozen_sha256=task.frozen_sha256,
-        tensors_sha256=tensors_sha256(tensors),
-        model=_to_json(task.model),
-        classes=_to_json(task.classes),
-        data_preprocessor=_to_json(task.data_preprocessor),
-        pipeline=_to_json(task.pipeline),
+        model=task.model,
+        classes=task.classes,
+        data_preprocessor=task.data_preprocessor,
+        pipeline=task.pipeline,
     )
+    text = json.dumps(content, default=_plain)
+    content = dict(json.loads(text), sha256=_sha256(text, tensors))
+    # One entry: safetensors writes several in any order.
+    metadata = {KEY: json.dumps(content)}
     part = path.with_name(path.name + '.part')
     try:
-        save_file(tensors, part, metadata)
+        part.write_bytes(save(tensors, metadata))
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -105,74 +109,82 @@ def read_task(path: str | Path) -> Task:
             f'it is cut short, damaged or of another format ({error}). Get it '
             'again, or make it by tools/task.py export.'
         ) from error
-    if metadata.get('format') != FORMAT:
+    if KEY not in metadata:
         raise ValueError(
-            f'{path} holds tensors, but is no task file: its metadata have '
-            f'format={metadata.get("format")!r} in place of {FORMAT!r}. '
-            'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
+            f'{path} holds tensors, but is no task file: its metadata have no '
+            f'{KEY!r}. Pre-trained weights go to '
+            'model.backbone.init_cfg.checkpoint.'
         )
-    _check_version(metadata, path)
     try:
+        content = _parse(metadata[KEY])
+        expected = _digest(content, 'sha256')
+        del content['sha256']
         task = Task(
             tensors=tensors,
-            model=_from_json(metadata, 'model', dict),
-            classes=tuple(_from_json(metadata, 'classes', list)),
-            data_preprocessor=_from_json(metadata, 'data_preprocessor', dict),
-            pipeline=_from_json(metadata, 'pipeline', list),
-            frozen_sha256=_digest(metadata, 'frozen_sha256'),
-            version=metadata.get('version', 'unknown'),
+            model=_entry(content, 'model', dict),
+            classes=tuple(_entry(content, 'classes', list)),
+            data_preprocessor=_entry(content, 'data_preprocessor', dict),
+            pipeline=_entry(content, 'pipeline', list),
+            frozen_sha256=_digest(content, 'frozen_sha256'),
+            version=_entry(content, 'version', str),
         )
         if not all(isinstance(name, str) for name in task.classes):
-            raise ValueError('classes must be names.')
-        expected = _digest(metadata, 'tensors_sha256')
+            raise ValueError(f'its classes are no names: {task.classes!r:.80}')
     except ValueError as error:
-        raise ValueError(f'{path} is a damaged task file: {error}') from error
-    found = tensors_sha256(tensors)
+        raise ValueError(f'{path} is no usable task file: {error}') from error
+    found = _sha256(json.dumps(content), tensors)
     if found != expected:
         raise ValueError(
-            f'{path} is a damaged task file: the sha256 of its tensors is '
-            f'{found}, and it says {expected}. Get it again.'
+            f'{path} is a damaged task file: its sha256 is {found}, and it '
+            f'says {expected}. Get it again.'
         )
     return task
 
 
-def _check_version(metadata: Mapping[str, str], path: Path) -> None:
-    version = metadata.get('format_version', '')
-    if version != str(FORMAT_VERSION):
-        raise ValueError(
-            f'{path} has format version {version!r}; this vptm_mm '
-            f'{__version__} reads {FORMAT_VERSION}. It was made by vptm_mm '
-            f'{metadata.get("version", "unknown")}: install that version or '
-            'a later one.'
-        )
+def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    digest.update(tensors_sha256(tensors).encode())
+    return digest.hexdigest()
 
 
-def _to_json(value: Any) -> str:
-    def other(entry: Any) -> Any:
-        if isinstance(entry, type):  # MODELS.build takes classes, too
-            return entry.__name__
-        if isinstance(entry, (range, set)):
-            return list(entry)
-        raise ValueError(
-            f'a task file cannot hold {entry!r} ({type(entry).__name__}) of '
-            'the config; write it with numbers, strings, lists and dicts.'
-        )
-
-    return json.dumps(value, default=other)
+def _plain(value: Any) -> Any:
+    if isinstance(value, type):  # MODELS.build takes classes, too
+        return value.__name__
+    if isinstance(value, (range, set)):
+        return list(value)
+    raise ValueError(
+        f'a task file cannot hold {value!r} ({type(value).__name__}) of the '
+        'config; write it with numbers, strings, lists and dicts.'
+    )
 
 
-def _from_json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
+def _parse(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(metadata.get(key, ''))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'its {key} is no JSON ({error}).') from error
+        raise ValueError(f'its metadata are no JSON ({error}).') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'its metadata are no JSON object: {content!r:.80}')
+    version = content.get('format_version')
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f'it has format version {version!r}, and vptm_mm {__version__} '
+            f'reads {FORMAT_VERSION}. It was made by vptm_mm '
+            f'{content.get("version", "unknown")}: install that version or a '
+            'later one.'
+        )
+    return content
+
+
+def _entry(content: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = content.get(key)
     if not isinstance(value, kind):
-        raise ValueError(f'its {key} is no {kind.__name__}: {value!r:.80}.')
+        raise ValueError(f'its {key} is no {kind.__name__}: {value!r:.80}')
     return value
 
 
-def _digest(metadata: Mapping[str, str], key: str) -> str:
-    value = metadata.get(key, '')
+def _digest(content: Mapping[str, Any], key: str) -> str:
+    value = _entry(content, key, str)
     if not re.fullmatch('[0-9a-f]{64}', value):
-        raise ValueError(f'its {key} is no sha256: {value!r:.80}.')
+        raise ValueError(f'its {key} is no sha256: {value!r:.80}')
     return value

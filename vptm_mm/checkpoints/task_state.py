@@ -1,4 +1,4 @@
-"""From classifiers to tasks and back, through MMPretrain's own machinery.
+"""What a task is in a state dict, and how mmengine reads task files.
 
 mmengine finds a loader by the name of a file: importing this module teaches it
 task files, so that ``test``, ``load_from``, ``resume`` and the inferencer take
@@ -6,16 +6,13 @@ them where they take checkpoints. A task's state dict has no frozen tensors but
 their digest; ``FrozenBEiT`` compares it with its own.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
-from mmpretrain import get_model
 from torch import Tensor
 
 from ..bricks import compare_states, tuned_parameters
@@ -62,69 +59,6 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
     return {**state, FROZEN_SHA256: digest_bytes}
 
 
-def make_task(
-    model: BaseModel, cfg: Config, classes: Sequence[str] | None
-) -> Task:
-    """Take the task out of a classifier.
-
-    Args:
-        model: The classifier.
-        cfg: Its config; ``model``, ``data_preprocessor`` and the pipeline of
-            the test images are read.
-        classes: Names of the classes; None to number them.
-
-    Raises:
-        ValueError: If the number of names is not that of the head, or the
-            config has no test images.
-    """
-    num_classes = model.head.num_classes
-    if classes is None:
-        classes = [str(i) for i in range(num_classes)]
-    if len(classes) != num_classes:
-        raise ValueError(
-            f'{len(classes)} class names do not fit the head: num_classes='
-            f'{num_classes}.'
-        )
-    state = task_state(model)
-    digest = bytes(state.pop(FROZEN_SHA256).tolist()).hex()
-    model_cfg = _plain(cfg.model)
-    model_cfg.pop('data_preprocessor', None)
-    return Task(
-        tensors={k: v.detach().cpu().clone() for k, v in state.items()},
-        model=model_cfg,
-        classes=tuple(classes),
-        data_preprocessor=_plain(
-            cfg.model.get('data_preprocessor')
-            or cfg.get('data_preprocessor')
-            or {}
-        ),
-        pipeline=_test_pipeline(cfg),
-        frozen_sha256=digest,
-    )
-
-
-def _plain(cfg: Any) -> Any:
-    """Turn config classes into dicts and lists."""
-    if isinstance(cfg, Mapping):
-        return {key: _plain(value) for key, value in cfg.items()}
-    if isinstance(cfg, (list, tuple, range)):
-        return [_plain(value) for value in cfg]
-    return cfg
-
-
-def _test_pipeline(cfg: Config) -> list[dict]:
-    for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset is not None:  # wrappers hold a data set
-            if dataset.get('pipeline'):
-                return _plain(dataset['pipeline'])
-            dataset = dataset.get('dataset')
-    raise ValueError(
-        'the config has no test_dataloader.dataset.pipeline: a task file says '
-        'how a test image is prepared.'
-    )
-
-
 def require_fit(model: BaseModel, checkpoint: dict) -> None:
     """Compare a checkpoint or a task with the classifier, before loading.
 
@@ -154,43 +88,6 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         )
 
 
-def load_classifier(
-    config: str | Path | Config, checkpoint: str | Path, device: Any = None
-) -> BaseModel:
-    """Build a classifier and load a checkpoint or a task file, strictly.
-
-    MMPretrain's ``get_model`` only warns of tensors that do not fit.
-
-    Args:
-        config: A config, or its path.
-        checkpoint: Path or address of a checkpoint or task file.
-        device: Device of the model.
-
-    Returns:
-        The classifier in ``eval()``, as ``get_model`` returns it.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the checkpoint does not fit.
-    """
-    if not isinstance(config, Config):
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'no config at {Path(config).absolute()}')
-        config = Config.fromfile(config)
-    model = get_model(config, device=device)
-    content = read_checkpoint(str(checkpoint))
-    require_fit(model, content)
-    state = content.get('state_dict', content)
-    model.load_state_dict(
-        {k.removeprefix('module.'): v for k, v in state.items()},
-        strict=False,  # buffers of the preprocessor are derived
-    )
-    meta = content.get('meta') or {}
-    if 'dataset_meta' in meta:
-        model._dataset_meta = meta['dataset_meta']
-    return model
-
-
 def read_checkpoint(checkpoint: str) -> dict:
     """Read a checkpoint or task file as mmengine reads checkpoints.
 
@@ -210,11 +107,7 @@ def read_checkpoint(checkpoint: str) -> dict:
 def load_from_package_or_task(
     filename: str, map_location: Any = None
 ) -> dict[str, Any]:
-    """Read a task file, or a file of this package, as a checkpoint.
-
-    A task has no state of an optimizer: a run that is resumed from it starts
-    at epoch 0.
-    """
+    """Read a task file, or a file of this package, as a checkpoint."""
     path = fetch(filename)
     if path.suffix != SUFFIX:
         return torch.load(path, map_location, weights_only=True)
@@ -224,6 +117,15 @@ def load_from_package_or_task(
         f'Task file {path}: {len(task.classes)} classes, '
         f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
     )
+    return to_checkpoint(task)
+
+
+def to_checkpoint(task: Task) -> dict[str, Any]:
+    """Return a task as mmengine expects a checkpoint.
+
+    It has no state of an optimizer: a run that is resumed from it starts at
+    epoch 0.
+    """
     digest = bytearray.fromhex(task.frozen_sha256)
     return dict(
         state_dict={

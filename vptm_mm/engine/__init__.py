@@ -5,6 +5,7 @@ from .hooks import (
     ExportBackboneHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
+    TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
 )
@@ -17,6 +18,7 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',

@@ -8,6 +8,7 @@ from .backbones import (
     VPTMBackbone,
 )
 from .heads import PrototypeVerbalizerHead
+from .pool import VPTMTaskPool
 from .tokenizers import PatchKMeansTokenizer
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     'PrototypeVerbalizerHead',
     'VPTBackbone',
     'VPTMBackbone',
+    'VPTMTaskPool',
 ]

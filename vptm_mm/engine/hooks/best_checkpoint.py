@@ -24,10 +24,7 @@ class BestCheckpointTestHook(Hook):
         """Test, if there is a best checkpoint and a test set."""
         if runner._test_loop is None:
             return
-        # Only rank 0 writes checkpoints and knows them; all must agree.
-        known = [_find_best(runner)]
-        broadcast_object_list(known)
-        (path,) = known
+        path = find_best(runner)
         if path is None:
             runner.logger.warning(
                 'No best checkpoint by validation, so none was tested; run '
@@ -45,10 +42,12 @@ class BestCheckpointTestHook(Hook):
             results.write_text(text + '\n')
 
 
-def _find_best(runner: Runner) -> Path | None:
+def find_best(runner: Runner) -> Path | None:
     """Return the path of the best checkpoint, also in a moved work dir."""
     best = runner.message_hub.get_info('best_ckpt', None)
-    if best is None:
-        return None
-    paths = (Path(best), Path(runner.work_dir) / Path(best).name)
-    return next((path for path in paths if path.is_file()), None)
+    paths = [] if best is None else [Path(best)]
+    paths += [Path(runner.work_dir) / path.name for path in paths]
+    # Only rank 0 writes checkpoints and knows them; all must agree.
+    known = [next((path for path in paths if path.is_file()), None)]
+    broadcast_object_list(known)
+    return known[0]

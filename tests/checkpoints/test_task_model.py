@@ -1,0 +1,214 @@
+"""A task gives the scores of its checkpoint, wherever it is loaded."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from mmpretrain import ImageClassificationInferencer, get_model
+
+from vptm_mm.checkpoints import (
+    FROZEN_SHA256,
+    classifier_of,
+    load_classifier,
+    make_task,
+    task_state,
+    write_task,
+)
+from vptm_mm.checkpoints import checkpoint_file as files
+
+from ..conftest import make_pretraining_model
+from ..made_tasks import make_classifier, make_config, task_of
+
+
+@pytest.fixture(scope='module')
+def model(checkpoint):
+    return make_classifier(checkpoint, prompt_length=3, mask_grid=2)
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    path = tmp_path / 'task.safetensors'
+    write_task(task_of(model), path)
+    return path
+
+
+@pytest.fixture
+def fresh(model):
+    """A classifier of the same config, with other random parts."""
+    torch.manual_seed(99)
+    return get_model(model._config)
+
+
+def scores(model, images):
+    with torch.no_grad():
+        return model(images)
+
+
+def test_scores_of_checkpoint_and_task_are_identical(
+    model, path, images, tmp_path
+):
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'whole.pth')
+    expected = scores(model, images)
+    config = model._config
+    for loaded in (
+        load_classifier(config, path),
+        load_classifier(config, tmp_path / 'whole.pth'),
+        classifier_of(task_of(model)),
+        get_model(config, str(path)),
+    ):
+        assert torch.equal(scores(loaded, images), expected)
+        assert not loaded.training
+    assert load_classifier(config, path)._dataset_meta['classes'] == tuple(
+        f'class {i}' for i in range(5)
+    )
+
+
+def test_the_host_loads_a_task_without_a_warning(fresh, path, caplog, capsys):
+    load_checkpoint(fresh, str(path))
+    assert 'do not match' not in capsys.readouterr().out + caplog.text
+
+
+def test_the_inferencer_takes_a_task_file(model, path, tmp_path):
+    array = np.random.default_rng(0).integers(
+        0, 256, (20, 24, 3), dtype=np.uint8
+    )
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'whole.pth')
+    one, two = (
+        ImageClassificationInferencer(model._config, pretrained=str(file))(
+            [array] * 3, batch_size=2
+        )
+        for file in (path, tmp_path / 'whole.pth')
+    )
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a['pred_scores'], b['pred_scores'])
+    assert one[0]['pred_class'].startswith('class ')
+
+
+def test_a_task_state_holds_what_is_not_frozen(model):
+    state = task_state(model)
+    frozen = {f'backbone.{k}' for k in model.backbone.frozen_state_dict()}
+    assert not frozen & set(state)
+    assert state[FROZEN_SHA256].shape == (32,)
+    assert not any(k.startswith('backbone.encoder') for k in state)
+    with pytest.raises(ValueError, match='ResNet is no frozen backbone'):
+        task_state(
+            get_model(
+                Config(
+                    dict(
+                        model=dict(
+                            type='ImageClassifier',
+                            backbone=dict(type='ResNet', depth=18),
+                        )
+                    )
+                )
+            )
+        )
+
+
+def test_another_backbone_is_refused(model, path, tmp_path, checkpoint):
+    other = make_pretraining_model()
+    other.backbone.cls_token.data += 1
+    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'other.pth')
+    digest = model.backbone.frozen_sha256
+    config = make_config(tmp_path / 'other.pth', prompt_length=3, mask_grid=2)
+    theirs = get_model(config).backbone.frozen_sha256
+    assert theirs != digest
+    for load in (load_classifier, get_model):
+        with pytest.raises(
+            ValueError, match=f'sha256 {digest}, and these have {theirs}'
+        ):
+            load(config, str(path))
+    with pytest.raises(ValueError, match='was tuned on frozen tensors'):
+        classifier_of(task_of(model), weights=str(tmp_path / 'other.pth'))
+    assert classifier_of(task_of(model), weights=str(checkpoint))
+
+
+def test_a_backbone_without_weights_is_refused(path):
+    config = make_config('x', prompt_length=3, mask_grid=2)
+    config.model.backbone.init_cfg = None
+    with pytest.raises(RuntimeError, match='and a task brings none'):
+        get_model(config, str(path))
+    with pytest.raises(ValueError, match='no frozen backbone with pre-tra'):
+        load_classifier(config, path)
+
+
+@pytest.mark.parametrize(
+    ('options', 'line'),
+    [
+        (dict(prompt_length=4), '! backbone.prompt_tokens.prompts'),
+        (dict(prompt_length=0), r'\+ backbone.prompt_tokens.prompts'),
+        (dict(prompt_length=3, num_classes=4), '! head.verbalizer.proto'),
+    ],
+)
+def test_another_architecture_is_refused(checkpoint, path, options, line):
+    config = make_config(checkpoint, mask_grid=2, **options)
+    with pytest.raises(ValueError, match=line):
+        load_classifier(config, path)
+    # MMPretrain alone would only warn.
+    with pytest.raises(ValueError, match='does not fit'):
+        get_model(config, str(path))
+
+
+def test_names_of_classes(model):
+    numbered = make_task(model, model._config, None)
+    assert numbered.classes == ('0', '1', '2', '3', '4')
+    with pytest.raises(ValueError, match='2 class names do not fit the head'):
+        make_task(model, model._config, ['a', 'b'])
+
+
+def test_the_pipeline_is_looked_for_in_wrappers(model):
+    config = model._config.copy()
+    inner = config.test_dataloader.dataset
+    config.test_dataloader = None
+    config.val_dataloader = dict(
+        dataset=dict(type='TrainValSplit', dataset=inner)
+    )
+    assert make_task(model, config, None).pipeline[0] == dict(
+        type='LoadImageFromFile'
+    )
+    config.val_dataloader = None
+    with pytest.raises(ValueError, match='no test_dataloader.dataset.pipe'):
+        make_task(model, config, None)
+
+
+def test_missing_files(model, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no config at .*gone.py'):
+        load_classifier(tmp_path / 'gone.py', 'x')
+    with pytest.raises(FileNotFoundError, match='no checkpoint at .*gone.pth'):
+        load_classifier(model._config, tmp_path / 'gone.pth')
+
+
+def test_a_file_does_not_decide_what_is_imported_or_fetched(
+    model, monkeypatch
+):
+    task = task_of(model)
+
+    def with_part(**parts):
+        return dataclasses.replace(task, model={**task.model, **parts})
+
+    def with_weights(checkpoint):
+        init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
+        return with_part(
+            backbone=dict(task.model['backbone'], init_cfg=init_cfg)
+        )
+
+    for name in ('os.system', 'builtins.print', 7, 'NoSuchHead'):
+        head = dict(task.model['head'], type=name)
+        with pytest.raises(ValueError, match=f'type={name!r}, which is not'):
+            classifier_of(with_part(head=head))
+    nested = dict(task.model['head'], loss=dict(type='os.system'))
+    with pytest.raises(ValueError, match="type='os.system', which is not in"):
+        classifier_of(with_part(head=nested))
+
+    monkeypatch.setattr(
+        files.torch.hub,
+        'download_url_to_file',
+        lambda *args: pytest.fail('a download'),
+    )
+    with pytest.raises(ValueError, match='at https://x.org/y.pth; to downl'):
+        classifier_of(with_weights('https://x.org/y.pth'))
+    with pytest.raises(ValueError, match='does not say where its pre-trained'):
+        classifier_of(with_weights(None))

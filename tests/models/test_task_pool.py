@@ -1,0 +1,297 @@
+"""Many tasks on one backbone: each score is the single classifier's."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mmpretrain import ImageClassificationInferencer
+from mmpretrain.registry import MODELS
+
+from vptm_mm.checkpoints import write_task
+from vptm_mm.models import VPTMTaskPool
+
+from ..conftest import ENCODER, NUM_VISUAL_TOKENS, make_pretraining_model
+from ..made_tasks import make_classifier, task_of
+
+# Prompts, blocks, masks, bias, tokens, class counts: all differ.
+OPTIONS = {
+    'shallow': dict(prompt_length=3),
+    'long': dict(prompt_length=7, num_classes=3),
+    'none': dict(prompt_length=0, num_classes=2),
+    'other none': dict(prompt_length=0, num_classes=9),
+    'late': dict(prompt_length=2, prompt_blocks=(2,)),
+    'deep': dict(prompt_length=4, prompt_blocks=(0, 1, 2)),
+    'gap': dict(prompt_length=2, prompt_blocks=(0, 2)),
+    'four masks': dict(prompt_length=3, mask_grid=2, prompt_blocks=(1,)),
+    'cls bias': dict(prompt_length=3, mask_bias='cls', prompt_bias='cls'),
+    'after cls': dict(prompt_length=3, prompt_location='after_cls'),
+    'logits': dict(prompt_length=1, visual_token='logits', mask_grid=2),
+    'linear': dict(
+        prompt_length=2,
+        head=dict(type='LinearClsHead', num_classes=4, in_channels=16),
+    ),
+}
+
+
+@pytest.fixture(scope='module')
+def classifiers(checkpoint):
+    return {
+        name: make_classifier(checkpoint, seed, **options)
+        for seed, (name, options) in enumerate(OPTIONS.items())
+    }
+
+
+@pytest.fixture
+def pool(checkpoint, classifiers):
+    pool = VPTMTaskPool(
+        ENCODER,
+        NUM_VISUAL_TOKENS,
+        dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    for name, model in classifiers.items():
+        assert pool.add(task_of(model), name) == name
+    return pool
+
+
+def make_images(count: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(count)
+    return torch.randn(count, 3, 16, 16, generator=generator)
+
+
+def check(pool, classifiers, images, tasks):
+    results = pool(images, tasks)
+    assert len(results) == len(images)
+    for image, result, names in zip(images, results, tasks, strict=True):
+        names = [names] if isinstance(names, str) else names
+        assert list(result) == list(names)
+        for name in names:
+            with torch.no_grad():
+                expected = classifiers[name](image[None])[0]
+            torch.testing.assert_close(
+                result[name], expected, atol=1e-5, rtol=0
+            )
+
+
+def test_a_mixed_batch_equals_the_classifiers(pool, classifiers):
+    names = list(OPTIONS)
+    check(pool, classifiers, make_images(len(names)), names)
+
+
+def test_one_image_through_all_tasks(pool, classifiers):
+    names = list(OPTIONS)
+    check(pool, classifiers, make_images(2), [names, names[::-1]])
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    tasks=st.lists(
+        st.lists(st.sampled_from(list(OPTIONS)), min_size=1, unique=True),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_any_batch_equals_the_classifiers(pool, classifiers, tasks):
+    check(pool, classifiers, make_images(len(tasks)), tasks)
+
+
+def test_the_frozen_blocks_run_once_for_a_batch(pool, monkeypatch):
+    """And blocks before the first prompts once per image."""
+    rows = []
+    for layer in pool.encoder.layers:
+        layer.register_forward_hook(
+            lambda module, args, output: rows.append(len(args[0]))
+        )
+    pool(make_images(4), ['shallow', 'long', 'deep', 'none'])
+    assert rows == [4, 4, 4]
+    rows.clear()
+    # 'late' and both without prompts begin alike; 'shallow' does not.
+    pool(make_images(1), [['late', 'none', 'other none', 'shallow']])
+    assert rows == [2, 2, 3]
+    rows.clear()
+    pool(make_images(2), [['none', 'other none'], ['late']])
+    assert rows == [2, 2, 2]
+
+
+def test_tasks_come_and_go_without_touching_the_backbone(pool, classifiers):
+    images = make_images(2)
+    before = {k: v.data_ptr() for k, v in pool.state_dict().items()}
+    expected = pool(images, 'deep')
+    pool.remove('shallow')
+    assert 'shallow' not in pool.tasks
+    with pytest.raises(ValueError, match="'shallow' is not in the pool; it"):
+        pool(images, 'shallow')
+    pool.add(task_of(classifiers['shallow']), 'shallow')
+    check(pool, classifiers, images, ['shallow', 'deep'])
+    assert {k: v.data_ptr() for k, v in pool.state_dict().items()} == before
+    for one, two in zip(expected, pool(images, 'deep'), strict=True):
+        assert torch.equal(one['deep'], two['deep'])
+    assert not any('prompt' in name for name in before)
+    assert not any(p.requires_grad for p in pool.parameters())
+
+
+def test_a_thousand_tasks_share_their_positions(checkpoint, classifiers):
+    pool = VPTMTaskPool(
+        ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))
+    )
+    task = task_of(classifiers['shallow'])
+    for i in range(20):
+        pool.add(task, f'task {i}')
+    assert len({id(t.sequence) for t in pool.tasks.values()}) == 1
+    assert pool.tasks['task 0'].num_bytes == task.num_bytes
+
+
+def test_tasks_move_with_the_pool(pool):
+    pool.to(torch.float64)
+    task = pool.tasks['shallow']
+    assert task.prompt_tokens.prompts.dtype == torch.float64
+    assert task.head.verbalizer.prototypes.dtype == torch.float64
+    (result,) = pool(make_images(1).double(), 'shallow')
+    assert result['shallow'].shape == (5,)
+
+
+def test_predict_equals_the_host_inferencer(pool, classifiers, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.integers(0, 256, (20, 30 + i, 3), dtype=np.uint8) for i in range(3)
+    ]
+    names = ['shallow', 'four masks', 'deep']
+    results = pool.predict(arrays, names)
+    for array, name, result in zip(arrays, names, results, strict=True):
+        inferencer = ImageClassificationInferencer(classifiers[name])
+        (expected,) = inferencer(array)
+        ours = result[name]
+        np.testing.assert_allclose(
+            ours['pred_scores'], expected['pred_scores'], atol=1e-6
+        )
+        assert ours['pred_label'] == expected['pred_label']
+        assert ours['pred_class'] == f'class {ours["pred_label"]}'
+    assert pool.predict([], []) == []
+
+
+def test_tasks_with_other_preprocessing_share_no_image(
+    pool, classifiers, checkpoint
+):
+    model = classifiers['shallow']
+    task = task_of(model)
+    other = dict(task.data_preprocessor, mean=[0.0, 0.0, 0.0])
+    pool.add(type(task)(**{**vars(task), 'data_preprocessor': other}), 'raw')
+    image = np.full((16, 16, 3), 90, np.uint8)
+    (result,) = pool.predict([image], [['shallow', 'raw', 'deep']])
+    assert list(result) == ['shallow', 'raw', 'deep']
+    shares = [result[n]['pred_scores'] for n in ('shallow', 'raw')]
+    assert np.abs(shares[0] - shares[1]).max() > 1e-4
+
+
+def test_from_files(classifiers, checkpoint, tmp_path):
+    paths = []
+    for name in ('shallow', 'logits'):
+        paths.append(tmp_path / f'{name}.safetensors')
+        write_task(task_of(classifiers[name]), paths[-1])
+    pool = VPTMTaskPool.from_files(paths)
+    check(pool, classifiers, make_images(2), ['shallow', 'logits'])
+    assert pool.add(paths[0], 'again') == 'again'
+    named = VPTMTaskPool.from_files(
+        {'a': paths[0], 'b.c': paths[0]}, weights=str(checkpoint)
+    )
+    assert list(named.tasks) == ['a', 'b.c']
+    with pytest.raises(ValueError, match='files is empty'):
+        VPTMTaskPool.from_files([])
+    with pytest.raises(ValueError, match="two task files are named 'shallow'"):
+        VPTMTaskPool.from_files([paths[0], tmp_path / 'x' / paths[0].name])
+
+
+def test_the_pool_is_registered(checkpoint):
+    cfg = dict(
+        type='VPTMTaskPool',
+        encoder=ENCODER,
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    assert isinstance(MODELS.build(cfg), VPTMTaskPool)
+
+
+def test_what_does_not_fit_is_refused(pool, classifiers, checkpoint, tmp_path):
+    task = task_of(classifiers['shallow'])
+
+    def changed(**fields):
+        return type(task)(**{**vars(task), **fields})
+
+    def with_backbone(**options):
+        backbone = {**task.model['backbone'], **options}
+        return changed(model={**task.model, 'backbone': backbone})
+
+    with pytest.raises(ValueError, match="'shallow' is in the pool already"):
+        pool.add(task, 'shallow')
+    with pytest.raises(ValueError, match='name=None must not be empty'):
+        pool.add(task)
+    with pytest.raises(ValueError, match='of sha256 0{64}, and those of'):
+        pool.add(changed(frozen_sha256='0' * 64), 'new')
+    kept = {k: v for k, v in task.tensors.items() if 'prompts' not in k}
+    with pytest.raises(ValueError, match='- backbone.prompt_tokens.prompts'):
+        pool.add(changed(tensors=kept), 'new')
+    with pytest.raises(ValueError, match='! backbone.prompt_tokens.prompts'):
+        pool.add(with_backbone(prompt_length=5), 'new')
+    with pytest.raises(ValueError, match=r'prompt_blocks=\(7,\) must be in'):
+        pool.add(with_backbone(prompt_blocks=[7]), 'new')
+    with pytest.raises(ValueError, match="backbone is 'FrozenFeatures', its"):
+        pool.add(with_backbone(type='FrozenFeatures'), 'new')
+    with pytest.raises(ValueError, match='names 2 classes'):
+        pool.add(changed(classes=('a', 'b')), 'new')
+    with pytest.raises(ValueError, match="type='os.system', which is not in"):
+        pool.add(with_backbone(type='os.system'), 'new')
+    with pytest.raises(ValueError, match="type='nothing', which is not in"):
+        pool.add(changed(pipeline=[dict(type='nothing')]), 'new')
+    with pytest.raises(ValueError, match=r'describes no model\.head'):
+        pool.add(changed(model={'backbone': {}}), 'new')
+
+    plain = VPTMTaskPool(
+        ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))
+    )
+    with pytest.raises(ValueError, match='no token predictor; build the pool'):
+        plain.add(task_of(classifiers['logits']), 'new')
+    with pytest.raises(ValueError, match='pool has no pre-trained weights'):
+        VPTMTaskPool(ENCODER).add(task, 'new')
+
+    other = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=_other_state()), other)
+    stranger = VPTMTaskPool(
+        ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(other))
+    )
+    with pytest.raises(ValueError, match=f'{task.frozen_sha256}, and those'):
+        stranger.add(task, 'new')
+
+
+def _other_state():
+    model = make_pretraining_model()
+    return {
+        name: tensor + 0.1 if name == 'backbone.cls_token' else tensor
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def test_bad_batches_are_refused(pool, tmp_path):
+    images = make_images(2)
+    with pytest.raises(ValueError, match='3 tasks do not fit 2 images'):
+        pool(images, ['shallow'] * 3)
+    with pytest.raises(ValueError, match='must name one at least, and none'):
+        pool(images, [['shallow', 'shallow'], ['deep']])
+    with pytest.raises(ValueError, match='must name one at least'):
+        pool(images, [[], ['deep']])
+    with pytest.raises(ValueError, match="task 'dogs' is not in the pool"):
+        pool(images, ['dogs', 'deep'])
+    with pytest.raises(ValueError, match="task 'dogs' is not in the pool"):
+        pool.remove('dogs')
+    with pytest.raises(ValueError, match='input of shape'):
+        pool(images[..., :8], 'deep')
+    with pytest.raises(FileNotFoundError, match='no image at .*missing.png'):
+        pool.predict([tmp_path / 'missing.png'], 'deep')
+    text = tmp_path / 'text.png'
+    text.write_text('no image')
+    with pytest.raises(ValueError, match='text.png is no readable image'):
+        pool.predict([text], 'deep')
+    with pytest.raises(ValueError, match=r'shape \(4, 4\) and type float64'):
+        pool.predict([np.zeros((4, 4))], 'deep')

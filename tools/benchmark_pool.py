@@ -1,0 +1,224 @@
+"""Measure a pool of tasks on one frozen BEiT v2, ViT-B/16, 224 px.
+
+    python tools/benchmark_pool.py --out docs/pool_benchmark.json
+
+Memory, the time to add a task, and images per second: a batch of one task, a
+batch in which every image has a task of its own, and a full model a task, one
+after the other. All in one process, repetitions interleaved, medians. Weights
+are random: speed and memory do not depend on them. Needs `vptm_mm[bench]`.
+"""
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import vptm_mm  # noqa: F401
+
+# isort: split
+
+import psutil
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmpretrain import get_model
+from rich.progress import track
+
+from vptm_mm.checkpoints import make_task, read_task, write_task
+from vptm_mm.models import VPTMBackbone, VPTMTaskPool
+
+CONFIG = Path(__file__).parents[1] / 'configs' / 'vptm_beitv2_cub.py'
+NUM_CLASSES = 200
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--tasks', type=int, nargs='+', default=[1, 10, 100, 1000]
+    )
+    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--repetitions', type=int, default=5)
+    parser.add_argument(
+        '--models', type=int, default=4, help='full models to compare with'
+    )
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--out', type=Path, help='JSON file')
+    return parser.parse_args()
+
+
+def memory() -> float:
+    """Memory of this process, in MB."""
+    gc.collect()
+    return psutil.Process().memory_info().rss / 1e6
+
+
+def make_weights(folder: Path, encoder: dict) -> Path:
+    """Random weights in a file, as if pre-trained."""
+    backbone = VPTMBackbone(encoder, prompt_length=0)
+    path = folder / 'weights.pth'
+    state = {
+        f'backbone.{name}': torch.randn(tensor.shape) * 0.02
+        for name, tensor in backbone.frozen_state_dict().items()
+    }
+    torch.save(dict(state_dict=state), path)
+    return path
+
+
+def make_task_file(folder: Path, config: Config) -> Path:
+    names = [f'class {i}' for i in range(NUM_CLASSES)]
+    path = folder / 'task.safetensors'
+    write_task(make_task(get_model(config), config, names), path)
+    return path
+
+
+def seconds(function, device: str) -> float:  # noqa: ANN001
+    if device != 'cpu':
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    function()
+    if device != 'cpu':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(args: argparse.Namespace, folder: Path) -> dict:
+    config = Config.fromfile(CONFIG)
+    backbone = config.model.backbone
+    weights = make_weights(folder, backbone.encoder)
+    backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
+    path = make_task_file(folder, config)
+    size = path.stat().st_size
+
+    before = memory()
+    pool = VPTMTaskPool.from_files({'task 0': path}).to(args.device)
+    pool_memory = memory() - before
+    task = read_task(path)
+    images = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
+    single = ['task 0'] * args.batch_size
+    pool(images, single)  # warm-up
+    rows = []
+    for count in args.tasks:
+        start_memory, start_count = memory(), len(pool.tasks)
+        times = []
+        for i in track(
+            range(start_count, count), description=f'{count} tasks'
+        ):
+            times.append(
+                seconds(lambda i=i: pool.add(path, f'task {i}'), args.device)
+            )
+        added = memory() - start_memory
+        mixed = [f'task {i % count}' for i in range(args.batch_size)]
+        runs: dict[str, list[float]] = dict(single=[], mixed=[])
+        for _ in range(args.repetitions):
+            for name, tasks in (('single', single), ('mixed', mixed)):
+                runs[name].append(
+                    seconds(lambda t=tasks: pool(images, t), args.device)
+                )
+        rate = {
+            name: args.batch_size / statistics.median(values)
+            for name, values in runs.items()
+        }
+        rows.append(
+            dict(
+                tasks=count,
+                added_mb_per_task=added / max(count - start_count, 1)
+                if times
+                else None,
+                add_ms=statistics.median(times) * 1e3 if times else None,
+                single_images_per_s=rate['single'],
+                mixed_images_per_s=rate['mixed'],
+                ratio=statistics.median(
+                    s / m
+                    for s, m in zip(runs['single'], runs['mixed'], strict=True)
+                ),
+            )
+        )
+    return dict(
+        rows=rows,
+        task_file_kb=size / 1e3,
+        task_tensors_kb=task.num_bytes / 1e3,
+        pool_with_one_task_mb=pool_memory,
+        full_models=measure_full_models(args, config, pool, images),
+        batch_size=args.batch_size,
+        repetitions=args.repetitions,
+        threads=torch.get_num_threads(),
+        device=args.device,
+        torch=torch.__version__,
+        python=platform.python_version(),
+    )
+
+
+@torch.no_grad()
+def measure_full_models(
+    args: argparse.Namespace,
+    config: Config,
+    pool: VPTMTaskPool,
+    images: torch.Tensor,
+) -> dict:
+    """A model a task: each gets the images of its task."""
+    before = memory()
+    models = [
+        get_model(config, device=args.device) for _ in range(args.models)
+    ]
+    mb = (memory() - before) / args.models
+    chunks = images.chunk(args.models)
+    mixed = [
+        f'task {i}'
+        for i, chunk in enumerate(chunks)
+        for _ in range(len(chunk))
+    ]
+    times: dict[str, list[float]] = dict(pool=[], models=[])
+
+    def run_models() -> None:
+        for model, chunk in zip(models, chunks, strict=False):
+            model(chunk)
+
+    run_models()
+    for _ in range(args.repetitions):
+        times['pool'].append(seconds(lambda: pool(images, mixed), args.device))
+        times['models'].append(seconds(run_models, args.device))
+    return dict(
+        models=args.models,
+        mb_per_model=mb,
+        images_per_s=len(images) / statistics.median(times['models']),
+        pool_images_per_s=len(images) / statistics.median(times['pool']),
+    )
+
+
+def show(result: dict) -> None:
+    print('| tasks | MB a task | ms to add | single | mixed | ratio |')
+    print('|---|---|---|---|---|---|')
+    for row in result['rows']:
+        added, ms = row['added_mb_per_task'], row['add_ms']
+        print(
+            f'| {row["tasks"]:,} '
+            f'| {"-" if added is None else f"{added:.2f}"} '
+            f'| {"-" if ms is None else f"{ms:.1f}"} '
+            f'| {row["single_images_per_s"]:.2f} '
+            f'| {row["mixed_images_per_s"]:.2f} | {row["ratio"]:.2f} |'
+        )
+    full = result['full_models']
+    print(
+        f'one pool with one task {result["pool_with_one_task_mb"]:.0f} MB; a '
+        f'full model a task {full["mb_per_model"]:.0f} MB each, '
+        f'{full["models"]} of them {full["images_per_s"]:.2f} images/s, the '
+        f'pool {full["pool_images_per_s"]:.2f}'
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_current_instance().setLevel('WARNING')
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(args, Path(folder))
+    show(result)
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2) + '\n')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,174 @@
+"""Classify images by one or several task files on one frozen backbone.
+
+python tools/predict.py IMAGES_OR_FOLDERS --task birds.safetensors
+"""
+
+import argparse
+import csv
+import io
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# First: it says what to install if MMPretrain is missing.
+import vptm_mm  # noqa: F401
+
+# isort: split
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from vptm_mm.models import VPTMTaskPool
+from vptm_mm.models.pool import read_image
+
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Classify images by one or several task files.',
+        epilog='Exit code: 0; 1 if an image was unreadable, or on an error.',
+    )
+    parser.add_argument(
+        'images', nargs='+', type=Path, help='images, or folders of images'
+    )
+    parser.add_argument(
+        '--task',
+        action='append',
+        required=True,
+        metavar='FILE',
+        help='task file; may be given several times',
+    )
+    parser.add_argument(
+        '--weights',
+        help='path or address of the pre-trained weights; those that the '
+        'first task names by default',
+    )
+    parser.add_argument(
+        '--format', choices=['table', 'json', 'csv'], default='table'
+    )
+    parser.add_argument('--out', type=Path, help='file instead of the screen')
+    parser.add_argument('--topk', type=int, default=1, help='classes shown')
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--device', default='cpu', help='as in torch')
+    args = parser.parse_args()
+    for name in ('topk', 'batch_size'):
+        if getattr(args, name) < 1:
+            flag = name.replace('_', '-')
+            parser.error(f'--{flag}={getattr(args, name)} must be >= 1')
+    return args
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """List images; a folder gives those below it, sorted."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES
+        )
+        if not inside:
+            raise FileNotFoundError(
+                f'no image below {path.absolute()}; looked for {SUFFIXES}'
+            )
+        found += inside
+    return found
+
+
+def read_batches(
+    paths: list[Path], size: int, errors: dict[str, str]
+) -> Iterator[tuple[list[Path], list[np.ndarray]]]:
+    """Read images in batches; what is unreadable goes to ``errors``."""
+    console = Console(stderr=True)
+    shown = track(
+        paths,
+        description='Images',
+        console=console,
+        disable=len(paths) < 2 or not console.is_terminal,
+    )
+    readable: Iterator[tuple[Path, np.ndarray]] = _read(shown, errors)
+    while batch := list(itertools.islice(readable, size)):
+        names, arrays = zip(*batch, strict=True)
+        yield list(names), list(arrays)
+
+
+def _read(paths, errors: dict[str, str]) -> Iterator:  # noqa: ANN001
+    for path in paths:
+        try:
+            yield path, read_image(path)
+        except (OSError, ValueError) as error:
+            errors[str(path)] = str(error)
+            print(f'{path}: {error}', file=sys.stderr)
+
+
+def top(result: dict, classes: tuple[str, ...], k: int) -> list[dict]:
+    order = np.argsort(-result['pred_scores'], kind='stable')[:k]
+    return [
+        {'class': classes[i], 'confidence': float(result['pred_scores'][i])}
+        for i in order
+    ]
+
+
+def to_text(rows: list[dict], errors: dict[str, str], kind: str) -> str:
+    if kind == 'json':
+        content = dict(predictions=rows, errors=errors)
+        return json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+    flat = [
+        (row['image'], row['task'], rank, p['class'], p['confidence'])
+        for row in rows
+        for rank, p in enumerate(row['top'], 1)
+    ]
+    header = ('image', 'task', 'rank', 'class', 'confidence')
+    text = io.StringIO()
+    if kind == 'csv':
+        csv.writer(text, lineterminator='\n').writerows([header, *flat])
+        return text.getvalue()
+    table = Table(*header)
+    for image, task, rank, name, share in flat:
+        table.add_row(image, task, str(rank), name, f'{share:.1%}')
+    width = None if sys.stdout.isatty() else 160
+    Console(file=text, width=width).print(table, markup=False)
+    return text.getvalue()
+
+
+def main() -> int:
+    args = parse_args()
+    paths = find_images(args.images)
+    if args.out and not args.out.absolute().parent.is_dir():
+        raise FileNotFoundError(f'no folder {args.out.absolute().parent}')
+    pool = VPTMTaskPool.from_files(args.task, args.weights).to(args.device)
+    names = list(pool.tasks)
+    errors: dict[str, str] = {}
+    rows = []
+    for images, arrays in read_batches(paths, args.batch_size, errors):
+        results = pool.predict(arrays, [names] * len(arrays))
+        rows += [
+            dict(
+                image=str(image),
+                task=name,
+                top=top(result[name], pool.tasks[name].classes, args.topk),
+            )
+            for image, result in zip(images, results, strict=True)
+            for name in names
+        ]
+    text = to_text(rows, errors, args.format)
+    if args.out:
+        args.out.write_text(text, encoding='utf-8')
+    else:
+        sys.stdout.write(text)
+    if errors:
+        print(
+            f'{len(errors)} of {len(paths)} images were unreadable.',
+            file=sys.stderr,
+        )
+    return int(bool(errors))
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Writes what training has made: the task file."""
+
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ...checkpoints import make_task, task_state, write_task
+from ..unwrap import unwrap_model
+from .best_checkpoint import find_best
+
+
+@HOOKS.register_module()
+class TaskFileHook(Hook):
+    """Write a task file when training ends, from the best checkpoint.
+
+    ``task.safetensors`` in the work dir holds what was tuned, the class names
+    and the preprocessing; ``tools/test.py`` and the inferencer take it in
+    place of a checkpoint. Without a best checkpoint it is the last state. A
+    model without a frozen backbone has no task file.
+
+    Args:
+        slim_checkpoints: Whether checkpoints leave the frozen tensors out,
+            too, and hold their digest instead. They keep the state of the
+            optimizer, and a run resumes from them as from whole ones.
+    """
+
+    # After BestCheckpointTestHook and CheckpointHook.
+    priority = 'LOWEST'
+
+    def __init__(self, slim_checkpoints: bool = False) -> None:
+        self.slim_checkpoints = slim_checkpoints
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the frozen tensors out, if asked for."""
+        model = unwrap_model(runner.model)
+        if self.slim_checkpoints and _is_on_frozen(model):
+            checkpoint['state_dict'] = {
+                name: tensor.cpu()
+                for name, tensor in task_state(model).items()
+            }
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the file from rank 0."""
+        model = unwrap_model(runner.model)
+        if not _is_on_frozen(model):
+            runner.logger.info('No frozen backbone, so no task file.')
+            return
+        best = find_best(runner)
+        if best is not None:
+            runner.load_checkpoint(str(best))
+        if runner.rank != 0:
+            return
+        dataset = runner.train_dataloader.dataset
+        classes = getattr(dataset, 'metainfo', {}).get('classes')
+        task = make_task(model, runner.cfg, classes)
+        path = Path(runner.work_dir) / 'task.safetensors'
+        write_task(task, path)
+        runner.logger.info(
+            f'Task file of {best.name if best else "the last state"}: {path}, '
+            f'{path.stat().st_size / 1e3:,.1f} kB.'
+        )
+
+
+def _is_on_frozen(model: object) -> bool:
+    backbone = getattr(model, 'backbone', None)
+    return getattr(backbone, 'frozen_sha256', None) is not None

@@ -1,0 +1,438 @@
+"""One frozen backbone that serves many tasks at once.
+
+Symbols: B batch; N patches; P prompt tokens; M masks; C embedding width;
+S sequence length; T streams: sequences that differ, at one block.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ...bricks import TokenSequence, tensors_sha256
+from ...checkpoints import Task, frozen_init, read_task, require_registered
+from ..backbones.frozen_beit import FrozenBEiT
+from .pooled_task import PooledTask, prepare, read_image
+from .streams import Stream, group_by_masks, put_prompts, split_streams
+
+Names = str | Sequence[str]
+
+
+@MODELS.register_module()
+class VPTMTaskPool(FrozenBEiT):
+    """One frozen BEiT v2 and any number of tasks on it.
+
+    Tasks are added and removed at run time; the frozen backbone is not
+    touched. A batch may hold images of different tasks, and one image may be
+    asked of several: the frozen blocks run once for the whole batch, and what
+    several tasks of an image have in common, the blocks before their first
+    prompts, is computed once per image. For inference only.
+
+    Args:
+        encoder: As in ``VPTMBackbone``.
+        num_visual_tokens: Visual tokens V of the token predictor, which tasks
+            with ``visual_token='logits'`` need; None for a pool without.
+        init_cfg: As in ``VPTMBackbone``.
+
+    Shape:
+        - Input: ``(B, in_channels, img_size, img_size)``, normalised
+        - Output: a dict for each image, from task names to scores ``(K,)``
+
+    Raises:
+        ValueError: If a task does not fit the backbone, or is not in the pool.
+        RuntimeError: If it runs without pre-trained weights.
+
+    Example:
+        >>> pool = VPTMTaskPool.from_files(['birds.safetensors'])
+        >>> pool.add('dogs.safetensors')
+        'dogs'
+        >>> results = pool.predict(['a.jpg', 'b.jpg'], ['birds', 'dogs'])
+        >>> results[0]['birds']['pred_class']
+        'Black_footed_Albatross'
+    """
+
+    def __init__(
+        self,
+        encoder: dict,
+        num_visual_tokens: int | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(encoder, num_visual_tokens, init_cfg)
+        self._tasks: dict[str, PooledTask] = {}
+        self._load_pretrained(init_cfg)
+        self.eval()
+
+    @classmethod
+    def from_files(
+        cls,
+        files: Sequence[str | Path] | Mapping[str, str | Path],
+        weights: str | None = None,
+    ) -> 'VPTMTaskPool':
+        """Build a pool from task files, on the backbone that they name.
+
+        Args:
+            files: Task files, or a dict from names to task files.
+            weights: Path or address of the pre-trained weights; those of the
+                first task by default.
+        """
+        if not files:
+            raise ValueError('files is empty; a pool begins with a task file.')
+        named = _named(files)
+        tasks = {name: read_task(path) for name, path in named.items()}
+        first = next(iter(tasks.values()))
+        for task in tasks.values():
+            require_registered(task)
+        needed = [
+            task.model['backbone'].get('num_visual_tokens', 8192)
+            for task in tasks.values()
+            if task.model['backbone'].get('visual_token') == 'logits'
+        ]
+        pool = cls(
+            first.model['backbone']['encoder'],
+            needed[0] if needed else None,
+            frozen_init(first, weights),
+        )
+        for name, task in tasks.items():
+            pool.add(task, name)
+        return pool
+
+    @property
+    def tasks(self) -> dict[str, PooledTask]:
+        """The tasks by name, in a dict of their own."""
+        return dict(self._tasks)
+
+    def add(self, task: Task | str | Path, name: str | None = None) -> str:
+        """Add a task; the others and the backbone are not touched.
+
+        Args:
+            task: A task, or the path of a task file.
+            name: Its name in the pool; that of the file by default.
+
+        Returns:
+            The name.
+
+        Raises:
+            ValueError: If the name is taken, or the task does not fit.
+        """
+        if not isinstance(task, Task):
+            name = Path(task).stem if name is None else name
+            task = read_task(task)
+        if not name:
+            raise ValueError(f'name={name!r} must not be empty.')
+        if name in self._tasks:
+            raise ValueError(
+                f'task {name!r} is in the pool already; remove it first, or '
+                'give another name.'
+            )
+        require_registered(task)
+        try:
+            pooled = self._fit(task)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'task {name!r}: {error}') from error
+        device = self.encoder.cls_token.device
+        self._tasks[name] = pooled.to(device).eval()
+        return name
+
+    def _fit(self, task: Task) -> PooledTask:
+        if self.frozen_sha256 is None:
+            raise ValueError(
+                'the pool has no pre-trained weights; set init_cfg=dict(type='
+                "'Pretrained', checkpoint=...)."
+            )
+        if task.model['backbone']['type'] != 'VPTMBackbone' or task.model.get(
+            'neck'
+        ):
+            raise ValueError(
+                f'its backbone is {task.model["backbone"]["type"]!r}, its '
+                f'neck {task.model.get("neck")!r}; a pool takes VPTMBackbone '
+                'and no neck.'
+            )
+        pooled = PooledTask(task, self.encoder.embed_dims)
+        reads_logits = pooled.visual_token == 'logits'
+        if reads_logits and self.token_predictor is None:
+            raise ValueError(
+                "it reads visual_token='logits', and the pool has no token "
+                'predictor; build the pool with num_visual_tokens='
+                f'{task.model["backbone"].get("num_visual_tokens", 8192)}.'
+            )
+        ours = self._digest(reads_logits)
+        if task.frozen_sha256 != ours:
+            raise ValueError(
+                f'it was tuned on frozen tensors of sha256 '
+                f'{task.frozen_sha256}, and those of the pool have {ours}; '
+                'build a pool on the weights that it was tuned on.'
+            )
+        depth = len(self.encoder.layers)
+        if max(pooled.prompt_tokens.blocks, default=0) >= depth:
+            raise ValueError(
+                f'prompt_blocks={pooled.prompt_tokens.blocks} must be in '
+                f'0..{depth - 1}.'
+            )
+        if pooled.head.num_classes != len(pooled.classes):
+            raise ValueError(
+                f'its head has num_classes={pooled.head.num_classes}, and it '
+                f'names {len(pooled.classes)} classes.'
+            )
+        same = [t for t in self._tasks.values() if t.layout == pooled.layout]
+        grid, mask_bias, length, prompt_bias = pooled.layout
+        pooled.sequence = (
+            same[0].sequence
+            if same
+            else TokenSequence(
+                self.encoder.patch_resolution,
+                grid,
+                mask_bias,
+                length,
+                'after_mask',
+                prompt_bias,
+            )
+        )
+        return pooled
+
+    def _digest(self, with_predictor: bool) -> str:
+        if with_predictor or self.token_predictor is None:
+            return str(self.frozen_sha256)
+        if self._encoder_sha256[0] != self.frozen_sha256:
+            encoder = {
+                name: tensor
+                for name, tensor in self.frozen_state_dict().items()
+                if name.startswith('encoder.')
+            }
+            self._encoder_sha256 = (
+                self.frozen_sha256,
+                tensors_sha256(encoder),
+            )
+        return self._encoder_sha256[1]
+
+    # The digest of all frozen tensors, and of the encoder's among them.
+    _encoder_sha256: tuple[str | None, str] = (None, '')
+
+    def remove(self, name: str) -> None:
+        """Take a task out of the pool.
+
+        Raises:
+            ValueError: If there is none of that name.
+        """
+        self._task(name)
+        del self._tasks[name]
+
+    def _task(self, name: str) -> PooledTask:
+        if name not in self._tasks:
+            raise ValueError(
+                f'task {name!r} is not in the pool; it holds '
+                f'{sorted(self._tasks) or "no task"}.'
+            )
+        return self._tasks[name]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> 'VPTMTaskPool':
+        # Tasks are no sub-modules: the state dict is the backbone's.
+        super()._apply(fn, recurse)
+        for task in self._tasks.values():
+            task._apply(fn, recurse)
+        return self
+
+    @torch.no_grad()
+    def predict(
+        self,
+        images: Sequence[str | Path | np.ndarray],
+        tasks: Names | Sequence[Names],
+    ) -> list[dict[str, dict[str, Any]]]:
+        """Classify a batch of images, each by its own task or tasks.
+
+        Args:
+            images: Paths, or arrays ``(height, width, 3)`` in uint8 and BGR.
+            tasks: One or several names for each image; or one name for all.
+
+        Returns:
+            For each image a dict from task names to ``pred_label``,
+            ``pred_score``, ``pred_scores`` and ``pred_class``, as MMPretrain's
+            inferencer gives them.
+
+        Raises:
+            ValueError: If a task is not in the pool, an image is unreadable,
+                or their numbers differ.
+        """
+        names = self._names(tasks, len(images))
+        device = self.encoder.cls_token.device
+        inputs: list[Tensor] = []
+        rows: list[list[str]] = []  # of each input
+        origin: list[int] = []  # its image
+        for i, image in enumerate(images):
+            pixels = read_image(image)
+            prepared: dict[str, int] = {}
+            for name in names[i]:
+                task = self._task(name)
+                if task.preparation not in prepared:
+                    prepared[task.preparation] = len(inputs)
+                    inputs.append(prepare(pixels, task).to(device))
+                    rows.append([])
+                    origin.append(i)
+                rows[prepared[task.preparation]].append(name)
+        if not inputs:
+            return []
+        results: list[dict[str, dict]] = [{} for _ in images]
+        for i, scores in zip(
+            origin, self(torch.stack(inputs), rows), strict=True
+        ):
+            for name, score in scores.items():
+                results[i][name] = self._result(name, score)
+        return [
+            {name: result[name] for name in wanted}
+            for result, wanted in zip(results, names, strict=True)
+        ]
+
+    def _result(self, name: str, score: Tensor) -> dict[str, Any]:
+        shares = score.float().softmax(-1).cpu()
+        label = int(shares.argmax())
+        return dict(
+            pred_scores=shares.numpy(),
+            pred_label=label,
+            pred_score=float(shares[label]),
+            pred_class=self._tasks[name].classes[label],
+        )
+
+    def _names(
+        self, tasks: Names | Sequence[Names], count: int
+    ) -> list[list[str]]:
+        if isinstance(tasks, str):
+            tasks = [tasks] * count
+        if len(tasks) != count:
+            raise ValueError(
+                f'{len(tasks)} tasks do not fit {count} images; give one or '
+                'several names for each image.'
+            )
+        names = [[t] if isinstance(t, str) else list(t) for t in tasks]
+        for group in names:
+            for name in group:
+                self._task(name)
+            if not group or len(set(group)) < len(group):
+                raise ValueError(
+                    f'tasks of an image {group} must name one at least, and '
+                    'none twice.'
+                )
+        return names
+
+    @torch.no_grad()
+    def forward(
+        self, x: Tensor, tasks: Names | Sequence[Names]
+    ) -> list[dict[str, Tensor]]:
+        names = self._names(tasks, len(x))
+        if not names:
+            return []
+        streams = [
+            Stream(image, waiting)
+            for image, group in enumerate(names)
+            for waiting in group_by_masks([self._tasks[n] for n in group])
+        ]
+        streams, states = self._run_blocks(self._embed(x), streams)
+        scores = self._score(streams, states)
+        return [
+            {name: scores[image, self._tasks[name]] for name in group}
+            for image, group in enumerate(names)
+        ]
+
+    def _run_blocks(
+        self, embedded: Tensor, streams: list[Stream]
+    ) -> tuple[list[Stream], Tensor]:
+        """Run the blocks; streams split where prompts enter."""
+        num_masks = max(s.tasks[0].sequence.num_masks for s in streams)
+        masks = self.encoder.mask_token.expand(len(streams), num_masks, -1)
+        images = [stream.image for stream in streams]
+        tokens = torch.cat([embedded[images], masks], 1)  # (T, 1 + N + M, C)
+        plain = tokens.size(1)
+        biases: dict[tuple, Tensor] = {}
+        for block, layer in enumerate(self.encoder.layers):
+            parents, streams = split_streams(streams, block)
+            if parents != list(range(len(tokens))):
+                tokens = tokens[parents]
+            tokens = put_prompts(tokens, streams, block, plain)
+            bias = self._bias(streams, tokens.size(1), plain, biases)
+            tokens = layer(tokens, rel_pos_bias=bias)  # (T, S, C)
+        states = tokens[:, plain - num_masks : plain]
+        return streams, self.encoder.norm1(states)  # (T, M, C)
+
+    def _bias(
+        self,
+        streams: list[Stream],
+        length: int,
+        plain: int,
+        known: dict[tuple, Tensor],
+    ) -> Tensor:
+        """The position bias of each stream; one for all where they agree.
+
+        Returns:
+            ``(h, S, S)``, or ``(T, h, S, S)``; no token looks at padding.
+        """
+        keys = [
+            (s.tasks[0].layout, True)
+            if s.prompted
+            # Without prompts in, only the masks matter.
+            else (s.tasks[0].masks, False)
+            for s in streams
+        ]
+        for key, stream in zip(keys, streams, strict=True):
+            if (key, length) not in known:
+                known[key, length] = self._padded_bias(stream, length, plain)
+        if len(set(keys)) == 1:
+            return known[keys[0], length]
+        unique = list(dict.fromkeys(keys))
+        stacked = torch.stack([known[key, length] for key in unique])
+        return stacked[[unique.index(key) for key in keys]]
+
+    def _padded_bias(self, stream: Stream, length: int, plain: int) -> Tensor:
+        sequence = stream.tasks[0].sequence
+        table = self.encoder.rel_pos_bias.relative_position_bias_table
+        if stream.prompted:
+            bias = sequence.prompted_bias(table)
+            prompts = stream.prompted.prompt_tokens.length
+        else:
+            bias = sequence.plain_bias(table)
+            prompts = 0
+        if bias.size(1) == length:
+            return bias
+        own = torch.arange(bias.size(1), device=bias.device)
+        own[len(own) - prompts :] += plain + prompts - len(own)
+        padded = bias.new_zeros(len(bias), length, length)
+        padding = torch.ones(length, dtype=torch.bool, device=bias.device)
+        padding[own] = False
+        padded[..., padding] = -torch.inf
+        padded[:, own[:, None], own[None, :]] = bias
+        return padded  # (h, S, S)
+
+    def _score(
+        self, streams: list[Stream], states: Tensor
+    ) -> dict[tuple[int, PooledTask], Tensor]:
+        """Apply each task's head to its rows."""
+        rows: dict[PooledTask, list[int]] = {}
+        for row, stream in enumerate(streams):
+            for task in stream.tasks:
+                rows.setdefault(task, []).append(row)
+        scores = {}
+        for task, own in rows.items():
+            read = states[own, : task.sequence.num_masks]
+            if task.visual_token == 'logits' and self.token_predictor:
+                read = self.token_predictor(read).float().log_softmax(-1)
+            for row, score in zip(
+                own, task.head((read.flatten(1),)), strict=True
+            ):
+                scores[streams[row].image, task] = score  # (K,)
+        return scores
+
+
+def _named(
+    files: Sequence[str | Path] | Mapping[str, str | Path],
+) -> dict[str, str | Path]:
+    if isinstance(files, Mapping):
+        return dict(files)
+    named: dict[str, str | Path] = {}
+    for path in files:
+        if named.setdefault(Path(path).stem, path) is not path:
+            raise ValueError(
+                f'two task files are named {Path(path).stem!r}; give a dict '
+                'from names to files.'
+            )
+    return named
