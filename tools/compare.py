@@ -123,8 +123,8 @@ def main() -> None:
     plan = make_plan(args)
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
     storage = args.storage or f'sqlite:///{work_dir}/study.db'
-    study = Study(storage, plan.name, args.stale_after)
     pairs = make_pairs(plan)
+    study = Study(storage, plan.name, args.stale_after)
     if args.retry_failed:
         for digest in study.retry_failed():
             (work_dir / 'results' / f'{digest}.json').unlink(missing_ok=True)

@@ -310,13 +310,14 @@ def _make_axes(
     for name, entry in raw.items():
         if name == 'methods':
             continue
-        values = next(iter(entry.values()), None) if entry else None
-        if len(entry or {}) != 1 or not isinstance(values, list) or not values:
+        pairs = list(entry.items()) if isinstance(entry, dict) else []
+        key, values = pairs[0] if len(pairs) == 1 else ('', None)
+        if not isinstance(values, list) or not values:
             raise ValueError(
                 f'axis {name!r} must be one dotted key and its values, as '
                 f'{{model.backbone.prompt_length: [1, 5, 10]}}, not {entry!r}.'
             )
-        axes.append(Axis(str(name), next(iter(entry)), tuple(values)))
+        axes.append(Axis(str(name), key, tuple(values)))
     return tuple(axes), tuple(chosen)
 
 

@@ -47,14 +47,15 @@ def write_report(
         folder: Where they are written.
 
     Returns:
-        ``runs.csv``; without axes ``results.csv``, ``results.md`` and two
-        plots for each data set; with axes, for each of them a CSV, and a plot
-        for each data set.
+        Without axes ``runs.csv``, ``results.csv``, ``results.md`` and two
+        plots for each data set. With axes ``axes_runs.csv`` and, for each of
+        them, a CSV and a plot for each data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [row for pair in pairs for row in make_rows(pair, board)]
-    written = [_write_csv(folder / 'runs.csv', _runs(pairs, board))]
     plan = pairs[0].plan
+    runs = folder / ('axes_runs.csv' if plan.axes else 'runs.csv')
+    written = [_write_csv(runs, _runs(pairs, board), RUN_COLUMNS)]
     if plan.axes:
         for axis in plan.axes:
             along = [row for row in rows if row.variant.axis == axis.name]
@@ -217,9 +218,13 @@ def _flat(row: Row) -> dict[str, Any]:
     )
 
 
-def _write_csv(path: Path, lines: Iterable[dict[str, Any]]) -> Path:
+def _write_csv(
+    path: Path,
+    lines: Iterable[dict[str, Any]],
+    columns: Sequence[str] | None = None,
+) -> Path:
     lines = list(lines)
-    columns = RUN_COLUMNS if path.name == 'runs.csv' else list(*lines[:1])
+    columns = columns or list(*lines[:1])
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, columns, extrasaction='ignore')
         writer.writeheader()
