@@ -114,9 +114,8 @@ def draw_axis(
         dataset: The data set's name.
         folder: Where the file is written.
     """
-    ticks = list(dict.fromkeys(r.variant.value for r in rows))
-    # The plan's order, also where a value was not measured by all.
-    ticks = [text for text in map(shown, axis.values) if text in ticks]
+    measured = {row.variant.value for row in rows}
+    ticks = [text for text in map(shown, axis.values) if text in measured]
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.subplots()
     methods = list(dict.fromkeys(row.method for row in rows))
@@ -124,18 +123,13 @@ def draw_axis(
         own = [row for row in rows if row.method == method]
         mean = np.array([row.mean('test') for row in own])
         deviation = np.array([row.deviation('test') or 0.0 for row in own])
-        if own[0].variant.value:
-            places = [ticks.index(row.variant.value) for row in own]
-            order = np.argsort(places)
-            places, mean = np.array(places)[order], mean[order]
-            deviation = deviation[order]
-            style, label = dict(marker=marker), method
-        else:
-            places = np.array([0, max(len(ticks) - 1, 1)])
+        places = [ticks.index(row.variant.value) for row in own if _has(row)]
+        label, line = method, f'{marker}-'
+        if not places:
+            places = [0, max(len(ticks) - 1, 1)]
             mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
-            style = dict(linestyle='--')
-            label = f'{method} (has no {axis.name})'
-        axes.plot(places, mean, color=colour, label=label, **style)
+            label, line = f'{method} (has no {axis.name})', '--'
+        axes.plot(places, mean, line, color=colour, label=label)
         axes.fill_between(
             places,
             mean - deviation,
@@ -228,6 +222,11 @@ def _free_box(
     if best is None:
         return Bbox.from_bounds(x, y, width, height)
     return best
+
+
+def _has(row: Row) -> bool:
+    """Whether a method has the axis that it is drawn along."""
+    return bool(row.variant.value)
 
 
 def _styles() -> list[tuple[str, str]]:

@@ -59,7 +59,7 @@ class Worker:
     def run(self) -> Board:
         """Work until each run is done or failed; return the last state."""
         with Progress(
-            TextColumn('{task.description}'),
+            TextColumn('{task.description}', markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
