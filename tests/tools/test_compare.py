@@ -69,6 +69,8 @@ def kill_while_it_trains(worker, cwd) -> set[str]:
     return begun
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_half_way_and_continued(tmp_path):
     (tmp_path / 'plan.yml').write_text(PLAN)
     begun = kill_while_it_trains(start(tmp_path, 'plan.yml'), tmp_path)
@@ -77,7 +79,7 @@ def test_killed_half_way_and_continued(tmp_path):
     assert len(before) == 2
 
     worker = start(tmp_path, 'plan.yml', '--stale-after', 5)
-    output, _ = worker.communicate(timeout=250)
+    output, _ = worker.communicate(timeout=600)
     assert worker.returncode == 0, output[-3000:]
 
     # 2 searches and 3 x 2 final runs; what was there was left alone.
