@@ -68,6 +68,11 @@ def test_equal_settings_have_equal_keys_and_others_do_not():
     assert keys() == keys()
     other = {**SMALL, 'train_dataloader.batch_size': 8}
     assert not keys() & keys(cfg_options=other)
+    # What is not searched counts, what is searched does not.
+    decay = {**SMALL, 'optim_wrapper.optimizer.weight_decay': 0.5}
+    assert not keys() & keys(cfg_options=decay)
+    rate = {**SMALL, 'optim_wrapper.optimizer.lr': 0.5}
+    assert keys() == keys(cfg_options=rate)
     # A tuple in a config and a list in a plan are the same run.
     deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
     assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)

@@ -109,8 +109,13 @@ class Pair:
 
     @cached_property
     def search_key(self) -> str:
-        """Digest of what is searched: the config, its rates left out."""
-        cfg = self._config(Variant(), Point(1.0, 1.0))
+        """Digest of the config without what is searched."""
+        search = self.method.search
+        point = Point(
+            1.0 if search.learning_rate else None,
+            1.0 if search.weight_decay else None,
+        )
+        cfg = self._config(Variant(), point)
         return config_digest(without_test(cfg))
 
     def tried(self, board: Board) -> list[Tried]:
