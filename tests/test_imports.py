@@ -59,6 +59,7 @@ def test_bricks_know_torch_only():
             ('vptm_mm.models', 'vptm_mm.visualization', 'vptm_mm.export'),
         ),
         ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
+        ('compare', ('vptm_mm.models', 'vptm_mm.checkpoints')),
         (
             'checkpoints',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
@@ -69,6 +70,13 @@ def test_layers(folder, forbidden):
     for path in in_folder(folder):
         for name in imported(path):
             assert not name.startswith(forbidden), f'{path}: {name}'
+
+
+def test_only_tools_compare():
+    for path in FILES:
+        if not path.is_relative_to(PACKAGE / 'compare'):
+            for name in imported(path):
+                assert not name.startswith('vptm_mm.compare'), path
 
 
 def test_configs_import_nothing_of_ours():

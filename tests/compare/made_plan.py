@@ -1,0 +1,88 @@
+"""A small plan on the digits, and runs that cost nothing."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.plan import DataSet, Method, Plan
+from vptm_mm.compare.search import GridSearch
+from vptm_mm.compare.trial import RESULT
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / 'configs'
+VPTM = CONFIGS / 'vptm_beitv2-tiny_digits.py'
+LINEAR = CONFIGS / 'rivals' / 'linear-cls_beitv2-tiny_digits.py'
+VPT = CONFIGS / 'rivals' / 'vpt-shallow_beitv2-tiny_digits.py'
+SMALL = {
+    'train_dataloader.dataset.indices': 32,
+    'train_dataloader.batch_size': 16,
+    'val_dataloader.dataset.indices': 16,
+    'test_dataloader.dataset.indices': 16,
+    'train_cfg.max_epochs': 1,
+    'param_scheduler.1.end': 3,
+}
+TWO_RATES = GridSearch((0.05, 0.2))
+
+
+def make_plan(**changes) -> Plan:
+    fields = dict(
+        name='small',
+        methods=(
+            Method('VPTM', VPTM, TWO_RATES),
+            Method('linear', LINEAR, TWO_RATES),
+        ),
+        datasets=(DataSet('digits'),),
+        seeds=2,
+        cfg_options=SMALL,
+    )
+    return Plan(**{**fields, **changes})
+
+
+def make_small_pairs(**changes):
+    return make_pairs(make_plan(**changes))
+
+
+class FakeRuns:
+    """Start nothing; the accuracy is a function of the config.
+
+    Learning rate 0.2 is best on validation. ``fail`` names configs that fail,
+    ``crash`` those that leave no result.
+    """
+
+    def __init__(self, fail=lambda cfg: False, crash=lambda cfg: False):
+        self.fail = fail
+        self.crash = crash
+        self.started: list[dict] = []
+
+    def __call__(self, cfg: dict, folder: Path) -> SimpleNamespace:
+        self.started.append(cfg)
+        rate = cfg['optim_wrapper']['optimizer']['lr']
+        seed = cfg['randomness']['seed']
+        tested = cfg['test_dataloader'] is not None
+        result = dict(
+            val=80 + 10 * rate,
+            test=70.0 + seed if tested else None,
+            tuned=1290,
+            tuned_bytes=5160,
+            total=10000,
+            learning_rate=rate,
+            weight_decay=0.01,
+            epochs=1,
+            epoch_seconds=0.5,
+            peak_memory=700_000_000,
+            memory_of='process, resident',
+            device='CPU, 1 threads',
+            seconds=1.0,
+        )
+        if self.fail(cfg):
+            result = dict(error='RuntimeError: made to fail', seconds=1.0)
+        crashed = self.crash(cfg)
+        if not crashed:
+            (folder / RESULT).write_text(json.dumps(result))
+        return SimpleNamespace(
+            is_alive=lambda: False,
+            join=lambda *args: None,
+            exitcode=-9 if crashed else 0,
+        )

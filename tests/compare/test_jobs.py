@@ -1,0 +1,201 @@
+"""From plan to configs: what a run is, and what it may read."""
+
+import pytest
+
+from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
+from vptm_mm.compare.jobs import Pair, make_pairs, shown
+from vptm_mm.compare.plan import Axis, DataSet, Method
+from vptm_mm.compare.search import PRESETS, GridSearch, Point
+
+from .made_plan import LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
+
+LENGTH = Axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
+DIMS = Axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
+
+
+def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
+    plan = make_plan(methods=(Method('m', config, search),), **changes)
+    return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
+
+
+def played(pair, value=lambda point: point.learning_rate) -> Board:
+    """A board on which the search has ended."""
+    board = Board()
+    while (job := pair.open_search(board)) is not None:
+        entry = Entry(job.key, DONE, job.slot, vars(job.point))
+        entry.result = dict(val=value(job.point))
+        board.entries[job.key] = entry
+    return board
+
+
+def test_a_search_has_no_test_set_and_a_final_run_has():
+    pair = one_pair()
+    search = pair.open_search(Board()).cfg
+    assert search.test_dataloader is None
+    assert search.test_cfg is None
+    assert search.test_evaluator is None
+    final = pair.finals(played(pair))[0].cfg
+    assert final.test_dataloader.dataset.split == 'test'
+
+
+def test_final_runs_take_what_validation_chose():
+    pair = one_pair()
+    assert pair.finals(Board()) == []
+    jobs = pair.finals(played(pair))
+    assert [job.seed for job in jobs] == [0, 1]
+    for job in jobs:
+        assert job.point == Point(0.2)
+        assert job.cfg.optim_wrapper.optimizer.lr == 0.2
+        assert job.cfg.randomness.seed == job.seed
+    assert jobs[0].key != jobs[1].key
+    assert jobs[0].key == jobs[0].digest
+
+
+def test_a_running_or_failed_slot_is_not_given_out_again():
+    pair = one_pair()
+    job = pair.open_search(Board())
+    for state in (RUNNING, FAILED):
+        entry = Entry(job.key, state, job.slot, vars(job.point))
+        assert pair.open_search(Board([entry])).slot != job.slot
+
+
+def test_equal_settings_have_equal_keys_and_others_do_not():
+    def keys(**changes):
+        pair = one_pair(**changes)
+        board = played(pair)
+        return {pair.open_search(Board()).key, pair.finals(board)[0].key}
+
+    assert keys() == keys()
+    other = {**SMALL, 'train_dataloader.batch_size': 8}
+    assert not keys() & keys(cfg_options=other)
+    # What is not searched counts, what is searched does not.
+    decay = {**SMALL, 'optim_wrapper.optimizer.weight_decay': 0.5}
+    assert not keys() & keys(cfg_options=decay)
+    rate = {**SMALL, 'optim_wrapper.optimizer.lr': 0.5}
+    assert keys() == keys(cfg_options=rate)
+    # A tuple in a config and a list in a plan are the same run.
+    deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
+    assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)
+
+
+def test_a_failed_search_has_no_final_runs():
+    pair = one_pair()
+    board = played(pair)
+    for entry in board.entries.values():
+        entry.state, entry.result = FAILED, dict(error='x')
+    assert pair.has_failed(board)
+    assert pair.finals(board) == []
+    assert not pair.has_failed(Board())
+
+
+def test_fixed_keeps_the_rates_of_the_config():
+    pair = one_pair(PRESETS['fixed'])
+    assert pair.open_search(Board()) is None
+    job = pair.finals(Board())[0]
+    assert job.cfg.optim_wrapper.optimizer.lr == 0.2
+    assert job.cfg.optim_wrapper.optimizer.weight_decay == 0.01
+
+
+def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
+    pair = one_pair(PRESETS['vpt'])
+    job = pair.open_search(Board())
+    assert job.cfg.optim_wrapper.optimizer.to_dict() == dict(
+        type='SGD', momentum=0.9, lr=50 * 16 / 256, weight_decay=0.01
+    )
+
+
+def test_loaders_come_from_the_config_of_a_data_set(tmp_path):
+    data = tmp_path / 'data.py'
+    data.write_text(
+        """
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(type='SklearnDigits', split='val', pipeline=[]),
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
+"""
+    )
+    options = {'train_dataloader.batch_size': 4}
+    pair = one_pair(dataset=DataSet('other', data, options), cfg_options={})
+    assert pair.base.train_dataloader.batch_size == 4
+    assert pair.base.train_dataloader.dataset.split == 'val'
+    assert pair.base.val_dataloader.dataset.split == 'val'
+
+
+def test_a_data_set_that_is_not_there_ends_the_start(tmp_path):
+    data = tmp_path / 'data.py'
+    data.write_text(
+        "train_dataloader = dict(dataset=dict(type='CustomDataset',"
+        f"data_root='{tmp_path}/none'))"
+    )
+    with pytest.raises(FileNotFoundError, match='no .*none'):
+        one_pair(dataset=DataSet('other', data), cfg_options={})
+
+
+def test_unknown_options_are_errors():
+    text = "the plan, .*unknown key 'max_epoch'.*train_cfg.max_epochs"
+    with pytest.raises(ValueError, match=text):
+        one_pair(cfg_options={'train_cfg.max_epoch': 1})
+    method = Method('m', LINEAR, TWO_RATES, {'model.head.tau': 1})
+    with pytest.raises(ValueError, match="method 'm'.*unknown key 'tau'"):
+        make_pairs(make_plan(methods=(method,)))
+
+
+def test_a_method_without_the_axis_is_a_reference():
+    methods = (Method('a', VPTM, TWO_RATES), Method('b', VPT, TWO_RATES))
+    ours, rival = make_pairs(make_plan(methods=methods, axes=(LENGTH, DIMS)))
+    assert [(v.axis, v.value) for v in ours.variants] == [
+        ('prompt_length', '5'),
+        ('prompt_length', '10'),
+        ('prototype_dim', '64'),
+        ('prototype_dim', '128'),
+    ]
+    assert [(v.axis, v.value) for v in rival.variants] == [
+        ('prompt_length', '5'),
+        ('prompt_length', '10'),
+        ('prototype_dim', ''),
+    ]
+    keys = [ours.final(i, Point(0.1), 0).key for i in range(4)]
+    assert keys[1] == keys[3]  # both are the default, measured once
+    assert len(set(keys)) == 3
+
+
+def test_the_rate_is_chosen_at_the_default_for_all_values():
+    plain = one_pair(config=VPTM)
+    along = one_pair(config=VPTM, axes=(LENGTH,))
+    assert plain.search_key == along.search_key
+    assert plain.open_search(Board()).key == along.open_search(Board()).key
+
+
+def test_axes_and_plans_that_name_nothing():
+    typo = Axis('length', 'model.backbone.prompt_lenght', (1,))
+    with pytest.raises(ValueError, match="axis 'length': no method has 'mod"):
+        make_pairs(make_plan(axes=(typo,)))
+    with pytest.raises(ValueError, match="'small' is empty: 0 methods, 1 dat"):
+        make_pairs(make_plan(methods=()))
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        (5, '5'),
+        ([0], '0'),
+        ([0, 1], '0, 1'),
+        ((0, 1, 2, 3), '0-3'),
+        ([0, 2, 4], '0, 2, 4'),
+        ('cls', 'cls'),
+    ],
+)
+def test_values_as_tick_labels(value, text):
+    assert shown(value) == text
+
+
+def test_growth_is_asked_of_the_board():
+    pair = one_pair(GridSearch((0.05, 0.2), growths=1))
+    board = played(pair)
+    assert [e.point['learning_rate'] for e in board.entries.values()] == [
+        0.05,
+        0.2,
+        0.8,
+    ]
+    assert pair.chosen(board) == Point(0.8)

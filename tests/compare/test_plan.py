@@ -1,0 +1,151 @@
+"""A plan is read strictly: each mistake is named."""
+
+import pytest
+import yaml
+
+from vptm_mm.compare.plan import load_plan
+from vptm_mm.compare.search import PRESETS
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / 'configs'
+PLANS = sorted((CONFIGS / 'compare').glob('*.yml'))
+SHORT = """
+methods:
+  VPTM: vptm_beitv2-tiny_digits.py
+datasets:
+  digits:
+"""
+
+
+def load(tmp_path, text):
+    path = tmp_path / 'plan.yml'
+    path.write_text(text)
+    return load_plan(path, CONFIGS)
+
+
+def test_the_shortest_plan(tmp_path):
+    plan = load(tmp_path, SHORT)
+    assert plan.name == 'plan'
+    assert plan.seeds == 5
+    (method,) = plan.methods
+    assert method.config == CONFIGS / 'vptm_beitv2-tiny_digits.py'
+    assert method.search == PRESETS['grow']
+    assert plan.datasets[0].config is None
+
+
+def test_shipped_plans_are_found():
+    assert [path.name for path in PLANS] == ['digits.yml', 'folder.yml']
+
+
+@pytest.mark.parametrize('path', PLANS, ids=lambda path: path.name)
+def test_shipped_plans(path):
+    plan = load_plan(path, CONFIGS)
+    assert len(plan.methods) >= 10
+    axes = [axis.name for axis in plan.axes]
+    assert axes == ['prompt_length', 'prompt_blocks', 'prototype_dim']
+    assert plan.axes_methods == ('VPTM', 'VPT, shallow')
+
+
+def test_digits_compares_all_rivals():
+    plan = load_plan(CONFIGS / 'compare' / 'digits.yml', CONFIGS)
+    rivals = set((CONFIGS / 'rivals').glob('*.py'))
+    assert rivals <= {method.config for method in plan.methods}
+
+
+def test_numbers_may_be_written_as_in_python(tmp_path):
+    text = SHORT + 'search: {preset: grid, learning_rate: [1e-2, 5e-2]}'
+    search = load(tmp_path, text).methods[0].search
+    assert search.learning_rate == (0.01, 0.05)
+
+
+def test_a_method_may_have_its_own_search(tmp_path):
+    text = """
+search: vpt
+methods:
+  a: vptm_beitv2-tiny_digits.py
+  b: {config: vptm_beitv2-tiny_digits.py, search: fixed}
+datasets: {digits: {}}
+"""
+    a, b = load(tmp_path, text).methods
+    assert a.search == PRESETS['vpt']
+    assert b.search == PRESETS['fixed']
+
+
+@pytest.mark.parametrize(
+    ('text', 'error'),
+    [
+        ('', 'the plan must be a mapping with the keys name, seeds'),
+        ('methods: {}\ndatasets: {a: {}}', 'the plan is empty: methods: has'),
+        (SHORT.replace('digits:\n', ''), 'the plan is empty: datasets: has'),
+        (SHORT + 'sedes: 3', "unknown key 'sedes'; keys are name, seeds"),
+        (SHORT + 'seeds: 0', 'seeds=0 must be a number >= 1'),
+        (SHORT + 'search: bayes', "unknown preset 'bayes'"),
+        (SHORT + '  digits: {}', "the name 'digits' is there twice"),
+        (SHORT + '  more: {cfg: 1}', "data set 'more': unknown key 'cfg'"),
+        (SHORT + 'cfg_options: 3', 'cfg_options=3 must map dotted keys'),
+        (SHORT + 'a: [', 'is no YAML'),
+        ('methods: {a: {}}\ndatasets: {a: {}}', "method 'a' has no config"),
+        ('methods: {a: 3}\ndatasets: {a: {}}', "method 'a' must be a mapping"),
+        (
+            SHORT + 'axes: {methods: [LoRA]}',
+            "axes: unknown method 'LoRA'; the plan has VPTM",
+        ),
+        (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
+        (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
+    ],
+)
+def test_wrong_plans(tmp_path, text, error):
+    with pytest.raises(ValueError, match=error):
+        load(tmp_path, text)
+
+
+def test_missing_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
+        load_plan(tmp_path / 'none.yml', CONFIGS)
+    wrong = SHORT.replace('digits.py', 'digit.py')
+    near = "Did you mean 'vptm_beitv2-tiny_digits.py'"
+    with pytest.raises(FileNotFoundError, match=near):
+        load(tmp_path, wrong)
+    text = SHORT.replace('digits:', 'digits: {config: none.py}')
+    with pytest.raises(FileNotFoundError, match="data set 'digits': there is"):
+        load(tmp_path, text)
+
+
+def test_methods_are_chosen_by_name_or_file(tmp_path):
+    plan = load(tmp_path, SHORT)
+    names = ['rivals/lora_beitv2-tiny_digits.py', 'VPTM']
+    chosen = plan.select_methods(names, PRESETS['vpt'], (CONFIGS,))
+    assert [m.name for m in chosen.methods] == [
+        'lora_beitv2-tiny_digits',
+        'VPTM',
+    ]
+    assert chosen.methods[0].search == PRESETS['vpt']
+    with pytest.raises(FileNotFoundError, match="method 'VPTN'.*'VPTM'"):
+        plan.select_methods(['VPTN'], PRESETS['vpt'], (CONFIGS,))
+    with pytest.raises(ValueError, match="method 'VPTM' is named twice"):
+        plan.select_methods(['VPTM', 'VPTM'], PRESETS['vpt'], (CONFIGS,))
+
+
+def test_data_sets_are_chosen_by_name(tmp_path):
+    plan = load(tmp_path, SHORT)
+    assert plan.select_datasets(['digits']) == plan
+    with pytest.raises(ValueError, match="data set 'cub'; the plan has digi"):
+        plan.select_datasets(['cub'])
+    with pytest.raises(ValueError, match="data set 'digits' is named twice"):
+        plan.select_datasets(['digits', 'digits'])
+
+
+def test_axes_are_chosen_by_name():
+    plan = load_plan(PLANS[0], CONFIGS)
+    along = plan.along(['prototype_dim'])
+    assert [m.name for m in along.methods] == ['VPTM', 'VPT, shallow']
+    assert [axis.name for axis in along.axes] == ['prototype_dim']
+    with pytest.raises(ValueError, match="axis 'depth'; the plan has prompt_"):
+        plan.along(['depth'])
+    with pytest.raises(ValueError, match="axis 'prompt_length' is named twic"):
+        plan.along(['prompt_length', 'prompt_length'])
+
+
+def test_repeated_names_would_be_lost_in_plain_yaml():
+    assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}

@@ -1,0 +1,176 @@
+"""Tables and plots say what was measured."""
+
+import csv
+import io
+import statistics
+from itertools import combinations
+
+import pytest
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from vptm_mm.compare import plots
+from vptm_mm.compare.jobs import Variant, make_pairs
+from vptm_mm.compare.plan import Axis, Method
+from vptm_mm.compare.report import make_markdown, write_report
+from vptm_mm.compare.rows import Row, make_rows
+from vptm_mm.compare.study import Study
+from vptm_mm.compare.worker import Worker
+
+from .made_plan import TWO_RATES, VPT, VPTM, FakeRuns, make_plan
+
+
+def finish(folder, plan, runs):
+    """Pairs and board after all runs."""
+    pairs = make_pairs(plan)
+    study = Study(f'sqlite:///{folder}/study.db', 's')
+    worker = Worker(study, pairs, folder, Console(file=io.StringIO()), runs)
+    return pairs, worker.run()
+
+
+def lines_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def fails(cfg):
+    backbone = cfg['model']['backbone']['type']
+    return backbone == 'VPTMBackbone' and cfg['randomness']['seed'] == 1
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """Two methods, three seeds, one of which failed with VPTM."""
+    folder = tmp_path_factory.mktemp('finished')
+    plan = make_plan(seeds=3)
+    return folder, *finish(folder, plan, FakeRuns(fail=fails))
+
+
+def test_files_of_a_comparison(finished):
+    folder, pairs, board = finished
+    written = write_report(pairs, board, folder / 'report')
+    assert [path.name for path in written] == [
+        'runs.csv',
+        'results.csv',
+        'results.md',
+        'parameters_digits.png',
+        'bars_digits.png',
+    ]
+    assert all(path.stat().st_size > 100 for path in written)
+    runs = lines_of(folder / 'report' / 'runs.csv')
+    assert len(runs) == 4 + 6
+    assert [run['stage'] for run in runs].count('search') == 4
+    assert all(run['test'] == '' for run in runs if run['stage'] == 'search')
+    (failed,) = [run for run in runs if run['error']]
+    assert failed['method'] == 'VPTM'
+    assert failed['seed'] == '1'
+    rows = lines_of(folder / 'report' / 'results.csv')
+    assert [row['seeds'] for row in rows] == ['2', '3']
+    assert rows[1]['test_mean'] == '71.0'
+    assert rows[1]['test_std'] == '1.0'
+
+
+def test_the_table_has_deviations_costs_and_failures(finished):
+    _, pairs, board = finished
+    text = make_markdown(pairs, board)
+    (line,) = [t for t in text.splitlines() if t.startswith('| linear')]
+    assert line == (
+        '| linear | 1,290 | 5.2 | 0.2 | 0.01 | 0.5 | 700 | 82.0 ± 0.0 '
+        '| 71.0 ± 1.0 |'
+    )
+    (line,) = [t for t in text.splitlines() if t.startswith('| VPTM')]
+    assert line.endswith('| 71.0 ± 1.4 (2 of 3 seeds) |')
+    assert 'memory: process, resident' in text
+    below = text.partition('## Failed runs')[2]
+    assert (
+        '- digits, VPTM, final, learning_rate 0.2, seed 1: RuntimeError: '
+        'made to fail' in below
+    )
+
+
+def test_the_deviation_is_that_of_a_sample(finished):
+    _, pairs, board = finished
+    (row,) = make_rows(pairs[1], board)
+    assert row.deviation('test') == statistics.stdev([70, 71, 72])
+    row.results = row.results[:1]
+    assert row.deviation('test') is None
+    assert row.shown('test') == '70.0 (1 of 3 seeds)'
+
+
+def test_a_report_of_nothing_says_so(tmp_path):
+    plan = make_plan()
+    pairs, board = finish(tmp_path, plan, FakeRuns(fail=lambda cfg: True))
+    written = write_report(pairs, board, tmp_path)
+    assert [path.suffix for path in written] == ['.csv', '.csv', '.md']
+    text = (tmp_path / 'results.md').read_text()
+    assert 'Nothing was measured.' in text
+    assert text.count('made to fail') == 4
+
+
+def test_files_of_axes(tmp_path):
+    plan = make_plan(
+        methods=(Method('a', VPTM, TWO_RATES), Method('b', VPT, TWO_RATES)),
+        axes=(
+            Axis('blocks', 'model.backbone.prompt_blocks', ([0], [0, 1, 2])),
+            Axis('prototype_dim', 'model.head.prototype_dim', (64, 128)),
+        ),
+    )
+    runs = FakeRuns()
+    pairs, board = finish(tmp_path, plan, runs)
+    # 2 x 2 searches; a: 2 + 2 values, one of them twice; b: 2 values, of which
+    # one is the reference on the second axis. All with two seeds.
+    assert len(runs.started) == 4 + 2 * 3 + 2 * 2
+    written = write_report(pairs, board, tmp_path / 'report')
+    assert [path.name for path in written] == [
+        'axes_runs.csv',
+        'axis_blocks.csv',
+        'axis_blocks_digits.png',
+        'axis_prototype_dim.csv',
+        'axis_prototype_dim_digits.png',
+    ]
+    rows = lines_of(tmp_path / 'report' / 'axis_blocks.csv')
+    assert [(row['method'], row['value']) for row in rows] == [
+        ('a', '0'),
+        ('a', '0-2'),
+        ('b', '0'),
+        ('b', '0-2'),
+    ]
+    rows = lines_of(tmp_path / 'report' / 'axis_prototype_dim.csv')
+    assert [(row['method'], row['value']) for row in rows] == [
+        ('a', '64'),
+        ('a', '128'),
+        ('b', ''),
+    ]
+
+
+def test_no_label_hides_another(tmp_path, monkeypatch):
+    """Fifteen methods, most of them close together."""
+    figures = []
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
+    )
+    rows = [
+        Row(
+            'digits',
+            f'a method, number {number}',
+            Variant(),
+            2,
+            [
+                dict(tuned=1000 + 150 * number, test=80 + number % 4),
+                dict(tuned=1000 + 150 * number, test=81 + number % 3),
+            ],
+        )
+        for number in range(15)
+    ]
+    plots.draw_parameters(rows, 'digits', tmp_path)
+    (axes,) = figures[0].axes
+    boxes = [
+        text.get_window_extent() for text in axes.texts if text.get_text()
+    ]
+    assert len(boxes) == 15
+    inside = axes.get_window_extent()
+    for one, other in combinations(boxes, 2):
+        assert not one.padded(-1).overlaps(other.padded(-1))
+    for box in boxes:
+        assert inside.x0 <= box.x0
+        assert box.x1 <= inside.x1

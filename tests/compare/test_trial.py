@@ -1,0 +1,104 @@
+"""What one run measures, and what it reads."""
+
+import json
+
+import numpy as np
+import pytest
+
+from vptm_mm.compare import trial
+from vptm_mm.compare.board import Board
+from vptm_mm.compare.jobs import Pair
+from vptm_mm.compare.plan import Method
+from vptm_mm.compare.search import PRESETS, Point
+from vptm_mm.datasets import SklearnDigits
+
+from .made_plan import LINEAR, SMALL, TWO_RATES, make_plan
+
+
+def make_pair(search=TWO_RATES, **options) -> Pair:
+    plan = make_plan(
+        methods=(Method('linear', LINEAR, search),),
+        cfg_options={**SMALL, **options},
+    )
+    return Pair(plan, plan.datasets[0], plan.methods[0])
+
+
+@pytest.fixture
+def no_test_set(monkeypatch):
+    """Whoever reads the test split fails."""
+    load = SklearnDigits.load_data_list
+
+    def refuse(self):
+        if self.split == 'test':
+            raise RuntimeError('the test set was read')
+        return load(self)
+
+    monkeypatch.setattr(SklearnDigits, 'load_data_list', refuse)
+
+
+def test_a_search_does_not_read_the_test_set(tmp_path, no_test_set):
+    pair = make_pair()
+    result = trial.measure(pair.open_search(Board()).cfg, tmp_path)
+    assert result['test'] is None
+    assert 0 <= result['val'] <= 100
+    assert not (tmp_path / 'test_results.json').exists()
+    # The guard works: a final run does read it.
+    with pytest.raises(RuntimeError, match='the test set was read'):
+        trial.measure(pair.final(0, Point(0.1), 0).cfg, tmp_path)
+
+
+def test_a_final_run_measures_what_the_table_shows(tmp_path):
+    pair = make_pair(PRESETS['fixed'], **{'train_cfg.max_epochs': 2})
+    result = trial.measure(pair.finals(Board())[0].cfg, tmp_path)
+    tested = json.loads((tmp_path / 'test_results.json').read_text())
+    assert result['test'] == tested['metrics']['accuracy/top1']
+    assert result['tuned'] == 128 * 10 + 10
+    assert result['tuned_bytes'] == 4 * result['tuned']
+    assert result['total'] > result['tuned']
+    assert result['learning_rate'] == 0.2
+    assert result['weight_decay'] == 0.01
+    assert result['epochs'] == 2
+    assert result['epoch_seconds'] > 0
+    assert result['memory_of'] == 'process, resident'
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_peak_memory_is_this_process_own():
+    before, _ = trial.peak_memory()
+    block = np.ones(40_000_000, dtype=np.uint8)
+    more = np.ones(max(before - trial_resident(), 0) + 40_000_000, np.uint8)
+    after, of = trial.peak_memory()
+    assert of == 'process, resident'
+    assert after - before > 30_000_000
+    assert block[0] == more[0]
+
+
+def trial_resident() -> int:
+    with open('/proc/self/status') as status:
+        for line in status:
+            if line.startswith('VmRSS:'):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError('no VmRSS')
+
+
+def test_without_validation_the_error_says_so(tmp_path):
+    cfg = make_pair().final(0, Point(0.1), 0).cfg
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint.pop('save_best')
+    with pytest.raises(ValueError, match='no val/accuracy/top1 was measured'):
+        trial.measure(cfg, tmp_path)
+
+
+def test_without_a_best_checkpoint_the_error_says_so(tmp_path):
+    cfg = make_pair().final(0, Point(0.1), 0).cfg
+    cfg.default_hooks.checkpoint.pop('save_best')
+    with pytest.raises(ValueError, match='no best checkpoint was tested'):
+        trial.measure(cfg, tmp_path)
+
+
+def test_files_are_written_whole(tmp_path):
+    path = tmp_path / 'a.json'
+    trial.write_json(path, dict(a=1))
+    trial.write_json(path, dict(a=2))
+    assert json.loads(path.read_text()) == dict(a=2)
+    assert [p.name for p in tmp_path.iterdir()] == ['a.json']

@@ -1,0 +1,130 @@
+"""Workers share what is open, and repeat nothing."""
+
+import io
+import threading
+
+import pytest
+from rich.console import Console
+
+from vptm_mm.compare.board import Board, Entry
+from vptm_mm.compare.study import Study
+from vptm_mm.compare.worker import Worker, time_left
+
+from .made_plan import FakeRuns, make_small_pairs
+
+
+def make_worker(folder, pairs, runs, name='work'):
+    study = Study(f'sqlite:///{folder}/study.db', 's', stale_after=60)
+    text = io.StringIO()
+    console = Console(file=text, width=200)
+    worker = Worker(study, pairs, folder / name, console, runs)
+    return worker, text
+
+
+@pytest.fixture(scope='module')
+def pairs():
+    return make_small_pairs()
+
+
+def test_searches_come_first_then_final_runs(tmp_path, pairs):
+    runs = FakeRuns()
+    worker, text = make_worker(tmp_path, pairs, runs)
+    worker.run()
+    assert len(runs.started) == 8
+    tested = [cfg['test_dataloader'] is not None for cfg in runs.started]
+    assert tested == [False] * 4 + [True] * 4
+    lines = text.getvalue()
+    assert (
+        '1/8 digits, VPTM, search, seed 0, lr 0.05: validation 80.50' in lines
+    )
+    assert '8/8 digits, linear, final, seed 1, lr 0.2: validation' in lines
+    assert 'test 71.00' in lines
+
+
+def test_started_again_it_repeats_nothing(tmp_path, pairs):
+    make_worker(tmp_path, pairs, FakeRuns())[0].run()
+    results = sorted((tmp_path / 'work' / 'results').glob('*.json'))
+    assert len(results) == 8
+    again = FakeRuns()
+    make_worker(tmp_path, pairs, again)[0].run()
+    assert again.started == []
+    # The study is lost: results of the work dir are taken.
+    (tmp_path / 'study.db').unlink()
+    worker, text = make_worker(tmp_path, pairs, again)
+    worker.run()
+    assert again.started == []
+    assert text.getvalue().count('(known)') == 8
+
+
+def test_two_workers_do_each_run_once(tmp_path, pairs):
+    runs = FakeRuns()
+    workers = [
+        make_worker(tmp_path, make_small_pairs(), runs, name)[0]
+        for name in ('one', 'two')
+    ]
+    threads = [threading.Thread(target=worker.run) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs.started) == 8
+    seen = [
+        (
+            cfg['model']['backbone']['type'],
+            cfg['optim_wrapper']['optimizer']['lr'],
+            cfg['randomness']['seed'],
+            cfg['test_dataloader'] is None,
+        )
+        for cfg in runs.started
+    ]
+    assert len(set(seen)) == 8
+
+
+def test_a_failed_run_is_recorded_and_the_rest_goes_on(tmp_path, pairs):
+    def fail(cfg):
+        backbone = cfg['model']['backbone']['type']
+        return backbone == 'VPTMBackbone' and cfg['randomness']['seed'] == 1
+
+    worker, text = make_worker(tmp_path, pairs, FakeRuns(fail=fail))
+    board = worker.run()
+    states = [entry.state for entry in board.entries.values()]
+    assert states.count('failed') == 1
+    assert states.count('done') == 7
+    assert 'FAILED, RuntimeError: made to fail' in text.getvalue()
+
+
+def test_a_method_whose_search_fails_is_skipped(tmp_path, pairs):
+    def fail(cfg):
+        return cfg['model']['backbone']['type'] == 'VPTMBackbone'
+
+    runs = FakeRuns(fail=fail)
+    make_worker(tmp_path, pairs, runs)[0].run()
+    assert len(runs.started) == 6  # no final run of VPTM
+
+
+def test_a_crash_names_its_signal(tmp_path, pairs):
+    runs = FakeRuns(crash=lambda cfg: cfg['randomness']['seed'] == 1)
+    worker, text = make_worker(tmp_path, pairs, runs)
+    worker.run()
+    assert 'the run was ended by SIGKILL; out of memory?' in text.getvalue()
+
+
+def test_an_interrupted_worker_gives_its_run_back(tmp_path, pairs):
+    def interrupt(cfg, folder):
+        raise KeyboardInterrupt
+
+    worker, _ = make_worker(tmp_path, pairs, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        worker.run()
+    states = [e.state for e in worker.study.read().entries.values()]
+    assert states == ['open']
+
+
+def test_time_left_is_that_of_the_mean_run():
+    done = [Entry(str(i), 'done', result=dict(seconds=30.0)) for i in range(2)]
+    assert time_left(Board(done), 1) == '30 s left'
+    assert time_left(Board(done), 10) == '5 min left'
+    assert time_left(Board(done), 250) == '2 h 5 min left'
+    running = [Entry('a', 'running'), Entry('b', 'running')]
+    assert time_left(Board(done + running), 10) == '2 min left'
+    assert time_left(Board(), 10) == ''

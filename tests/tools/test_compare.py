@@ -1,0 +1,135 @@
+"""tools/compare.py as a user runs it: killed half-way, and continued."""
+
+import csv
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ..conftest import ROOT
+
+TOOL = ROOT / 'tools' / 'compare.py'
+PLAN = """
+seeds: 2
+cfg_options:
+  train_dataloader.dataset.indices: 64
+  val_dataloader.dataset.indices: 32
+  test_dataloader.dataset.indices: 32
+  train_cfg.max_epochs: 1
+  param_scheduler.1.end: 3
+methods:
+  VPTM: {config: vptm_beitv2-tiny_digits.py, search: fixed}
+  broken:
+    config: rivals/linear-cls_beitv2-tiny_digits.py
+    cfg_options: {model.head.in_channels: 7}
+    search: fixed
+  linear:
+    config: rivals/linear-cls_beitv2-tiny_digits.py
+    search: {preset: grid, learning_rate: [5e-2, 0.2]}
+datasets:
+  digits:
+"""
+
+
+def start(cwd, *args) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, str(TOOL), *map(str, args)],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def results(cwd) -> dict[str, int]:
+    """When each result was written."""
+    folder = cwd / 'work_dirs' / 'compare_plan' / 'results'
+    return {
+        path.name: path.stat().st_mtime_ns for path in folder.glob('*.json')
+    }
+
+
+def kill_while_it_trains(worker, cwd) -> set[str]:
+    """Kill it in its third run; return the runs that it began."""
+    runs = cwd / 'work_dirs' / 'compare_plan' / 'runs'
+    while worker.poll() is None:
+        begun = {path.parent.name for path in runs.glob('*/output.txt')}
+        if len(begun) == 3:
+            worker.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.05)
+    worker.wait()
+    worker.stdout.close()
+    return begun
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_half_way_and_continued(tmp_path):
+    (tmp_path / 'plan.yml').write_text(PLAN)
+    begun = kill_while_it_trains(start(tmp_path, 'plan.yml'), tmp_path)
+    before = results(tmp_path)
+    assert len(begun) == 3
+    assert len(before) == 2
+
+    worker = start(tmp_path, 'plan.yml', '--stale-after', 5)
+    output, _ = worker.communicate(timeout=600)
+    assert worker.returncode == 0, output[-3000:]
+
+    # 2 searches and 3 x 2 final runs; what was there was left alone.
+    after = results(tmp_path)
+    assert len(after) == 8
+    assert before.items() <= after.items()
+    folder = tmp_path / 'work_dirs' / 'compare_plan'
+    runs = {path.name: path for path in (folder / 'runs').iterdir()}
+    assert len(runs) == 9
+    # The killed run ended with its worker, and was done again.
+    unfinished = {
+        name
+        for name, path in runs.items()
+        if not (path / 'measured.json').exists()
+    }
+    assert len(unfinished) == 1
+    assert unfinished < begun
+    assert output.count('FAILED, RuntimeError: ') == 2
+    assert output.count('mat1 and mat2 shapes') == 2
+    assert '8/8' in output
+
+    report = folder / 'report'
+    with (report / 'runs.csv').open() as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 8
+    assert sum(bool(line['error']) for line in lines) == 2
+    text = (report / 'results.md').read_text()
+    assert '| VPTM | 18,944 | 75.8 | 0.01 |' in text
+    assert '| linear | 1,290 |' in text
+    assert '- digits, broken, final' in text
+    for name in ('parameters_digits.png', 'bars_digits.png'):
+        assert (report / name).stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ('args', 'text'),
+    [
+        (['none.yml'], 'FileNotFoundError: no plan at .*none.yml'),
+        (['--axes', 'depth'], "ValueError: unknown axis 'depth'; the plan"),
+        (['--seeds', '0'], 'ValueError: --seeds 0 must be >= 1'),
+        (['--search', 'bayes'], "ValueError: search: unknown preset 'bayes'"),
+    ],
+)
+def test_mistakes_are_named(args, text, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, 'argv', ['compare.py', *args])
+    spec = importlib.util.spec_from_file_location('compare', TOOL)
+    compare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compare)
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        compare.make_plan(compare.parse_args())
+    shown = f'{error.type.__name__}: {error.value}'
+    assert re.match(text, shown), shown

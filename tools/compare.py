@@ -1,0 +1,140 @@
+"""Compare methods: data sets x methods x seeds, rates chosen on validation.
+
+python tools/compare.py configs/compare/digits.yml
+python tools/compare.py --axes prompt_length,prompt_blocks,prototype_dim
+
+Started again, it continues. Started several times on one ``--storage``, the
+workers share the runs. See docs/compare.md.
+"""
+
+import argparse
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+# First: it says what to install if MMPretrain is missing.
+import vptm_mm  # noqa: F401
+
+# isort: split
+
+from mmengine.config import DictAction
+
+from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.plan import Plan, load_plan
+from vptm_mm.compare.report import write_report
+from vptm_mm.compare.search import PRESETS, make_search
+from vptm_mm.compare.study import Study
+from vptm_mm.compare.worker import Worker
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+DEFAULT = CONFIGS / 'compare' / 'digits.yml'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        'plan', nargs='?', type=Path, default=DEFAULT, help='YAML file'
+    )
+    parser.add_argument(
+        '--methods', nargs='+', help="names of the plan's, or config files"
+    )
+    parser.add_argument('--datasets', nargs='+', help="names of the plan's")
+    parser.add_argument('--seeds', type=int, help='final runs of each')
+    parser.add_argument(
+        '--search',
+        metavar='PRESET',
+        help=f'for all methods, one of {", ".join(PRESETS)}',
+    )
+    parser.add_argument(
+        '--learning-rates',
+        type=float,
+        nargs='+',
+        help='of the search, for all methods',
+    )
+    parser.add_argument(
+        '--axes',
+        metavar='NAME,NAME',
+        help='draw accuracy along axes of the plan, in place of its table',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='change keys of every config; an unknown key is an error',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='logs, results and report; work_dirs/compare_NAME by default',
+    )
+    parser.add_argument(
+        '--storage',
+        help='database URL, or path of a journal file, that workers share; '
+        'SQLite in the work dir by default',
+    )
+    parser.add_argument(
+        '--stale-after',
+        type=float,
+        default=60.0,
+        help='seconds without a sign of life after which the run of another '
+        'worker is given free',
+    )
+    parser.add_argument(
+        '--retry-failed', action='store_true', help='run failed runs again'
+    )
+    parser.add_argument(
+        '--report-only', action='store_true', help='run nothing'
+    )
+    return parser.parse_args()
+
+
+def make_plan(args: argparse.Namespace) -> Plan:
+    plan = load_plan(args.plan, CONFIGS)
+    if args.seeds is not None:
+        if args.seeds < 1:
+            raise ValueError(f'--seeds {args.seeds} must be >= 1.')
+        plan = replace(plan, seeds=args.seeds)
+    if args.methods is not None:
+        folders = (Path(), args.plan.parent, CONFIGS)
+        plan = plan.select_methods(args.methods, make_search('grow'), folders)
+    if args.datasets is not None:
+        plan = plan.select_datasets(args.datasets)
+    if args.search or args.learning_rates:
+        entry = dict(preset=args.search or 'grow')
+        if args.learning_rates:
+            entry['learning_rate'] = args.learning_rates
+        search = make_search(entry)
+        methods = tuple(replace(m, search=search) for m in plan.methods)
+        plan = replace(plan, methods=methods)
+    if args.cfg_options:
+        options = {**plan.cfg_options, **args.cfg_options}
+        plan = replace(plan, cfg_options=options)
+    if args.axes is not None:
+        return plan.along(args.axes.split(','))
+    return replace(plan, axes=())
+
+
+def main() -> None:
+    args = parse_args()
+    # A job that its scheduler ends gives its run back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    plan = make_plan(args)
+    work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
+    storage = args.storage or f'sqlite:///{work_dir}/study.db'
+    pairs = make_pairs(plan)
+    study = Study(storage, plan.name, args.stale_after)
+    if args.retry_failed:
+        for digest in study.retry_failed():
+            (work_dir / 'results' / f'{digest}.json').unlink(missing_ok=True)
+    if args.report_only:
+        board = study.read()
+    else:
+        board = Worker(study, pairs, work_dir).run()
+    for path in write_report(pairs, board, work_dir / 'report'):
+        print(path)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""Compares methods: search, final runs, tables and plots."""

@@ -1,0 +1,328 @@
+"""From a plan to runs: one job is one config, trained once."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from mmengine.config import Config
+
+from ..datasets import check_data_roots
+from ..engine.cfg_options import merge_cfg_options
+from ..engine.launch import LOADERS
+from .board import Board
+from .plan import Axis, DataSet, Method, Plan
+from .search import Point, Tried, best_point
+
+OPTIMIZER = 'optim_wrapper.optimizer'
+ACCURACY = 'accuracy/top1'
+SEARCH, FINAL = 'search', 'final'
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with one value of an axis, or as it is.
+
+    Args:
+        axis: Name of the axis; empty for the method as it is.
+        value: The value, as plots show it; empty on an axis that the method
+            does not have.
+        cfg_options: Changed keys of the config.
+    """
+
+    axis: str = ''
+    value: str = ''
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run.
+
+    Args:
+        dataset: Name of the data set.
+        method: Name of the method.
+        stage: ``'search'``, which has no test set, or ``'final'``.
+        seed: Seed of the run.
+        key: What the study knows it by. Of a final run it is the digest of
+            its config; of a search, the digest of what is searched, and the
+            slot.
+        slot: Slot of the search; empty for a final run.
+        point: Its hyper-parameters.
+        cfg: Its config.
+    """
+
+    dataset: str
+    method: str
+    stage: str
+    seed: int
+    key: str
+    slot: str
+    point: Point
+    cfg: Config
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of the config: equal runs have equal ones."""
+        return config_digest(self.cfg)
+
+    def __str__(self) -> str:
+        return (
+            f'{self.dataset}, {self.method}, {self.stage}, seed {self.seed}, '
+            f'{self.point}'
+        )
+
+
+class Pair:
+    """A method on a data set: its search, then its final runs.
+
+    Args:
+        plan: The plan.
+        dataset: One of its data sets.
+        method: One of its methods.
+
+    Raises:
+        ValueError: If an option is unknown.
+        FileNotFoundError: If a data set is not where the config says.
+    """
+
+    def __init__(self, plan: Plan, dataset: DataSet, method: Method) -> None:
+        self.plan = plan
+        self.dataset = dataset
+        self.method = method
+        self.base = _base_config(plan, dataset, method)
+        for loader in LOADERS:
+            check_data_roots(self.base.get(loader))
+        self.variants = [Variant()]
+        if plan.axes:
+            self.variants = [
+                variant for axis in plan.axes for variant in self._along(axis)
+            ]
+        self._configs: dict[tuple[int, Point], Config] = {}
+        self._finals: dict[tuple[int, int, Point], Job] = {}
+
+    def __str__(self) -> str:
+        return f'{self.dataset.name}, {self.method.name}'
+
+    @cached_property
+    def search_key(self) -> str:
+        """Digest of the config without what is searched."""
+        search = self.method.search
+        point = Point(
+            1.0 if search.learning_rate else None,
+            1.0 if search.weight_decay else None,
+        )
+        cfg = self._config(Variant(), point)
+        return config_digest(without_test(cfg))
+
+    def tried(self, board: Board) -> list[Tried]:
+        """Return what became of the search's slots so far."""
+        return [
+            Tried(
+                entry.slot,
+                Point(**entry.point),
+                entry.is_finished,
+                entry.result.get('val'),
+            )
+            for entry in board.of_search(self.search_key)
+        ]
+
+    def search_slots(self, board: Board) -> list[str]:
+        """Return the slots of the search, as far as they are known."""
+        search = self.method.search
+        return search.slots(self.tried(board)) if search.is_needed else []
+
+    def search_done(self, board: Board) -> int:
+        """Return how many slots of the search have ended."""
+        slots = self.search_slots(board)
+        return sum(board.is_finished(self._key(slot)) for slot in slots)
+
+    def open_search(self, board: Board) -> Job | None:
+        """Return a run of the search that nobody has taken."""
+        for slot in self.search_slots(board):
+            if board.is_open(self._key(slot)):
+                point = self.method.search.point(slot, self.tried(board))
+                cfg = without_test(self._config(Variant(), point))
+                return self._job(cfg, point, 0, SEARCH, slot)
+        return None
+
+    def chosen(self, board: Board) -> Point | None:
+        """Return the best point on validation; None if none is, or not yet."""
+        search = self.method.search
+        if not search.is_needed:
+            return search.point(search.slots([])[0], [])
+        slots = self.search_slots(board)
+        if self.search_done(board) < len(slots):
+            return None
+        by_slot = {one.slot: one for one in self.tried(board)}
+        return best_point([by_slot[slot] for slot in slots])
+
+    def finals(self, board: Board) -> list[Job]:
+        """Return the final runs; none before the search has ended."""
+        point = self.chosen(board)
+        if point is None:
+            return []
+        return [
+            self.final(index, point, seed)
+            for index in range(len(self.variants))
+            for seed in range(self.plan.seeds)
+        ]
+
+    def final(self, index: int, point: Point, seed: int) -> Job:
+        """Return the final run of one variant and seed."""
+        known = (index, seed, point)
+        if known not in self._finals:
+            if (index, point) not in self._configs:
+                cfg = self._config(self.variants[index], point)
+                self._configs[index, point] = cfg
+            cfg = copy.deepcopy(self._configs[index, point])
+            self._finals[known] = self._job(cfg, point, seed, FINAL)
+        return self._finals[known]
+
+    def has_failed(self, board: Board) -> bool:
+        """Whether the search has ended and every run of it failed."""
+        ended = self.search_done(board) == len(self.search_slots(board))
+        return ended and self.chosen(board) is None
+
+    def _key(self, slot: str) -> str:
+        return f'{self.search_key}/{slot}'
+
+    def _along(self, axis: Axis) -> list[Variant]:
+        """Return the axis' values, or the method as it is if it has none."""
+        if not has_key(self.base, axis.key):
+            return [Variant(axis.name)]
+        return [
+            Variant(axis.name, shown(value), {axis.key: value})
+            for value in axis.values
+        ]
+
+    def _job(
+        self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
+    ) -> Job:
+        cfg.merge_from_dict({'randomness.seed': seed})
+        return Job(
+            dataset=self.dataset.name,
+            method=self.method.name,
+            stage=stage,
+            seed=seed,
+            key=self._key(slot) if slot else config_digest(cfg),
+            slot=slot,
+            point=point,
+            cfg=cfg,
+        )
+
+    def _config(self, variant: Variant, point: Point) -> Config:
+        cfg = copy.deepcopy(self.base)
+        search = self.method.search
+        options = dict(variant.cfg_options)
+        if search.optimizer:
+            kept = {
+                key: value
+                for key, value in cfg.optim_wrapper.optimizer.items()
+                if key in ('lr', 'weight_decay')
+            }
+            options[OPTIMIZER] = dict(
+                _delete_=True, **kept, **search.optimizer
+            )
+        merge_cfg_options(cfg, options)
+        if point.learning_rate is not None:
+            rate = point.learning_rate
+            if search.base_batch_size:
+                batch = cfg.train_dataloader.batch_size
+                rate *= batch / search.base_batch_size
+            merge_cfg_options(cfg, {f'{OPTIMIZER}.lr': rate})
+        if point.weight_decay is not None:
+            decay = {f'{OPTIMIZER}.weight_decay': point.weight_decay}
+            merge_cfg_options(cfg, decay)
+        return cfg
+
+
+def make_pairs(plan: Plan) -> list[Pair]:
+    """Return all pairs of a plan, their configs checked.
+
+    Raises:
+        ValueError: If there is no pair, if an option is unknown, or if no
+            method has the key of an axis.
+    """
+    pairs = [
+        Pair(plan, dataset, method)
+        for dataset in plan.datasets
+        for method in plan.methods
+    ]
+    if not pairs:
+        raise ValueError(
+            f'the plan {plan.name!r} is empty: {len(plan.methods)} methods, '
+            f'{len(plan.datasets)} data sets. Name one of each at least.'
+        )
+    for axis in plan.axes:
+        if not any(has_key(pair.base, axis.key) for pair in pairs):
+            raise ValueError(
+                f'axis {axis.name!r}: no method has {axis.key!r}: '
+                f'{", ".join(method.name for method in plan.methods)}. '
+                'Correct the key.'
+            )
+    return pairs
+
+
+def has_key(cfg: Config, key: str) -> bool:
+    """Whether a config, or the class that it names there, has a key."""
+    try:
+        merge_cfg_options(copy.deepcopy(cfg), {key: None})
+    except ValueError:
+        return False
+    return True
+
+
+def without_test(cfg: Config) -> Config:
+    """Take the test set out: a search must not even read it."""
+    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+    return cfg
+
+
+def config_digest(cfg: Config) -> str:
+    """Return the sha256 of all that a config says."""
+    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def shown(value: Any) -> str:
+    """Return a value as a tick label: runs of integers as ``0-5``."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    numbers: Sequence[Any] = list(value)
+    if len(numbers) > 2 and numbers == list(
+        range(numbers[0], numbers[0] + len(numbers))
+    ):
+        return f'{numbers[0]}-{numbers[-1]}'
+    return ', '.join(map(str, numbers))
+
+
+def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
+    cfg = Config.fromfile(method.config)
+    if dataset.config is not None:
+        data = Config.fromfile(dataset.config)
+        for part in ('train', 'val', 'test'):
+            for key in (f'{part}_dataloader', f'{part}_evaluator'):
+                if key in data:
+                    cfg[key] = data[key]
+    for what, options in (
+        ('the plan', plan.cfg_options),
+        (f'data set {dataset.name!r}', dataset.cfg_options),
+        (f'method {method.name!r}', method.cfg_options),
+    ):
+        try:
+            merge_cfg_options(cfg, options)
+        except ValueError as error:
+            raise ValueError(f'{what}, {method.config}: {error}') from error
+    # A checkpoint of each epoch would cost more than many a run.
+    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
+    cfg.default_hooks.checkpoint.save_best = ACCURACY
+    cfg.default_hooks.checkpoint.rule = 'greater'
+    hooks = list(cfg.get('custom_hooks') or [])
+    if all(hook['type'] != 'BestCheckpointTestHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
+    cfg.launcher = 'none'
+    return cfg

@@ -1,0 +1,361 @@
+"""Reads a plan: which methods, on which data sets, searched how."""
+
+import difflib
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .search import Search, make_search
+
+# What a YAML file may say, at its top and in each entry.
+PLAN_KEYS = (
+    'name',
+    'seeds',
+    'search',
+    'cfg_options',
+    'methods',
+    'datasets',
+    'axes',
+)
+METHOD_KEYS = ('config', 'cfg_options', 'search')
+DATASET_KEYS = ('config', 'cfg_options')
+
+
+@dataclass(frozen=True)
+class Method:
+    """What is compared.
+
+    Args:
+        name: As tables and plots show it.
+        config: Its config file.
+        search: How its hyper-parameters are searched.
+        cfg_options: Changed keys of the config.
+    """
+
+    name: str
+    config: Path
+    search: Search
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What the methods are compared on.
+
+    Args:
+        name: As tables and plots show it.
+        config: A config whose data loaders and evaluators replace those of
+            the method; None for the method's own.
+        cfg_options: Changed keys of the config.
+    """
+
+    name: str
+    config: Path | None = None
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A key of the config, and the values that it is given.
+
+    Args:
+        name: As plots show it.
+        key: Dotted key of the config.
+        values: What it is set to.
+    """
+
+    name: str
+    key: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a comparison is to measure.
+
+    Args:
+        name: Name of the study.
+        methods: What is compared.
+        datasets: What it is compared on.
+        seeds: Final runs of each method on each data set: seeds 0 to
+            ``seeds - 1``.
+        cfg_options: Changed keys of every config.
+        axes: Robustness axes.
+        axes_methods: Names of the methods that the axes compare.
+    """
+
+    name: str
+    methods: tuple[Method, ...]
+    datasets: tuple[DataSet, ...]
+    seeds: int = 5
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    axes: tuple[Axis, ...] = ()
+    axes_methods: tuple[str, ...] = ()
+
+    def along(self, names: Sequence[str]) -> 'Plan':
+        """Return the plan of some axes: their methods only.
+
+        Raises:
+            ValueError: If an axis is unknown or named twice.
+        """
+        _check_twice('axis', names)
+        known = {axis.name: axis for axis in self.axes}
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f'unknown axis {name!r}; the plan has '
+                    f'{", ".join(known) or "none"}. Add it to axes: of the '
+                    'plan, as NAME: {dotted.key: [values]}.'
+                )
+        methods = tuple(m for m in self.methods if m.name in self.axes_methods)
+        return replace(
+            self, methods=methods, axes=tuple(known[name] for name in names)
+        )
+
+    def select_datasets(self, names: Sequence[str]) -> 'Plan':
+        """Return the plan of some data sets.
+
+        Raises:
+            ValueError: If a data set is unknown or named twice.
+        """
+        _check_twice('data set', names)
+        known = {one.name: one for one in self.datasets}
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f'unknown data set {name!r}; the plan has '
+                    f'{", ".join(known)}. Add it to datasets: of the plan.'
+                )
+        return replace(self, datasets=tuple(known[name] for name in names))
+
+    def select_methods(
+        self, names: Sequence[str], search: Search, folders: Sequence[Path]
+    ) -> 'Plan':
+        """Return the plan of some methods, or of configs that it lacks.
+
+        Args:
+            names: Names of the plan's methods, or config files.
+            search: The search of config files that the plan lacks.
+            folders: Where config files are looked for.
+
+        Raises:
+            ValueError: If a method is named twice.
+            FileNotFoundError: If a name is neither.
+        """
+        _check_twice('method', names)
+        known = {one.name: one for one in self.methods}
+        methods = [
+            known[name]
+            if name in known
+            else Method(
+                Path(name).stem,
+                find_config(name, folders, f'unknown method {name!r}', known),
+                search,
+            )
+            for name in names
+        ]
+        _check_twice('method', [method.name for method in methods])
+        kept = tuple(n for n in self.axes_methods if n in names)
+        return replace(self, methods=tuple(methods), axes_methods=kept)
+
+
+def load_plan(path: Path, configs: Path) -> Plan:
+    """Read and check a YAML file.
+
+    Args:
+        path: The file.
+        configs: Folder below which configs are looked for, after the working
+            directory and the file's own folder.
+
+    Raises:
+        FileNotFoundError: If the file or a config is not there.
+        ValueError: If the plan is empty, or a key or value is wrong.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no plan at {path.absolute()}; see configs/compare for examples.'
+        )
+    try:
+        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is no YAML: {error}') from error
+    folders = (Path(), path.parent, configs)
+    try:
+        return _make_plan(raw, path.stem, folders)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def find_config(
+    name: str,
+    folders: Sequence[Path],
+    what: str = 'no config',
+    others: Sequence[str] | dict = (),
+) -> Path:
+    """Return the path of a config.
+
+    Args:
+        name: A path, absolute or below one of ``folders``.
+        folders: Where it is looked for, in this order.
+        what: Begins the text of the error.
+        others: Names that could have been meant beside files.
+
+    Raises:
+        FileNotFoundError: If it is in none of them; the text suggests names.
+    """
+    for folder in folders:
+        path = folder / name
+        if path.is_file():
+            return path
+    found = [
+        str(path.relative_to(folders[-1]))
+        for path in sorted(folders[-1].rglob('*.py'))
+    ]
+    near = difflib.get_close_matches(name, [*others, *found], 3, cutoff=0.4)
+    looked = ', '.join(str(folder.absolute()) for folder in folders)
+    raise FileNotFoundError(
+        f'{what}: there is no file {name} in {looked}.'
+        + (f' Did you mean {" or ".join(map(repr, near))}?' if near else '')
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses repeated keys, and reads 1e-2 as a number."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise ValueError(
+                    f'line {node.start_mark.line + 1}: the name {key!r} is '
+                    'there twice; give each entry a name of its own.'
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
+    list('-+.0123456789'),
+)
+
+
+def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
+    _check_keys('the plan', raw, PLAN_KEYS)
+    seeds = raw.get('seeds', 5)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
+    search = raw.get('search', 'grow')
+    methods = []
+    for name, entry in _entries(raw, 'methods').items():
+        entry = dict(config=entry) if isinstance(entry, str) else entry
+        _check_keys(f'method {name!r}', entry, METHOD_KEYS)
+        if 'config' not in entry:
+            raise ValueError(
+                f'method {name!r} has no config; give it config: FILE.'
+            )
+        methods.append(
+            Method(
+                str(name),
+                find_config(entry['config'], folders, f'method {name!r}'),
+                make_search(entry.get('search', search)),
+                _options(f'method {name!r}', entry),
+            )
+        )
+    datasets = []
+    for name, entry in _entries(raw, 'datasets').items():
+        entry = entry or {}
+        _check_keys(f'data set {name!r}', entry, DATASET_KEYS)
+        config = entry.get('config')
+        datasets.append(
+            DataSet(
+                str(name),
+                find_config(config, folders, f'data set {name!r}')
+                if config
+                else None,
+                _options(f'data set {name!r}', entry),
+            )
+        )
+    axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
+    return Plan(
+        name=str(raw.get('name', stem)),
+        methods=tuple(methods),
+        datasets=tuple(datasets),
+        seeds=seeds,
+        cfg_options=_options('the plan', raw),
+        axes=axes,
+        axes_methods=axes_methods,
+    )
+
+
+def _make_axes(
+    raw: dict, methods: Sequence[Method]
+) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
+    names = [method.name for method in methods]
+    chosen = raw.get('methods', names)
+    for name in chosen:
+        if name not in names:
+            raise ValueError(
+                f'axes: unknown method {name!r}; the plan has '
+                f'{", ".join(names)}.'
+            )
+    _check_twice('method', chosen)
+    axes = []
+    for name, entry in raw.items():
+        if name == 'methods':
+            continue
+        pairs = list(entry.items()) if isinstance(entry, dict) else []
+        key, values = pairs[0] if len(pairs) == 1 else ('', None)
+        if not isinstance(values, list) or not values:
+            raise ValueError(
+                f'axis {name!r} must be one dotted key and its values, as '
+                f'{{model.backbone.prompt_length: [1, 5, 10]}}, not {entry!r}.'
+            )
+        axes.append(Axis(str(name), key, tuple(values)))
+    return tuple(axes), tuple(chosen)
+
+
+def _entries(raw: dict, key: str) -> dict:
+    entries = raw.get(key)
+    if not entries or not isinstance(entries, dict):
+        raise ValueError(
+            f'the plan is empty: {key}: has no entry. Give one at least, as '
+            'NAME: ...; see configs/compare for examples.'
+        )
+    return entries
+
+
+def _options(what: str, entry: dict) -> dict[str, Any]:
+    options = entry.get('cfg_options') or {}
+    if not isinstance(options, dict):
+        raise ValueError(
+            f'{what}: cfg_options={options!r} must map dotted keys to values.'
+        )
+    return options
+
+
+def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
+    if not isinstance(entry, dict):
+        raise ValueError(
+            f'{what} must be a mapping with the keys {", ".join(allowed)}, '
+            f'not {entry!r}.'
+        )
+    for key in entry:
+        if key not in allowed:
+            raise ValueError(
+                f'{what}: unknown key {key!r}; keys are {", ".join(allowed)}.'
+            )
+
+
+def _check_twice(what: str, names: Sequence[str]) -> None:
+    for name in names:
+        if list(names).count(name) > 1:
+            raise ValueError(
+                f'{what} {name!r} is named twice; name each once.'
+            )

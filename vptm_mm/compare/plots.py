@@ -1,0 +1,243 @@
+"""Plots of a comparison, in colours that colour-blind readers can tell."""
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from .jobs import shown
+from .plan import Axis
+from .rows import Row
+
+# Okabe and Ito, Color Universal Design, 2008; without yellow, which is too
+# pale for lines on white.
+COLOURS = (
+    '#0072B2',
+    '#D55E00',
+    '#009E73',
+    '#CC79A7',
+    '#E69F00',
+    '#56B4E9',
+    '#000000',
+)
+MARKERS = 'osD^vPX'
+# Directions and distances (points) in which a label is tried.
+ANGLES = (0, 30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180)
+DISTANCES = (7, 14, 24, 36, 50, 66, 84, 104)
+
+
+def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
+    """Draw test accuracy against tuned parameters, each point labelled.
+
+    Args:
+        rows: Methods on one data set.
+        dataset: Its name.
+        folder: Where the file is written.
+    """
+    figure = Figure(figsize=(8, 5.5), layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for (colour, marker), row in zip(_styles(), rows, strict=False):
+        axes.errorbar(
+            max(row.results[0]['tuned'], 1),
+            row.mean('test'),
+            yerr=row.deviation('test') or 0.0,
+            color=colour,
+            marker=marker,
+            markersize=7,
+            capsize=3,
+            linewidth=1,
+        )
+    axes.set_xscale('log')
+    axes.margins(x=0.15, y=0.12)
+    axes.set(
+        xlabel='tuned parameters',
+        ylabel='test top-1 (%), mean ± standard deviation',
+        title=dataset,
+    )
+    axes.grid(color='0.92')
+    axes.set_axisbelow(True)
+    _label_points(figure, axes, rows)
+    return _save(figure, folder, f'parameters_{_slug(dataset)}.png')
+
+
+def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
+    """Draw the test accuracy of each method as a bar, the best on top.
+
+    Args:
+        rows: Methods on one data set.
+        dataset: Its name.
+        folder: Where the file is written.
+    """
+    styles = dict(zip((row.method for row in rows), _styles(), strict=False))
+    ranked = sorted(rows, key=lambda row: row.mean('test'))
+    figure = Figure(figsize=(8, 1.3 + 0.36 * len(rows)), layout='constrained')
+    axes = figure.subplots()
+    for place, row in enumerate(ranked):
+        mean, deviation = row.mean('test'), row.deviation('test') or 0.0
+        axes.barh(
+            place,
+            mean,
+            xerr=deviation,
+            color=styles[row.method][0],
+            error_kw=dict(ecolor='0.25', capsize=3, linewidth=1),
+        )
+        end = mean + deviation
+        axes.text(end + 1, place, row.shown('test'), va='center', fontsize=9)
+    axes.set_yticks(range(len(ranked)), [row.method for row in ranked])
+    # Room for the figures beside the bars.
+    axes.set_xlim(0, 105 + 1.8 * max(len(row.shown('test')) for row in rows))
+    axes.margins(y=0.02)
+    axes.set_xticks(range(0, 101, 20))
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.set(xlabel='test top-1 (%)', title=dataset)
+    return _save(figure, folder, f'bars_{_slug(dataset)}.png')
+
+
+def draw_axis(
+    axis: Axis, rows: Sequence[Row], dataset: str, folder: Path
+) -> Path:
+    """Draw test accuracy along an axis; the band is one deviation.
+
+    A method without the axis is a flat reference line.
+
+    Args:
+        axis: The axis.
+        rows: One row for each method and value.
+        dataset: The data set's name.
+        folder: Where the file is written.
+    """
+    measured = {row.variant.value for row in rows}
+    ticks = [text for text in map(shown, axis.values) if text in measured]
+    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    axes = figure.subplots()
+    methods = list(dict.fromkeys(row.method for row in rows))
+    for (colour, marker), method in zip(_styles(), methods, strict=False):
+        own = [row for row in rows if row.method == method]
+        mean = np.array([row.mean('test') for row in own])
+        deviation = np.array([row.deviation('test') or 0.0 for row in own])
+        places = [ticks.index(row.variant.value) for row in own if _has(row)]
+        label, line = method, f'{marker}-'
+        if not places:
+            places = [0, max(len(ticks) - 1, 1)]
+            mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
+            label, line = f'{method} (has no {axis.name})', '--'
+        axes.plot(places, mean, line, color=colour, label=label)
+        axes.fill_between(
+            places,
+            mean - deviation,
+            mean + deviation,
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+        )
+    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set(
+        xlabel=axis.name,
+        ylabel=f'{dataset}: test top-1 (%), mean ± std',
+    )
+    axes.grid(color='0.92')
+    figure.legend(loc='outside upper center', ncols=3, frameon=False)
+    name = f'axis_{_slug(axis.name)}_{_slug(dataset)}.png'
+    return _save(figure, folder, name)
+
+
+def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
+    """Put each label where it hides no point, no bar and no other label."""
+    figure.canvas.draw()
+    # From here on nothing may move.
+    figure.set_layout_engine('none')
+    scale = figure.dpi / 72
+    inside = axes.get_window_extent().padded(-2)
+    spots = []
+    taken: list[Bbox] = []
+    for row in rows:
+        mean, deviation = row.mean('test'), row.deviation('test') or 0.0
+        number = max(row.results[0]['tuned'], 1)
+        x, y = axes.transData.transform((number, mean))
+        low = axes.transData.transform((number, mean - deviation))[1]
+        high = axes.transData.transform((number, mean + deviation))[1]
+        spots.append((x, y))
+        taken.append(Bbox([[x - 6, y - 6], [x + 6, y + 6]]))
+        taken.append(Bbox([[x - 4, low - 2], [x + 4, high + 2]]))
+    for (x, y), row in zip(spots, rows, strict=True):
+        text = axes.text(0, 0, row.method, fontsize=9, transform=None)
+        size = text.get_window_extent()
+        box = _free_box(x, y, size.width, size.height, scale, inside, taken)
+        taken.append(box.padded(1))
+        text.set_position((box.x0, box.y0 + size.height * 0.2))
+        near = (
+            min(max(x, box.x0), box.x1),
+            min(max(y, box.y0), box.y1),
+        )
+        if math.dist(near, (x, y)) > 12 * scale:
+            axes.annotate(
+                '',
+                (x, y),
+                near,
+                xycoords='figure pixels',
+                textcoords='figure pixels',
+                arrowprops=dict(arrowstyle='-', color='0.6', linewidth=0.7),
+            )
+
+
+def _free_box(
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    scale: float,
+    inside: Bbox,
+    taken: Sequence[Bbox],
+) -> Bbox:
+    """Return the nearest free place for a label, in pixels."""
+    best, least = None, math.inf
+    for distance, angle in itertools.product(DISTANCES, ANGLES):
+        across = math.cos(math.radians(angle))
+        up = math.sin(math.radians(angle))
+        centre_x = x + across * (distance * scale + width / 2)
+        centre_y = y + up * (distance * scale + height / 2)
+        box = Bbox.from_bounds(
+            centre_x - width / 2, centre_y - height / 2, width, height
+        )
+        hidden = sum(box.overlaps(other) for other in taken)
+        outside = not (
+            inside.x0 <= box.x0
+            and box.x1 <= inside.x1
+            and inside.y0 <= box.y0
+            and box.y1 <= inside.y1
+        )
+        cost = hidden + 10 * outside
+        if cost < least:
+            best, least = box, cost
+        if not cost:
+            break
+    if best is None:
+        return Bbox.from_bounds(x, y, width, height)
+    return best
+
+
+def _has(row: Row) -> bool:
+    """Whether a method has the axis that it is drawn along."""
+    return bool(row.variant.value)
+
+
+def _styles() -> list[tuple[str, str]]:
+    return [(c, m) for m in MARKERS for c in COLOURS]
+
+
+def _save(figure: Figure, folder: Path, name: str) -> Path:
+    path = folder / name
+    figure.savefig(path, dpi=figure.dpi)
+    return path
+
+
+def _slug(name: str) -> str:
+    return re.sub(r'\W+', '-', name).strip('-')

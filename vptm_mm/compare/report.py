@@ -1,0 +1,232 @@
+"""What was measured: CSV, a Markdown table, plots."""
+
+import csv
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import plots
+from .board import Board
+from .jobs import Pair
+from .rows import Row, make_rows
+
+RUN_COLUMNS = (
+    'dataset',
+    'method',
+    'stage',
+    'axis',
+    'value',
+    'seed',
+    'learning_rate',
+    'weight_decay',
+    'val',
+    'test',
+    'tuned',
+    'tuned_bytes',
+    'total',
+    'epochs',
+    'epoch_seconds',
+    'peak_memory',
+    'memory_of',
+    'device',
+    'seconds',
+    'error',
+    'digest',
+)
+
+
+def write_report(
+    pairs: Sequence[Pair], board: Board, folder: Path
+) -> list[Path]:
+    """Write all files that the measured runs allow.
+
+    Args:
+        pairs: Methods on data sets.
+        board: What the study says.
+        folder: Where they are written.
+
+    Returns:
+        Without axes ``runs.csv``, ``results.csv``, ``results.md`` and two
+        plots for each data set. With axes ``axes_runs.csv`` and, for each of
+        them, a CSV and a plot for each data set.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [row for pair in pairs for row in make_rows(pair, board)]
+    plan = pairs[0].plan
+    runs = folder / ('axes_runs.csv' if plan.axes else 'runs.csv')
+    written = [_write_csv(runs, _runs(pairs, board), RUN_COLUMNS)]
+    if plan.axes:
+        for axis in plan.axes:
+            along = [row for row in rows if row.variant.axis == axis.name]
+            written.append(
+                _write_csv(folder / f'axis_{axis.name}.csv', map(_flat, along))
+            )
+            for dataset in dict.fromkeys(row.dataset for row in along):
+                here = [row for row in along if row.dataset == dataset]
+                written.append(plots.draw_axis(axis, here, dataset, folder))
+        return written
+    written.append(_write_csv(folder / 'results.csv', map(_flat, rows)))
+    path = folder / 'results.md'
+    path.write_text(make_markdown(pairs, board))
+    written.append(path)
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        here = [row for row in rows if row.dataset == dataset]
+        written.append(plots.draw_parameters(here, dataset, folder))
+        written.append(plots.draw_bars(here, dataset, folder))
+    return written
+
+
+def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
+    """Return a table for each data set, and the failures below.
+
+    Args:
+        pairs: Methods on data sets.
+        board: What the study says.
+    """
+    plan = pairs[0].plan
+    lines = [
+        f'# {plan.name}',
+        '',
+        f'Top-1 accuracy in %, mean ± standard deviation over {plan.seeds} '
+        f'seed{"s" if plan.seeds > 1 else ""}. Learning rate and weight decay '
+        'were chosen on the validation split with seed 0; each final run '
+        'tests its best checkpoint by validation once.',
+    ]
+    for dataset in plan.datasets:
+        rows = [
+            row
+            for pair in pairs
+            if pair.dataset == dataset
+            for row in make_rows(pair, board)
+        ]
+        lines += ['', f'## {dataset.name}', '']
+        if not rows:
+            lines.append('Nothing was measured.')
+            continue
+        first = rows[0].results[0]
+        lines += [
+            f'Measured on {first["device"]}; memory: {first["memory_of"]}.',
+            '',
+            '| method | tuned parameters | size (kB) | learning rate '
+            '| weight decay | s / epoch | peak memory (MB) | validation '
+            '| test |',
+            '|---' * 9 + '|',
+        ]
+        lines += [_markdown_row(row) for row in rows]
+    failures = list(_failures(pairs, board))
+    if failures:
+        lines += ['', '## Failed runs', '', *failures]
+    return '\n'.join(lines) + '\n'
+
+
+def _markdown_row(row: Row) -> str:
+    first = row.results[0]
+    decay = first['weight_decay']
+    cells = (
+        row.method,
+        f'{first["tuned"]:,}',
+        f'{first["tuned_bytes"] / 1e3:,.1f}',
+        f'{first["learning_rate"]:g}',
+        '-' if decay is None else f'{decay:g}',
+        f'{statistics.median(row.values("epoch_seconds")):.3g}',
+        f'{max(row.values("peak_memory")) / 1e6:,.0f}',
+        row.shown('val'),
+        row.shown('test'),
+    )
+    return f'| {" | ".join(cells)} |'
+
+
+def _failures(pairs: Sequence[Pair], board: Board) -> Iterable[str]:
+    for run in _runs(pairs, board):
+        if run['error']:
+            where = f'{run["dataset"]}, {run["method"]}'
+            if run['value']:
+                where += f', {run["axis"]} {run["value"]}'
+            error = ' '.join(str(run['error']).split())
+            yield (
+                f'- {where}, {run["stage"]}, {run["point"]}, seed '
+                f'{run["seed"]}: {error}'
+            )
+
+
+def _runs(pairs: Sequence[Pair], board: Board) -> Iterable[dict[str, Any]]:
+    """Return each ended run once, searches included."""
+    for pair in pairs:
+        names = dict(dataset=pair.dataset.name, method=pair.method.name)
+        for entry in board.of_search(pair.search_key):
+            if entry.is_finished:
+                yield _run(entry.result, entry.point, names, 'search', 0)
+        point = pair.chosen(board)
+        if point is None:
+            continue
+        for index, variant in enumerate(pair.variants):
+            for seed in range(pair.plan.seeds):
+                entry = board.get(pair.final(index, point, seed).key)
+                if entry.is_finished:
+                    where = dict(axis=variant.axis, value=variant.value)
+                    yield _run(
+                        entry.result,
+                        entry.point,
+                        {**names, **where},
+                        'final',
+                        seed,
+                    )
+
+
+def _run(
+    result: dict[str, Any],
+    point: dict[str, Any],
+    names: dict[str, Any],
+    stage: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Return a line of ``runs.csv``; of a failed run, what was tried."""
+    shown = ', '.join(f'{k} {v:g}' for k, v in point.items() if v is not None)
+    return {
+        **dict.fromkeys(RUN_COLUMNS, ''),
+        **point,
+        **result,
+        **names,
+        'stage': stage,
+        'seed': seed,
+        'point': shown or "config's own rates",
+    }
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    """Return a line of ``results.csv`` or of an axis."""
+    first = row.results[0]
+    line: dict[str, Any] = dict(dataset=row.dataset, method=row.method)
+    if row.variant.axis:
+        line.update(axis=row.variant.axis, value=row.variant.value)
+    for key in ('val', 'test'):
+        line[f'{key}_mean'] = round(row.mean(key), 4)
+        deviation = row.deviation(key)
+        line[f'{key}_std'] = '' if deviation is None else round(deviation, 4)
+    return dict(
+        line,
+        seeds=len(row.results),
+        learning_rate=first['learning_rate'],
+        weight_decay=first['weight_decay'],
+        tuned=first['tuned'],
+        tuned_bytes=first['tuned_bytes'],
+        epoch_seconds=statistics.median(row.values('epoch_seconds')),
+        peak_memory=max(row.values('peak_memory')),
+        memory_of=first['memory_of'],
+        device=first['device'],
+    )
+
+
+def _write_csv(
+    path: Path,
+    lines: Iterable[dict[str, Any]],
+    columns: Sequence[str] | None = None,
+) -> Path:
+    lines = list(lines)
+    columns = columns or list(*lines[:1])
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, columns, extrasaction='ignore')
+        writer.writeheader()
+        writer.writerows(lines)
+    return path

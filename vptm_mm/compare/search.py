@@ -1,0 +1,296 @@
+"""How hyper-parameters are searched: which points are tried.
+
+A search sees validation accuracies and nothing else. It is a function of what
+was tried so far, so every worker that reads the same study takes the same
+decisions, whenever it starts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
+from typing import Any
+
+from .optuna_import import import_optuna
+
+
+@dataclass(frozen=True)
+class Point:
+    """Hyper-parameters of one run.
+
+    Args:
+        learning_rate: None leaves the config's own.
+        weight_decay: None leaves the config's own.
+    """
+
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+
+    def __str__(self) -> str:
+        shown = [
+            f'{label} {value:g}'
+            for label, value in (
+                ('lr', self.learning_rate),
+                ('wd', self.weight_decay),
+            )
+            if value is not None
+        ]
+        return ', '.join(shown) or "config's own"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of one slot of a search.
+
+    Args:
+        slot: Name of the slot.
+        point: What was tried there.
+        finished: Whether it ended, well or not.
+        value: Validation accuracy in %; None if it failed or still runs.
+    """
+
+    slot: str
+    point: Point
+    finished: bool
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class GridSearch:
+    """A grid of learning rates and weight decays, which may grow.
+
+    While the best learning rate lies at an end of the grid, the grid grows
+    there, so that no method starves because the grid was made for another.
+
+    Args:
+        learning_rate: Learning rates; empty for the config's own.
+        weight_decay: Weight decays; empty for the config's own.
+        growths: How often the grid may grow.
+        factor: Ratio of the new learning rate to the one at the end.
+        optimizer: Replaces the config's optimizer, its rates excepted.
+        base_batch_size: Learning rates are for this batch size, and scaled
+            with the config's; None for rates that are used as they stand.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    learning_rate: tuple[float, ...] = ()
+    weight_decay: tuple[float, ...] = ()
+    growths: int = 0
+    factor: float = 4.0
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    base_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_values('learning_rate', self.learning_rate, 'positive')
+        _check_values('weight_decay', self.weight_decay, '>= 0')
+        if self.growths < 0 or self.factor <= 1:
+            raise ValueError(
+                f'search: growths={self.growths} must be >= 0 and '
+                f'factor={self.factor} > 1.'
+            )
+        if self.growths and not self.learning_rate:
+            raise ValueError(
+                'search: a grid that grows needs learning rates; give '
+                'learning_rate=[...], or growths=0.'
+            )
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.growths > 0 or len(self._points(self.learning_rate)) > 1
+
+    def slots(self, tried: Sequence[Tried]) -> list[str]:
+        """Return the names of all points, as far as the grid has grown."""
+        return [str(point) for point in self._grown(tried)]
+
+    def point(self, slot: str, tried: Sequence[Tried]) -> Point:
+        """Return the point of a slot."""
+        return {str(point): point for point in self._grown(tried)}[slot]
+
+    def _points(self, rates: Sequence[float | None]) -> list[Point]:
+        pairs = product(rates or [None], self.weight_decay or [None])
+        return [Point(rate, decay) for rate, decay in pairs]
+
+    def _grown(self, tried: Sequence[Tried]) -> list[Point]:
+        known = {t.slot: t for t in tried if t.finished}
+        rates: list[float] = list(self.learning_rate)
+        for _ in range(self.growths):
+            points = self._points(rates)
+            if any(str(point) not in known for point in points):
+                break
+            best = best_point([known[str(point)] for point in points])
+            if best is None or best.learning_rate is None:
+                break
+            if best.learning_rate == max(rates):
+                rates.append(_rounded(best.learning_rate * self.factor))
+            elif best.learning_rate == min(rates):
+                rates.append(_rounded(best.learning_rate / self.factor))
+            else:
+                break
+        return self._points(rates)
+
+
+@dataclass(frozen=True)
+class TPESearch:
+    """Optuna's tree-structured Parzen estimator in a box, log-uniform.
+
+    `Bergstra et al., Algorithms for Hyper-Parameter Optimization
+    <https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization>`_.
+
+    Args:
+        trials: How many points are tried.
+        learning_rate: Lowest and highest learning rate.
+        weight_decay: Lowest and highest weight decay; empty for the config's.
+        startup: Random points before the estimator takes over.
+
+    Raises:
+        ValueError: If a value is out of range.
+    """
+
+    trials: int = 20
+    learning_rate: tuple[float, ...] = (1e-4, 1.0)
+    weight_decay: tuple[float, ...] = (1e-5, 1e-1)
+    startup: int = 6
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.startup < 1:
+            raise ValueError(
+                f'search: trials={self.trials} and startup={self.startup} '
+                'must be >= 1.'
+            )
+        for name in ('learning_rate', 'weight_decay'):
+            box = getattr(self, name)
+            _check_values(name, box, 'positive')
+            wrong = bool(box) and (len(box) != 2 or box[0] >= box[1])
+            if wrong or (not box and name == 'learning_rate'):
+                raise ValueError(
+                    f'search: {name}={list(box)} of the preset tpe must be '
+                    '[lowest, highest].'
+                )
+
+    is_needed = True
+    optimizer: dict[str, Any] = field(default_factory=dict, init=False)
+    base_batch_size: None = field(default=None, init=False)
+
+    def slots(self, tried: Sequence[Tried]) -> list[str]:
+        """Return the names of all slots; their points are not fixed."""
+        return [f'tpe-{index}' for index in range(self.trials)]
+
+    def point(self, slot: str, tried: Sequence[Tried]) -> Point:
+        """Let the estimator propose the point of a slot."""
+        optuna = import_optuna()
+        box = {'learning_rate': self.learning_rate}
+        if self.weight_decay:
+            box['weight_decay'] = self.weight_decay
+        space = {
+            name: optuna.distributions.FloatDistribution(*limits, log=True)
+            for name, limits in box.items()
+        }
+        # Running points count, too (constant liar), and the slot is the
+        # seed: workers side by side do not all try the same.
+        sampler = optuna.samplers.TPESampler(
+            n_startup_trials=self.startup,
+            constant_liar=True,
+            seed=int(slot.rpartition('-')[2]),
+        )
+        study = optuna.create_study(direction='maximize', sampler=sampler)
+        states = optuna.trial.TrialState
+        for one in tried:
+            done = one.value is not None
+            if one.finished and not done:
+                continue
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params={key: getattr(one.point, key) for key in space},
+                    distributions=space,
+                    value=one.value,
+                    state=states.COMPLETE if done else states.RUNNING,
+                )
+            )
+        proposed = study.ask(space).params
+        return Point(**{key: _rounded(proposed[key]) for key in space})
+
+
+Search = GridSearch | TPESearch
+
+
+def make_search(entry: Any) -> Search:
+    """Build a search from what a plan says.
+
+    Args:
+        entry: The name of a preset, or a mapping with ``preset`` and with
+            arguments of its class that differ.
+
+    Raises:
+        ValueError: If the preset or an argument is unknown.
+    """
+    options = dict(entry) if isinstance(entry, dict) else dict(preset=entry)
+    name = options.pop('preset', 'grow')
+    if name not in PRESETS:
+        raise ValueError(
+            f'search: unknown preset {name!r}; presets are '
+            f'{", ".join(PRESETS)}.'
+        )
+    preset = PRESETS[name]
+    allowed = {one.name for one in fields(preset) if one.init}
+    for key, value in options.items():
+        if key not in allowed:
+            raise ValueError(
+                f'search: preset {name!r} has no {key!r}; it has '
+                f'{", ".join(sorted(allowed))}.'
+            )
+        if key in ('learning_rate', 'weight_decay'):
+            values = value if isinstance(value, (list, tuple)) else [value]
+            options[key] = tuple(values)
+    return replace(preset, **options)
+
+
+def best_point(tried: Sequence[Tried]) -> Point | None:
+    """Return the point with the best validation accuracy, the first of many.
+
+    None if every run failed.
+    """
+    done = [one for one in tried if one.value is not None]
+    if not done:
+        return None
+    return max(done, key=lambda one: one.value or 0.0).point
+
+
+def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
+    for value in values:
+        number = isinstance(value, (int, float))
+        if not number or value < 0 or (wanted == 'positive' and value == 0):
+            raise ValueError(f'search: {name}={value!r} must be {wanted}.')
+    if len(set(values)) != len(values):
+        raise ValueError(
+            f'search: {name}={list(values)} repeats a value; give each once.'
+        )
+
+
+def _rounded(value: float) -> float:
+    return float(f'{value:.6g}')
+
+
+# The grids of Visual Prompt Tuning, arXiv 2203.12119, appendix A: SGD for
+# prompts and linear heads, AdamW for full, bias and adapter tuning; base rates
+# for a batch of 256.
+VPT_WEIGHT_DECAY = (0.01, 0.001, 0.0001, 0.0)
+PRESETS: dict[str, Search] = {
+    'fixed': GridSearch(),
+    'grow': GridSearch(learning_rate=(0.01, 0.05, 0.2), growths=3),
+    'grid': GridSearch(learning_rate=(0.01, 0.05, 0.2)),
+    'vpt': GridSearch(
+        learning_rate=(50, 25, 10, 5, 2.5, 1, 0.5, 0.25, 0.1, 0.05),
+        weight_decay=VPT_WEIGHT_DECAY,
+        optimizer=dict(type='SGD', momentum=0.9),
+        base_batch_size=256,
+    ),
+    'vpt-adamw': GridSearch(
+        learning_rate=(0.005, 0.001, 0.0005, 0.0001),
+        weight_decay=VPT_WEIGHT_DECAY,
+        optimizer=dict(type='AdamW'),
+        base_batch_size=256,
+    ),
+    'tpe': TPESearch(),
+}

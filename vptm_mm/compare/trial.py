@@ -1,0 +1,211 @@
+"""One run in a process of its own: trains, tests, measures what it costs."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+
+import vptm_mm  # noqa: F401 (registers everything)
+
+from ..bricks import tuned_parameters
+from ..engine.launch import LOADERS, build_runner, finish_config
+from ..engine.unwrap import unwrap_model
+from .jobs import ACCURACY
+
+RESULT = 'measured.json'
+OUTPUT = 'output.txt'
+
+
+class EpochTimes(Hook):
+    """Seconds of each training epoch, without validation and checkpoints."""
+
+    # Before CheckpointHook, which writes at the end of an epoch.
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Start the clock."""
+        self._start = _now()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Stop it."""
+        self.seconds.append(_now() - self._start)
+
+
+def start(cfg: dict[str, Any], folder: Path) -> Any:
+    """Start a run in a fresh process.
+
+    A crash, or the end of its memory, ends that process only, and its peak
+    memory is its own. Without a GPU the process is forked from a server that
+    has imported everything and done nothing else. With one it is started from
+    scratch, because CUDA does not survive a fork.
+
+    Args:
+        cfg: The config, as plain values.
+        folder: Work dir of the run.
+
+    Returns:
+        The started process.
+    """
+    fork = not torch.cuda.is_available()
+    fork &= 'forkserver' in multiprocessing.get_all_start_methods()
+    context: Any = multiprocessing.get_context(
+        'forkserver' if fork else 'spawn'
+    )
+    if fork:
+        context.set_forkserver_preload([__name__])
+    process = context.Process(target=run, args=(cfg, folder))
+    process.start()
+    return process
+
+
+def run(cfg: dict[str, Any], folder: Path) -> None:
+    """Measure, and leave the result or the error in ``folder``.
+
+    Args:
+        cfg: The config, as plain values.
+        folder: Work dir of the run; ``measured.json`` is written there.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with (folder / OUTPUT).open('w') as output:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(output.fileno(), stream.fileno())
+    began = time.monotonic()
+    try:
+        result = measure(Config(cfg), folder)
+    except Exception as error:
+        traceback.print_exc()
+        lines = str(error).strip() or 'no text'
+        result = dict(error=f'{type(error).__name__}: {lines}'[:2000])
+    result['seconds'] = round(time.monotonic() - began, 2)
+    write_json(folder / RESULT, result)
+
+
+def measure(cfg: Config, folder: Path) -> dict[str, Any]:
+    """Train once; test once, if the config has a test set.
+
+    Args:
+        cfg: The config.
+        folder: Work dir of the run.
+
+    Returns:
+        ``val`` and ``test``, the best accuracy on validation and the test
+        accuracy of that checkpoint, in %; ``tuned``, ``tuned_bytes`` and
+        ``total`` parameters; ``epoch_seconds``, the median; ``peak_memory``
+        in bytes and ``memory_of``, what it is the memory of.
+
+    Raises:
+        ValueError: If there was no validation, or no test where there is a
+            test set.
+    """
+    if cfg.get('custom_imports'):
+        import_modules_from_strings(**cfg.custom_imports)
+    cfg.work_dir = str(folder)
+    cfg.experiment_name = folder.name
+    flags = argparse.Namespace(cfg_options={}, no_pin_memory=False)
+    finish_config(cfg, flags, persistent_workers=True)
+    tests = cfg.get('test_dataloader') is not None
+    runner = build_runner(cfg, LOADERS if tests else LOADERS[:2])
+    times = EpochTimes()
+    runner.register_hook(times)
+    runner.train()
+    name = f'val/{ACCURACY}'
+    if name not in runner.message_hub.log_scalars:
+        raise ValueError(
+            f'no {name} was measured; the config needs a validation split '
+            'and val_evaluator=dict(type="Accuracy").'
+        )
+    optimizer = cfg.optim_wrapper.optimizer
+    tuned = tuned_parameters(unwrap_model(runner.model)).values()
+    memory, memory_of = peak_memory()
+    result = dict(
+        val=float(runner.message_hub.get_scalar(name).data[0].max()),
+        test=_tested(folder) if tests else None,
+        tuned=sum(p.numel() for p in tuned),
+        tuned_bytes=sum(p.numel() * p.element_size() for p in tuned),
+        total=sum(p.numel() for p in runner.model.parameters()),
+        learning_rate=optimizer.lr,
+        weight_decay=optimizer.get('weight_decay'),
+        epochs=len(times.seconds),
+        epoch_seconds=float(np.median(times.seconds or [np.nan])),
+        peak_memory=memory,
+        memory_of=memory_of,
+        device=_device(),
+    )
+    for checkpoint in folder.glob('*.pth'):
+        checkpoint.unlink()
+    return result
+
+
+def peak_memory() -> tuple[int, str]:
+    """Return the most memory of this process so far, in bytes, and of what.
+
+    On Linux the process' own peak is read: what ``getrusage`` gives includes
+    the peak of the process that started it.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated(), 'GPU, allocated'
+    status = Path('/proc/self/status')
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith('VmHWM:'):
+                return int(line.split()[1]) * 1024, 'process, resident'
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return peak * unit, 'process, resident'
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all, whoever else writes it."""
+    draft = path.with_name(f'{path.name}.{os.getpid()}')
+    draft.write_text(json.dumps(content, indent=2) + '\n')
+    draft.replace(path)
+
+
+def _tested(folder: Path) -> float:
+    path = folder / 'test_results.json'
+    if not path.is_file():
+        raise ValueError(
+            'no best checkpoint was tested; the config needs '
+            f"default_hooks.checkpoint.save_best='{ACCURACY}'."
+        )
+    metrics = json.loads(path.read_text())['metrics']
+    return float(metrics[ACCURACY])
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'CPU, {torch.get_num_threads()} threads'
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _end_with_parent() -> None:
+    """Stop when the worker is gone: its claim will be given to another."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
