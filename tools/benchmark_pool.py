@@ -11,6 +11,7 @@ are random: speed and memory do not depend on them. Needs `vptm_mm[bench]`.
 import argparse
 import gc
 import json
+import multiprocessing
 import platform
 import statistics
 import tempfile
@@ -56,23 +57,26 @@ def memory() -> float:
     return psutil.Process().memory_info().rss / 1e6
 
 
-def make_weights(folder: Path, encoder: dict) -> Path:
-    """Random weights in a file, as if pre-trained."""
-    backbone = VPTMBackbone(encoder, prompt_length=0)
-    path = folder / 'weights.pth'
+def make_config(folder: Path) -> Config:
+    config = Config.fromfile(CONFIG)
+    config.model.backbone.init_cfg = dict(
+        type='Pretrained', checkpoint=str(folder / 'weights.pth')
+    )
+    return config
+
+
+def make_files(folder: Path) -> None:
+    """Random weights in a file, as if pre-trained, and a task on them."""
+    config = make_config(folder)
+    backbone = VPTMBackbone(config.model.backbone.encoder, prompt_length=0)
     state = {
         f'backbone.{name}': torch.randn(tensor.shape) * 0.02
         for name, tensor in backbone.frozen_state_dict().items()
     }
-    torch.save(dict(state_dict=state), path)
-    return path
-
-
-def make_task_file(folder: Path, config: Config) -> Path:
+    torch.save(dict(state_dict=state), folder / 'weights.pth')
     names = [f'class {i}' for i in range(NUM_CLASSES)]
-    path = folder / 'task.safetensors'
-    write_task(make_task(get_model(config), config, names), path)
-    return path
+    task = make_task(get_model(config), config, names)
+    write_task(task, folder / 'task.safetensors')
 
 
 def seconds(function, device: str) -> float:  # noqa: ANN001
@@ -86,11 +90,13 @@ def seconds(function, device: str) -> float:  # noqa: ANN001
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict:
-    config = Config.fromfile(CONFIG)
-    backbone = config.model.backbone
-    weights = make_weights(folder, backbone.encoder)
-    backbone.init_cfg = dict(type='Pretrained', checkpoint=str(weights))
-    path = make_task_file(folder, config)
+    # In another process, so that its memory is not counted as free here.
+    maker = multiprocessing.get_context('spawn').Process(
+        target=make_files, args=(folder,)
+    )
+    maker.start()
+    maker.join()
+    path = folder / 'task.safetensors'
     size = path.stat().st_size
 
     before = memory()
@@ -142,7 +148,9 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
         task_file_kb=size / 1e3,
         task_tensors_kb=task.num_bytes / 1e3,
         pool_with_one_task_mb=pool_memory,
-        full_models=measure_full_models(args, config, pool, images),
+        full_models=measure_full_models(
+            args, make_config(folder), pool, images
+        ),
         batch_size=args.batch_size,
         repetitions=args.repetitions,
         threads=torch.get_num_threads(),
