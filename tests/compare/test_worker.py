@@ -111,10 +111,10 @@ def test_a_crash_names_its_signal(tmp_path, pairs):
 
 def test_an_interrupted_worker_gives_its_run_back(tmp_path, pairs):
     def interrupt(cfg, folder):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt('stop')
 
     worker, _ = make_worker(tmp_path, pairs, interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match='stop'):
         worker.run()
     states = [e.state for e in worker.study.read().entries.values()]
     assert states == ['open']

@@ -145,7 +145,24 @@ def test_a_thousand_tasks_share_their_positions(checkpoint, classifiers):
     assert pool.tasks['task 0'].num_bytes == task.num_bytes
 
 
-def test_tasks_move_with_the_pool(pool):
+def test_tasks_move_with_the_pool(pool, classifiers):
+    pool.to(torch.float64)
+    pool.add(task_of(classifiers['deep']), 'late comer')
+    (result,) = pool(make_images(1).double(), 'late comer')
+    assert result['late comer'].isfinite().all()
+
+
+def test_a_pool_of_other_numbers_takes_its_first_task(checkpoint, classifiers):
+    pool = VPTMTaskPool(
+        ENCODER,
+        NUM_VISUAL_TOKENS,
+        dict(type='Pretrained', checkpoint=str(checkpoint)),
+    ).to(torch.float64)
+    pool.add(task_of(classifiers['deep']), 'deep')
+    pool.add(task_of(classifiers['logits']), 'logits')
+
+
+def test_the_tasks_of_a_pool_are_moved(pool):
     pool.to(torch.float64)
     task = pool.tasks['shallow']
     assert task.prompt_tokens.prompts.dtype == torch.float64

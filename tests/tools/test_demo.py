@@ -58,7 +58,7 @@ def test_the_default_task(demo):
 )
 def test_flags_out_of_range(demo, monkeypatch, capsys, args, message):
     monkeypatch.setattr(sys, 'argv', ['demo.py', *args])
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match='2'):
         demo.parse_args()
     assert message in capsys.readouterr().err
 

@@ -64,6 +64,9 @@ class VPTMTaskPool(FrozenBEiT):
         super().__init__(encoder, num_visual_tokens, init_cfg)
         self._tasks: dict[str, PooledTask] = {}
         self._load_pretrained(init_cfg)
+        if self.is_pretrained:
+            # Now, before anybody changes the type of the numbers.
+            self._digest(with_predictor=False)
         self.eval()
 
     @classmethod
@@ -133,8 +136,8 @@ class VPTMTaskPool(FrozenBEiT):
             pooled = self._fit(task)
         except (TypeError, ValueError) as error:
             raise ValueError(f'task {name!r}: {error}') from error
-        device = self.encoder.cls_token.device
-        self._tasks[name] = pooled.to(device).eval()
+        # The pool may have been moved, to another type of number, too.
+        self._tasks[name] = pooled.to(self.encoder.cls_token).eval()
         return name
 
     def _fit(self, task: Task) -> PooledTask:
