@@ -28,7 +28,7 @@ model = dict(
 max_epochs = 25
 warmup_epochs = 1
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadCheckedImage'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(
         type='RandomResizedCropAndInterpolationWithTwoPic',

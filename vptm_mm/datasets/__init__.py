@@ -5,7 +5,7 @@ from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
 from .stanford_dogs import StanfordDogs
 from .train_val_split import TrainValSplit
-from .transforms import BlockMaskGenerator
+from .transforms import BlockMaskGenerator, LoadCheckedImage
 from .vtab1k import VTAB1k
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     'EXTENSIONS',
     'ImageFolder',
     'KShot',
+    'LoadCheckedImage',
     'NABirds',
     'SklearnDigits',
     'StanfordDogs',

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
+from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS, TRANSFORMS
@@ -18,7 +18,6 @@ from torch.utils.data import Dataset, Subset
 from ..checkpoints import prediction_pipeline
 
 SPLITS = ('test', 'val', 'train')
-LOAD = 'LoadImageFromFile'
 
 
 class ImageFiles(Dataset):
@@ -38,11 +37,11 @@ class ImageFiles(Dataset):
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
             _check_image(path)
-        pipeline = prediction_pipeline(cfg)
+        steps = [TRANSFORMS.build(step) for step in prediction_pipeline(cfg)]
         # Data sets that hold their images in memory do not load them.
-        if not any(step['type'] == LOAD for step in pipeline):
-            pipeline = [dict(type=LOAD), *pipeline]
-        self.pipeline = Compose([TRANSFORMS.build(step) for step in pipeline])
+        if not any(isinstance(step, LoadImageFromFile) for step in steps):
+            steps.insert(0, LoadImageFromFile())
+        self.pipeline = Compose(steps)
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -9,11 +9,11 @@ train_folder = '{{$TRAIN_FOLDER:data/train}}'
 test_folder = '{{$TEST_FOLDER:data/test}}'
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadCheckedImage'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_pipeline = [dict(type='LoadCheckedImage'), dict(type='PackInputs')]
 
 train_dataloader = dict(
     batch_size=64,

@@ -10,7 +10,7 @@ _base_ = './cut_val_224.py'
 
 data_root = '{{$SUN397_ROOT:data/SUN397}}'
 # Some images are no JPEG files, although they are named so.
-load_image = dict(type='LoadImageFromFile', imdecode_backend='pillow')
+load_image = dict(type='LoadCheckedImage', imdecode_backend='pillow')
 train_pipeline = [load_image, *_base_.train_pipeline[1:]]
 test_pipeline = [load_image, *_base_.test_pipeline[1:]]
 train_set = dict(type='SUN397', data_root=data_root, split='train')

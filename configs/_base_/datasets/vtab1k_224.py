@@ -13,7 +13,7 @@ _base_ = './official_val_224.py'
 
 data_root = '{{$VTAB1K_ROOT:data/vtab-1k}}'
 pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='LoadCheckedImage'),
     dict(type='Resize', scale=(224, 224), interpolation='bicubic'),
     dict(type='PackInputs'),
 ]

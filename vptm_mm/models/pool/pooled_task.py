@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from mmcv.image import imread
-from mmcv.transforms import Compose
-from mmpretrain.datasets import remove_transform
+from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
@@ -45,13 +44,9 @@ class PooledTask(nn.Module):
         self.num_bytes = task.num_bytes
         # Where the prompts stand cannot change the result; here they are last.
         self.sequence: TokenSequence
+        steps = [TRANSFORMS.build(transform) for transform in task.pipeline]
         self.pipeline = Compose(
-            [
-                TRANSFORMS.build(transform)
-                for transform in remove_transform(
-                    task.pipeline, 'LoadImageFromFile'
-                )
-            ]
+            [s for s in steps if not isinstance(s, LoadImageFromFile)]
         )
         self.data_preprocessor = MODELS.build(
             {'type': 'ClsDataPreprocessor', **task.data_preprocessor}

@@ -1,0 +1,149 @@
+"""Images of all kinds: what is read, what is refused, what docs say of it."""
+
+import re
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import BaseDataset
+from mmengine.utils import digit_version
+from mmpretrain import ImageClassificationInferencer
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from vptm_mm.datasets import LoadCheckedImage
+from vptm_mm.datasets.check.image_facts import STRANGE, examine_file
+from vptm_mm.datasets.image_content import MAX_PIXELS, decode
+
+from ..conftest import ROOT
+from ..made_images import KINDS, PIXELS, encode
+from ..made_tasks import make_classifier
+
+
+def table() -> dict[str, tuple[str, str]]:
+    """The rows of the table in the documentation."""
+    text = (ROOT / 'docs' / 'reliability.md').read_text(encoding='utf-8')
+    _, _, section = text.partition('\n## Images and data sets\n')
+    rows = re.findall(r'^\| (.+) \| (.+) \| (.+) \|$', section, re.M)
+    return {name: (training, check) for name, training, check in rows[1:]}
+
+
+TABLE = table()
+
+
+@pytest.fixture
+def write(tmp_path):
+    def _write(kind: str) -> str:
+        name, make = KINDS[kind]
+        (tmp_path / name).write_bytes(make())
+        return str(tmp_path / name)
+
+    return _write
+
+
+def test_the_table_has_a_row_for_each_kind():
+    assert list(TABLE) == list(KINDS)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_what_the_table_says(kind, write):
+    training, check = TABLE[kind]
+    needed = re.search(r'OpenCV (\d\.\d+) or later', training)
+    if needed and digit_version(cv2.__version__) < digit_version(needed[1]):
+        pytest.skip(f'OpenCV {cv2.__version__}')
+    path = write(kind)
+    load = LoadCheckedImage()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        if training.startswith('read'):
+            image = load(dict(img_path=path))['img']
+            assert image.dtype == np.uint8
+            assert image.ndim == image.shape[2] == 3
+        else:
+            wanted = re.escape(training.strip('`'))
+            with pytest.raises(ValueError, match=wanted) as error:
+                load(dict(img_path=path))
+            assert str(error.value).startswith(f'{path}: ')
+        facts = examine_file(path)
+    assert check == (facts.problem or ', '.join(facts.strange) or '-')
+    assert (facts.problem is None) == training.startswith('read')
+
+
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+@pytest.mark.parametrize(
+    'kind', [k for k in KINDS if TABLE[k][1] == '-' and '20,000' not in k]
+)
+def test_what_is_sound_is_read_as_the_host_reads_it(kind, backend, write):
+    results = [
+        load(dict(img_path=write(kind), img_id=3))
+        for load in (
+            LoadCheckedImage(imdecode_backend=backend),
+            LoadImageFromFile(imdecode_backend=backend),
+        )
+    ]
+    np.testing.assert_array_equal(results[0].pop('img'), results[1].pop('img'))
+    assert results[0] == results[1]
+
+
+def test_exif_turns_and_frames_are_the_first(write):
+    for kind, expected in (
+        ('rotated by EXIF', np.rot90(PIXELS, -1)),
+        ('TIFF of several pages', PIXELS),
+        ('16 bit PNG', PIXELS[..., ::-1]),  # written as BGR
+        ('RGBA, transparent', PIXELS),
+    ):
+        image = LoadCheckedImage()(dict(img_path=write(kind)))['img']
+        error = np.abs(image[..., ::-1].astype(int) - expected).mean()
+        assert error < 12, kind  # JPEG
+
+
+def test_the_host_lets_some_of_it_pass(write):
+    """If this fails, a row of the table can go."""
+    pillow = LoadImageFromFile(imdecode_backend='pillow')
+    image = pillow(dict(img_path=write('TIFF of 32 bit numbers')))['img']
+    assert image.max() == 1
+    load = LoadCheckedImage(imdecode_backend='pillow')
+    with pytest.raises(ValueError, match='Pillow would clip the pixels'):
+        load(dict(img_path=write('TIFF of 32 bit numbers')))
+    with pytest.raises(ValueError, match='truncated'):
+        load(dict(img_path=write('PNG cut short')))
+
+
+def test_float_images_and_missing_ones(tmp_path, write):
+    load = LoadCheckedImage(to_float32=True)
+    assert load(dict(img_path=write('PNG')))['img'].dtype == np.float32
+    with pytest.raises(FileNotFoundError, match=f'{tmp_path}/gone.jpg'):
+        load(dict(img_path=f'{tmp_path}/gone.jpg'))
+
+
+def test_the_largest_image(tmp_path):
+    side = int(MAX_PIXELS**0.5)
+    content = encode('PNG', Image.new('1', (side, side)))
+    assert decode(content, flag='grayscale').shape == (side, side)
+
+
+def test_the_path_comes_from_a_worker(write):
+    path = write('JPEG cut short')
+    dataset = BaseDataset(lazy_init=True, pipeline=[LoadCheckedImage()])
+    dataset.load_data_list = lambda: [dict(img_path=path)]
+    dataset.full_init()
+    with pytest.raises(ValueError, match=f'{path}: the JPEG file of .* end'):
+        list(DataLoader(dataset, num_workers=1))
+
+
+def test_the_hosts_inferencer_loads_by_itself(checkpoint, write):
+    """It knows the host's loader by its name only."""
+    model = make_classifier(checkpoint)
+    infer = ImageClassificationInferencer(model)
+    (expected,) = infer(write('PNG'))
+    pipeline = model._config.test_dataloader.dataset.pipeline
+    assert pipeline[0].type == 'LoadImageFromFile'
+    pipeline[0].type = 'LoadCheckedImage'
+    (found,) = ImageClassificationInferencer(model)(write('PNG'))
+    assert found['pred_score'] == expected['pred_score']
+
+
+def test_each_strange_kind_has_a_row():
+    assert set(STRANGE) <= {check for _, check in TABLE.values()}

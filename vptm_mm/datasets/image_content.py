@@ -1,0 +1,153 @@
+"""Decodes the content of an image file, or says what is wrong with it.
+
+Decoders are lenient: OpenCV up to 4.10 fills up a JPEG file that is cut short,
+and Pillow clips 16 bits to 8. What a model would be trained on is then no
+image any more, and nobody is told. Here it is an error.
+"""
+
+import io
+import re
+import warnings
+
+import cv2
+import numpy as np
+from mmcv.image import imfrombytes
+from PIL import Image
+
+MAX_PIXELS = 89_478_485  # above, Pillow suspects an attack
+MAX_ASPECT = 100  # resizing a thinner image may need any amount of memory
+# What a decoder may come across between two segments of a JPEG file: a marker
+# other than a stuffed zero or a restart.
+JPEG_MARKER = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])')
+END_OF_IMAGE = b'\xd9'
+
+
+class UnreadableImageError(ValueError):
+    """An image that cannot be decoded, or must not be.
+
+    Args:
+        kind: A word or two for all images with this problem.
+        text: What is wrong, and what to do.
+    """
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+def open_header(content: bytes) -> Image.Image:
+    """Read what a file says about itself: format, size, kind of pixels.
+
+    Raises:
+        UnreadableImageError: If it is no image, or too large or too thin to
+            be decoded.
+    """
+    if not content:
+        raise UnreadableImageError(
+            'empty', 'the file is empty (0 bytes); get it anew.'
+        )
+    try:
+        with warnings.catch_warnings():
+            # Its limit is ours, which is compared below.
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content))
+    except Image.DecompressionBombError as error:
+        raise _too_large(f'over {2 * MAX_PIXELS:,}') from error
+    except Exception as error:  # damaged bytes raise nearly anything
+        raise UnreadableImageError(
+            'no image',
+            f'the file ({len(content)} bytes, beginning with '
+            f'{content[:8]!r}) is no image, or not enough of one; remove it, '
+            'or get it anew.',
+        ) from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(f'{width} x {height} = {width * height:,}')
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UnreadableImageError(
+            'too thin',
+            f'the image of {width} x {height} px is too thin: one side may be '
+            f'{MAX_ASPECT} times the other. Cut it.',
+        )
+    return image
+
+
+def decode(
+    content: bytes, flag: str = 'color', backend: str = 'cv2'
+) -> np.ndarray:
+    """Decode an image as the host does, if all of it is there.
+
+    Args:
+        content: The file.
+        flag: As in ``mmcv.imfrombytes``.
+        backend: As in ``mmcv.imfrombytes``.
+
+    Returns:
+        ``(height, width, 3)`` in uint8 and BGR; with another ``flag``, what
+        that gives.
+
+    Raises:
+        UnreadableImageError: If it is empty, no image, too large, too thin,
+            cut short or damaged, or if the decoder cannot take it.
+    """
+    header = open_header(content)
+    if header.format in ('JPEG', 'MPO') and not ends_as_jpeg(content):
+        raise UnreadableImageError(
+            'truncated',
+            f'the JPEG file of {len(content)} bytes is cut short: its end is '
+            'missing. Get it anew.',
+        )
+    if backend == 'pillow' and header.mode[0] in 'IF':
+        raise UnreadableImageError(
+            'not 8 bit',
+            f'Pillow would clip the pixels (mode {header.mode}) to 8 bits; '
+            "set imdecode_backend='cv2', or convert the image to 8 bits.",
+        )
+    try:
+        pixels = imfrombytes(content, flag, backend=backend)
+    except (cv2.error, OSError, SyntaxError, ValueError) as error:
+        raise _damaged(header, backend, f' ({error})') from error
+    if pixels is None:
+        raise _damaged(header, backend)
+    return pixels
+
+
+def ends_as_jpeg(content: bytes) -> bool:
+    """Whether a JPEG file goes on to its end marker.
+
+    Segments are skipped by their length, so the end of a preview inside of
+    one is not taken for the end of the image. What follows the end does not
+    matter.
+    """
+    if content.endswith(b'\xff' + END_OF_IMAGE):
+        return True
+    position = 2
+    while (marker := JPEG_MARKER.search(content, position)) is not None:
+        if marker[1] == END_OF_IMAGE:
+            return True
+        position = marker.end()
+        length = int.from_bytes(content[position : position + 2], 'big')
+        position += length
+    return False
+
+
+def _too_large(found: str) -> UnreadableImageError:
+    return UnreadableImageError(
+        'too large',
+        f'the image has {found} pixels, and {MAX_PIXELS:,} are allowed. Scale '
+        'it down.',
+    )
+
+
+def _damaged(
+    header: Image.Image, backend: str, reason: str = ''
+) -> UnreadableImageError:
+    name = f'OpenCV {cv2.__version__}' if backend == 'cv2' else backend
+    width, height = header.size
+    return UnreadableImageError(
+        'undecodable',
+        f'{name} cannot decode this {header.format} file of {width} x '
+        f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
+        'short, or of a kind that the decoder does not know. Get it anew, or '
+        'convert it to JPEG or PNG.',
+    )
