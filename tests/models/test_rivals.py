@@ -158,7 +158,10 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
 def test_starts_at_the_linear_probe(rival, images, name, options, readout):
     (expected,) = rival('linear', readout=readout)(images)
     backbone = rival(name, readout=readout, **options)
-    assert torch.equal(backbone(images)[0], expected)
+    # Where the table asks for a gradient, the attention has another kernel.
+    torch.testing.assert_close(
+        backbone(images)[0], expected, atol=1e-5, rtol=1e-5
+    )
     disturb(backbone)
     assert torch.equal(backbone(images)[0], expected) == (
         not tuned_parameters(backbone)
@@ -280,8 +283,8 @@ def test_late_prompts_leave_the_blocks_before_alone(rival, images):
     backbone = rival('vpt-shallow', prompt_blocks=(2,))
     seen = []
     for layer in backbone.encoder.layers:
-        layer.register_forward_hook(
-            lambda _module, _args, out: seen.append(out)
+        layer.ln1.register_forward_pre_hook(
+            lambda _module, args: seen.append(args[0])
         )
     (feature,) = backbone(images)
     assert [tokens.size(1) for tokens in seen] == [17, 17, 20]

@@ -9,6 +9,7 @@ Symbols: H, W rows and columns of patches; S sequence length; h heads.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 # The three kinds of token, as the table sees them.
@@ -118,4 +119,13 @@ class PaddedPositionBias(nn.Module):
         interpolated = (weights * corners).sum(1)  # (pairs, h)
         rows, columns = self.between
         bias = bias.index_put((rows, columns), interpolated)
-        return bias.permute(2, 0, 1).contiguous()  # (h, S, S)
+        return _align_rows(bias.permute(2, 0, 1))  # (h, S, S)
+
+
+def _align_rows(bias: Tensor) -> Tensor:
+    """Lay rows out at multiples of 8 numbers, as fused kernels on GPUs want.
+
+    Else they copy the bias in every block.
+    """
+    length = bias.size(-1)
+    return F.pad(bias, (0, -length % 8))[..., :length]

@@ -80,7 +80,8 @@ def recorded_attention(encoder: Any) -> Iterator[list[Tensor]]:
     weights: list[Tensor] = []
 
     def record(attention: Any, args: Any, kwargs: Any) -> None:
-        weights.append(attention_weights(attention, *args, **kwargs).detach())
+        bias = kwargs.get('rel_pos_bias')
+        weights.append(attention_weights(attention, *args, bias).detach())
 
     handles = [
         layer.attn.register_forward_pre_hook(record, with_kwargs=True)

@@ -3,11 +3,11 @@
 Symbols: B batch; N patches; C embedding width; s scale of the adapters.
 """
 
-from mmpretrain.models.backbones.beit import BEiTTransformerEncoderLayer
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...bricks import BottleneckAdapter
+from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 
 
@@ -56,26 +56,7 @@ class AdaptFormerBackbone(FrozenFeatures):
         for layer, adapter in zip(
             self.encoder.layers, self.adapters, strict=True
         ):
-            tokens = _run_adapted_block(layer, adapter, tokens, bias)
+            tokens = run_block(
+                layer, tokens, bias, self._read(layer), branch=adapter
+            )
         return tokens
-
-
-def _run_adapted_block(
-    layer: BEiTTransformerEncoderLayer,
-    adapter: nn.Module,
-    tokens: Tensor,
-    bias: Tensor,
-) -> Tensor:
-    """Run the host's block with a branch beside its MLP.
-
-    The host's ``forward`` has no place for it. Drop path is left out: the
-    frozen block is in ``eval()``.
-    """
-    attention_scale, mlp_scale = (
-        1.0 if gamma is None else gamma
-        for gamma in (layer.gamma_1, layer.gamma_2)
-    )
-    attended = layer.attn(layer.ln1(tokens), rel_pos_bias=bias)
-    tokens = tokens + attention_scale * attended
-    normed = layer.ln2(tokens)
-    return tokens + mlp_scale * layer.ffn(normed) + adapter(normed)

@@ -6,8 +6,9 @@ C embedding width.
 
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
+from .encoder_block import run_block
 from .frozen_beit import FrozenBEiT
 
 READOUTS = ('cls', 'patches')
@@ -63,11 +64,19 @@ class FrozenFeatures(FrozenBEiT):
         return self.pool_grid**2 * self.encoder.embed_dims
 
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
-        """Run all blocks on [CLS] and patches, ``(B, 1 + N, C)``."""
-        return self._run_blocks(tokens)
+        """Run all blocks; return [CLS], and the patches if they are read."""
+        bias = self.encoder.rel_pos_bias()
+        for layer in self.encoder.layers:
+            tokens = run_block(layer, tokens, bias, self._read(layer))
+        return tokens
+
+    def _read(self, layer: nn.Module) -> slice | None:
+        """What a block must compute: of the last one, perhaps [CLS] only."""
+        wanted = slice(0, 1) if self.readout == 'cls' else None
+        return self._read_in(layer, wanted)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._run_tuned_blocks(self._embed(x))  # (B, 1 + N, C)
+        tokens = self._run_tuned_blocks(self._embed(x))
         tokens = self.encoder.norm1(tokens)
         if self.readout == 'cls':
             return (tokens[:, 0],)

@@ -10,6 +10,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from .encoder_block import run_block
 from .vpt_backbone import VPTBackbone
 
 
@@ -83,4 +84,5 @@ class GateVPTBackbone(VPTBackbone):
             tokens = torch.cat(
                 [tokens[:, :1], prompts, tokens[:, end:]], dim=1
             )
-        return self._without_prompts(last_layer(tokens, rel_pos_bias=bias))
+        tokens = run_block(last_layer, tokens, bias, self._read(last_layer))
+        return self._without_prompts(tokens)

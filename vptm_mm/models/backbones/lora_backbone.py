@@ -3,12 +3,16 @@
 Symbols: B batch; N patches; C embedding width; r rank.
 """
 
+from functools import partial
+from typing import Any
+
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from ...bricks import LowRankUpdate
+from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 
 
@@ -64,10 +68,19 @@ class LoRABackbone(FrozenFeatures):
             query, value = lora_q(), lora_v()  # (C, C)
             key = torch.zeros_like(query)
             update = torch.cat([query, key, value])  # (3C, C)
-            tokens = functional_call(
+            weight = {'qkv.weight': layer.attn.qkv.weight + update}
+            tokens = run_block(
                 layer,
-                {'attn.qkv.weight': layer.attn.qkv.weight + update},
-                (tokens,),
-                {'rel_pos_bias': bias},
+                tokens,
+                bias,
+                self._read(layer),
+                attention=partial(_attend, layer.attn, weight),
             )
         return tokens
+
+
+def _attend(
+    attention: nn.Module, changed: dict[str, Tensor], x: Tensor, **how: Any
+) -> Tensor:
+    """Run an attention with other weights than its own."""
+    return functional_call(attention, changed, (x,), how)

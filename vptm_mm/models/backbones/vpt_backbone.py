@@ -11,6 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...bricks import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
+from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 
 
@@ -69,7 +70,7 @@ class VPTBackbone(FrozenFeatures):
             if block in self.prompt_tokens.blocks:
                 tokens = self.prompt_tokens(tokens, block, start=1)
                 bias = self._prompted_bias()  # (h, S, S)
-            tokens = layer(tokens, rel_pos_bias=bias)  # (B, S, C)
+            tokens = run_block(layer, tokens, bias, self._read(layer))
         return self._without_prompts(tokens)
 
     def _prompted_bias(self) -> Tensor:

@@ -12,7 +12,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...bricks import TokenSequence
-from .frozen_beit import FrozenBEiT
+from .encoder_block import run_block
+from .frozen_beit import SPEEDUPS, FrozenBEiT
 
 VISUAL_TOKENS = ('hidden', 'logits')
 
@@ -53,6 +54,8 @@ class VPTMBackbone(FrozenBEiT):
         init_cfg: ``dict(type='Pretrained', checkpoint=...)``: a path, a
             ``file://``, ``http(s)://`` or ``vptm_mm://`` address. None if
             ``load_state_dict`` brings the weights.
+        speedups: As in ``FrozenBEiT``; all are on by default, ``()`` is the
+            host's plain computation.
 
     Shape:
         - Input: ``(B, in_channels, img_size, img_size)``
@@ -88,6 +91,7 @@ class VPTMBackbone(FrozenBEiT):
         visual_token: str = 'hidden',
         num_visual_tokens: int = 8192,
         init_cfg: dict | None = None,
+        speedups: Iterable[str] = SPEEDUPS,
     ) -> None:
         if visual_token not in VISUAL_TOKENS:
             raise ValueError(
@@ -98,6 +102,7 @@ class VPTMBackbone(FrozenBEiT):
             encoder,
             num_visual_tokens if visual_token == 'logits' else None,
             init_cfg,
+            speedups,
         )
         self.prompt_tokens = self._build_prompts(prompt_length, prompt_blocks)
         self.sequence = TokenSequence(
@@ -123,10 +128,11 @@ class VPTMBackbone(FrozenBEiT):
         return self.sequence.num_masks * width
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        masks = self.encoder.mask_token.expand(
+        mask_tokens = self.encoder.mask_token.expand(
             x.size(0), self.sequence.num_masks, -1
         )
-        tokens = torch.cat([self._embed(x), masks], dim=1)  # (B, S - P, C)
+        tokens = torch.cat([self._embed(x), mask_tokens], dim=1)
+        masks = self.sequence.masks
         table = self.encoder.rel_pos_bias.relative_position_bias_table
         bias = self.sequence.plain_bias(table)  # (h, S - P, S - P)
         for block, layer in enumerate(self.encoder.layers):
@@ -136,8 +142,11 @@ class VPTMBackbone(FrozenBEiT):
                 )
                 if block == self.prompt_tokens.blocks[0]:
                     bias = self.sequence.prompted_bias(table)  # (h, S, S)
-            tokens = layer(tokens, rel_pos_bias=bias)  # (B, S, C)
-        hidden = self.encoder.norm1(tokens[:, self.sequence.masks])
+            read = self._read_in(layer, masks)
+            tokens = run_block(layer, tokens, bias, read)  # (B, S, C)
+        if read is None:
+            tokens = tokens[:, masks]
+        hidden = self.encoder.norm1(tokens)  # (B, M, C)
         if self.token_predictor is not None:
             logits = self.token_predictor(hidden)  # (B, M, V)
             return (logits.float().log_softmax(-1).flatten(1),)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...bricks import TokenSequence, tensors_sha256
 from ...checkpoints import Task, frozen_init, read_task, require_registered
+from ..backbones.encoder_block import run_block
 from ..backbones.frozen_beit import FrozenBEiT
 from .pooled_task import PooledTask, prepare, read_image
 from .streams import Stream, group_by_masks, put_prompts, split_streams
@@ -354,9 +355,9 @@ class VPTMTaskPool(FrozenBEiT):
                 tokens = tokens[parents]
             tokens = put_prompts(tokens, streams, block, plain)
             bias = self._bias(streams, tokens.size(1), plain, biases)
-            tokens = layer(tokens, rel_pos_bias=bias)  # (T, S, C)
-        states = tokens[:, plain - num_masks : plain]
-        return streams, self.encoder.norm1(states)  # (T, M, C)
+            read = self._read_in(layer, slice(plain - num_masks, plain))
+            tokens = run_block(layer, tokens, bias, read)  # (T, S, C)
+        return streams, self.encoder.norm1(tokens)  # (T, M, C)
 
     def _bias(
         self,

@@ -1,0 +1,144 @@
+"""Each exact speed-up against the plain path: outputs, gradients, work."""
+
+import itertools
+
+import pytest
+import torch
+from mmpretrain.models.utils import BEiTAttention
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vptm_mm.models import FrozenFeatures
+from vptm_mm.models.backbones.encoder_block import run_block
+from vptm_mm.models.backbones.frozen_beit import SPEEDUPS
+from vptm_mm.models.backbones.fused_attention import FusedAttention
+
+from ..conftest import ENCODER
+
+SUBSETS = [
+    subset
+    for count in (1, 2)
+    for subset in itertools.combinations(SPEEDUPS, count)
+]
+SEQUENCES = [
+    dict(),
+    dict(mask_grid=2, prompt_location='after_cls'),
+    dict(prompt_blocks=(2,), prompt_location='after_mask'),
+    dict(prompt_blocks=range(3), mask_bias='cls', prompt_bias='cls'),
+    dict(prompt_length=0, mask_grid=3),
+    dict(visual_token='logits'),
+]
+
+
+def outputs_and_gradients(backbone, images):
+    """What leaves the backbone, and what reaches prompts and images."""
+    images = images.clone().requires_grad_()
+    (out,) = backbone(images)
+    weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+    tuned = [p for p in backbone.parameters() if p.requires_grad]
+    return out, torch.autograd.grad((out * weights).sum(), [images, *tuned])
+
+
+@pytest.mark.parametrize('speedups', SUBSETS)
+@pytest.mark.parametrize('options', SEQUENCES)
+def test_equal_to_the_plain_path(build, images, options, speedups):
+    plain = build(speedups=(), **options)
+    fast = build(speedups=speedups, **options)
+    expected, wanted = outputs_and_gradients(plain, images)
+    out, gradients = outputs_and_gradients(fast, images)
+    assert (out - expected).abs().max() <= 1e-5
+    for ours, host in zip(gradients, wanted, strict=True):
+        assert (ours - host).norm() <= 1e-4 * host.norm()
+        assert host.norm() > 0
+
+
+def test_all_are_on_and_the_names_are_the_hosts(build):
+    fast, plain = build(), build(speedups=())
+    assert fast.speedups == SPEEDUPS
+    assert list(fast.state_dict()) == list(plain.state_dict())
+    attention = [type(layer.attn) for layer in fast.encoder.layers]
+    assert set(attention) == {FusedAttention}
+    attention = [type(layer.attn) for layer in plain.encoder.layers]
+    assert set(attention) == {BEiTAttention}
+
+
+@pytest.mark.parametrize('bias', ['qv_bias', True, False])
+@pytest.mark.parametrize('queries', [None, slice(2, 4)])
+def test_attention_equals_the_hosts(bias, queries):
+    torch.manual_seed(0)
+    host = BEiTAttention(16, 2, None, False, bias=bias, qk_scale=0.3)
+    for parameter in host.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    ours = FusedAttention.like(host)
+    x, one = torch.randn(3, 7, 16), torch.randn(2, 7, 7)
+    for rel_pos_bias in (one, torch.randn(3, 2, 7, 7)):
+        expected = host(x, rel_pos_bias)
+        expected = expected if queries is None else expected[:, queries]
+        out = ours(x, rel_pos_bias, queries)
+        torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+
+
+class Rows(TorchDispatchMode):
+    """Records how many rows each matrix product has."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default):
+            matrix = args[1] if 'addmm' in str(func) else args[0]
+            self.rows.append(matrix.size(0))
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_last_block_computes_what_is_read(build, images):
+    """Of 2 images with 21 tokens, one [MASK] each."""
+    counts = {}
+    for speedups in (('fused_attention',), SPEEDUPS):
+        backbone = build(speedups=speedups)
+        with Rows() as counted:
+            backbone(images)
+        # Projection of the attention, two matrices of the MLP.
+        counts[speedups] = counted.rows[-3:]
+    assert counts['fused_attention',] == [2 * 21] * 3
+    assert counts[SPEEDUPS] == [2] * 3
+
+
+def test_the_linear_probe_on_cls_is_lean_too(checkpoint, images):
+    init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
+    probe = FrozenFeatures(ENCODER, init_cfg=init_cfg)
+    with Rows() as counted:
+        (lean,) = probe(images)
+    assert counted.rows[-3:] == [2] * 3
+    probe.speedups = ()
+    torch.testing.assert_close(lean, probe(images)[0], atol=1e-5, rtol=1e-5)
+
+
+def test_dropped_weights_and_paths_are_the_hosts(build, images):
+    """In training, as full fine-tuning runs it."""
+    layer = build().encoder.layers[-1].train()
+    layer.attn.attn_drop.p = layer.drop_path.drop_prob = 0.999999
+    tokens = torch.randn(2, 5, 16)
+    bias = torch.zeros(2, 5, 5)
+    out = run_block(layer, tokens, bias, slice(1, 3))
+    assert torch.equal(out, tokens[:, 1:3])
+
+
+def test_rows_of_the_bias_are_aligned(build):
+    backbone = build()
+    table = backbone.encoder.rel_pos_bias.relative_position_bias_table
+    bias = backbone.sequence.prompted_bias(table)  # 21 tokens
+    assert bias.shape == (2, 21, 21)
+    assert bias.stride() == (21 * 24, 24, 1)
+
+
+@pytest.mark.parametrize(
+    ('speedups', 'message'),
+    [
+        (('faster',), r"holds \['faster'\]; allowed are"),
+        ('faster', r"holds \['faster'\]; allowed are"),
+    ],
+)
+def test_unknown_speedups(build, speedups, message):
+    with pytest.raises(ValueError, match=message):
+        build(speedups=speedups)
