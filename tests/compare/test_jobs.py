@@ -4,10 +4,10 @@ import pytest
 
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs, shown
-from vptm_mm.compare.plan import Axis, DataSet, Method
+from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan
 from vptm_mm.compare.search import PRESETS, GridSearch, Point
 
-from .made_plan import LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
+from .made_plan import CONFIGS, LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
 
 LENGTH = Axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
 DIMS = Axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
@@ -199,3 +199,18 @@ def test_growth_is_asked_of_the_board():
         0.8,
     ]
     assert pair.chosen(board) == Point(0.8)
+
+
+def test_each_seed_draws_other_images_of_a_k_shot_set():
+    plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
+    plan = plan.select_methods(['VPTM'], TWO_RATES, ()).along(['shots'])
+    (pair,) = make_pairs(plan)
+    jobs = pair.finals(played(pair))
+    drawn = [
+        (dataset.shots, dataset.seed, job.cfg.randomness.seed)
+        for job in jobs
+        for dataset in [job.cfg.train_dataloader.dataset]
+    ]
+    assert drawn == [
+        (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
+    ]

@@ -35,7 +35,11 @@ def test_the_shortest_plan(tmp_path):
 
 
 def test_shipped_plans_are_found():
-    assert [path.name for path in PLANS] == ['digits.yml', 'folder.yml']
+    assert [path.name for path in PLANS] == [
+        'cifar10.yml',
+        'digits-kshot.yml',
+        'digits.yml',
+    ]
 
 
 @pytest.mark.parametrize('path', PLANS, ids=lambda path: path.name)
@@ -43,8 +47,12 @@ def test_shipped_plans(path):
     plan = load_plan(path, CONFIGS)
     assert len(plan.methods) >= 10
     axes = [axis.name for axis in plan.axes]
-    assert axes == ['prompt_length', 'prompt_blocks', 'prototype_dim']
-    assert plan.axes_methods == ('VPTM', 'VPT, shallow')
+    if 'kshot' in path.name:
+        assert axes == ['shots']
+        assert len(plan.axes_methods) == len(plan.methods)
+    else:
+        assert axes == ['prompt_length', 'prompt_blocks', 'prototype_dim']
+        assert plan.axes_methods == ('VPTM', 'VPT, shallow')
 
 
 def test_digits_compares_all_rivals():

@@ -103,8 +103,8 @@ def test_the_frozen_blocks_run_once_for_a_batch(pool, monkeypatch):
     """And blocks before the first prompts once per image."""
     rows = []
     for layer in pool.encoder.layers:
-        layer.register_forward_hook(
-            lambda module, args, output: rows.append(len(args[0]))
+        layer.ln1.register_forward_pre_hook(
+            lambda module, args: rows.append(len(args[0]))
         )
     pool(make_images(4), ['shallow', 'long', 'deep', 'none'])
     assert rows == [4, 4, 4]

@@ -227,8 +227,8 @@ def test_blocks_before_the_first_prompted_one_keep_no_graph(build, images):
     backbone = build(prompt_blocks=(2,))
     seen = []
     for layer in backbone.encoder.layers:
-        layer.register_forward_hook(
-            lambda _module, _args, out: seen.append(out.requires_grad)
+        layer.ln2.register_forward_pre_hook(
+            lambda _module, args: seen.append(args[0].requires_grad)
         )
     backbone(images)
     assert seen == [False, False, True]

@@ -203,6 +203,9 @@ class Pair:
         self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
+        if cfg.train_dataloader.dataset.type == 'KShot':
+            # The deviation over seeds must hold that of the draw.
+            cfg.train_dataloader.dataset.seed = seed
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,

@@ -80,8 +80,9 @@ def recorded_attention(encoder: Any) -> Iterator[list[Tensor]]:
     weights: list[Tensor] = []
 
     def record(attention: Any, args: Any, kwargs: Any) -> None:
-        bias = kwargs.get('rel_pos_bias')
-        weights.append(attention_weights(attention, *args, bias).detach())
+        (tokens,) = args
+        found = attention_weights(attention, tokens, kwargs['rel_pos_bias'])
+        weights.append(found.detach())
 
     handles = [
         layer.attn.register_forward_pre_hook(record, with_kwargs=True)
