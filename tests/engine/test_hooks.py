@@ -29,9 +29,11 @@ from vptm_mm.models import FineTunedBackbone, VPTMBackbone
 from ..conftest import ENCODER, ROOT, make_pretraining_model
 
 
-def digits_runner(work_dir: Path, **options) -> Runner:
-    """A runner of the digits config: 64 images, one epoch of two steps."""
-    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+def digits_runner(
+    work_dir: Path, config='vptm_beitv2-tiny_digits.py', **options
+) -> Runner:
+    """A runner of a digits config: 64 images, one epoch of two steps."""
+    cfg = Config.fromfile(ROOT / 'configs' / config)
     cfg.merge_from_dict(
         {
             'train_dataloader.dataset.indices': 64,
@@ -40,13 +42,14 @@ def digits_runner(work_dir: Path, **options) -> Runner:
             'test_dataloader.dataset.indices': 32,
             'train_cfg.max_epochs': 1,
             'param_scheduler.1.end': 3,
-            'model.backbone.prompt_length': 2,
             'work_dir': str(work_dir),
             'experiment_name': f'{work_dir}',
             'log_level': 'INFO',
             **options,
         }
     )
+    if 'prompt_length' in cfg.model.backbone:
+        cfg.model.backbone.prompt_length = 2
     return Runner.from_cfg(cfg)
 
 
@@ -463,3 +466,14 @@ def test_a_model_without_a_frozen_backbone_has_no_task_file(tmp_path):
     assert checkpoint == dict(state_dict={})
     hook.after_train(runner)
     assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['full', 'bitfit'])
+def test_a_tuned_encoder_has_no_task_file(tmp_path, name):
+    """And its training ends well, with a tested checkpoint."""
+    config = f'rivals/{name}_beitv2-tiny_digits.py'
+    runner = digits_runner(tmp_path, config)
+    runner.train()
+    assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
+    assert (tmp_path / 'test_results.json').is_file()
+    assert not (tmp_path / 'task.safetensors').exists()

@@ -1,6 +1,7 @@
 """Writes what training has made: the task file."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -63,6 +64,9 @@ class TaskFileHook(Hook):
         )
 
 
-def _is_on_frozen(model: object) -> bool:
+def _is_on_frozen(model: Any) -> bool:
     backbone = getattr(model, 'backbone', None)
-    return getattr(backbone, 'frozen_sha256', None) is not None
+    return (
+        getattr(backbone, 'frozen_sha256', None) is not None
+        and backbone.is_frozen
+    )

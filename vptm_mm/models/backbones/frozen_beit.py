@@ -83,6 +83,15 @@ class FrozenBEiT(BaseBackbone):
         """Whether the frozen tensors are pre-trained ones."""
         return self.frozen_sha256 is not None
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing that was pre-trained is tuned."""
+        return not any(
+            parameter.requires_grad
+            for module in self._frozen_modules()
+            for parameter in module.parameters()
+        )
+
     def _frozen_modules(self) -> list[nn.Module]:
         return [getattr(self, name) for name in self.frozen_children]
 
