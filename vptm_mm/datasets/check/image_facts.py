@@ -75,7 +75,7 @@ def examine_array(image: np.ndarray) -> ImageFacts:
 
 def _digest(pixels: np.ndarray) -> bytes:
     content = hashlib.sha256(repr((pixels.shape, pixels.dtype)).encode())
-    content.update(np.ascontiguousarray(pixels))
+    content.update(np.ascontiguousarray(pixels).data)
     return content.digest()
 
 
