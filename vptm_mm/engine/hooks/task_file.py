@@ -66,7 +66,5 @@ class TaskFileHook(Hook):
 
 def _is_on_frozen(model: Any) -> bool:
     backbone = getattr(model, 'backbone', None)
-    return (
-        getattr(backbone, 'frozen_sha256', None) is not None
-        and backbone.is_frozen
-    )
+    is_pretrained = getattr(backbone, 'frozen_sha256', None) is not None
+    return is_pretrained and getattr(backbone, 'is_frozen', False)
