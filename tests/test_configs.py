@@ -96,6 +96,17 @@ def test_builds(path, monkeypatch, tmp_path):
         assert cfg.test_dataloader != cfg.val_dataloader
 
 
+@pytest.mark.parametrize('path', MAIN, ids=name_of)
+def test_the_hosts_own_tool_can_build_the_loaders(path, monkeypatch, tmp_path):
+    """It asks for persistent workers, an error where there are none."""
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path))
+    cfg = Config.fromfile(path)
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if loader and not loader.get('num_workers'):
+            assert loader.persistent_workers is False, name
+
+
 def count_classes(dataset: dict) -> int:
     """Classes that a data set has, without its files."""
     cls = DATASETS.get(dataset['type'])

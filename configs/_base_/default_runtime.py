@@ -2,6 +2,8 @@
 
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['vptm_mm'], allow_failed_imports=False)
+# So that MMPretrain's own tools start several processes on CPUs, too.
+runner_type = 'AnyDeviceRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -10,6 +12,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    mean_loss=dict(type='MeanLossHook'),
 )
 
 env_cfg = dict(

@@ -1,3 +1,4 @@
+from .any_device_runner import AnyDeviceRunner
 from .hooks import (
     BestCheckpointTestHook,
     CheckpointCheckHook,
@@ -5,6 +6,7 @@ from .hooks import (
     ExportBackboneHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
+    MeanLossHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
@@ -12,11 +14,13 @@ from .hooks import (
 from .optimizers import TunedOptimWrapperConstructor
 
 __all__ = [
+    'AnyDeviceRunner',
     'CheckpointCheckHook',
     'ClassMeanPrototypesHook',
     'ExportBackboneHook',
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
+    'MeanLossHook',
     'BestCheckpointTestHook',
     'TaskFileHook',
     'TrainingCurvesHook',

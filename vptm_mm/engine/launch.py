@@ -6,12 +6,12 @@ from os import path as osp
 from pathlib import Path
 
 import torch
-import torch.distributed
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..datasets import check_data_roots
+from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
@@ -94,7 +94,7 @@ def finish_config(
 
 
 def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
-    """Check the data, prepare the launcher, build the runner.
+    """Check the data, build the runner.
 
     Args:
         cfg: The merged config.
@@ -102,31 +102,18 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
 
     Raises:
         FileNotFoundError: If a data set is not where the config says.
+        ValueError: If the config asks for the host's ``FlexibleRunner``.
     """
     for name in loaders:
         check_data_roots(cfg.get(name))
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        _join_cpu_group(cfg)
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
-
-
-def _join_cpu_group(cfg: Config) -> None:
-    """Join a gloo group before the runner asks for a GPU.
-
-    mmengine's own start always calls ``torch.cuda.set_device``; it is skipped
-    when a group exists. Its wrapper passes the id of a GPU, unless the config
-    says otherwise.
-    """
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-    cfg.setdefault(
-        'model_wrapper_cfg',
-        dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-        ),
-    )
+    if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
+        raise ValueError(
+            'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '
+            'supported: they cut the frozen encoder in pieces, which are not '
+            'what its sha256, its checkpoints and its task files are of. '
+            'Remove runner_type and strategy: only what is tuned has '
+            'gradients and a state of the optimizer, so there is little else '
+            'to cut; see docs/launching.md.'
+        )
+    cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
+    return RUNNERS.build(cfg)

@@ -18,6 +18,7 @@ test_pipeline = [dict(type='LoadCheckedImage'), dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         type='TrainValSplit',
         part='val',
@@ -33,6 +34,7 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=128,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         type='TrainValSplit',
         part='val',
@@ -53,6 +55,7 @@ val_dataloader = dict(
 test_dataloader = dict(
     batch_size=128,
     num_workers=0,
+    persistent_workers=False,
     dataset=dict(
         type='CustomDataset', data_root=test_folder, pipeline=test_pipeline
     ),

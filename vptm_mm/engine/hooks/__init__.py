@@ -4,6 +4,7 @@ from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
+from .mean_loss import MeanLossHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -14,6 +15,7 @@ __all__ = [
     'ExportBackboneHook',
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
+    'MeanLossHook',
     'BestCheckpointTestHook',
     'TaskFileHook',
     'TrainingCurvesHook',

@@ -1,0 +1,94 @@
+"""Processes on CPUs, and launchers that did not start us."""
+
+import os
+
+import pytest
+import torch.distributed
+from mmengine.config import Config
+from mmengine.model import BaseModel, MMDistributedDataParallel
+from torch import nn
+
+from vptm_mm.engine import AnyDeviceRunner
+from vptm_mm.engine.any_device_runner import VARIABLES
+from vptm_mm.engine.launch import build_runner
+
+from ..launched import free_port
+
+
+class Model(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        return dict(loss=self.layer(inputs).sum())
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """An environment without a launcher's variables; it is put back."""
+    for name in {name for names in VARIABLES.values() for name in names}:
+        monkeypatch.delenv(name, raising=False)
+    # The runner writes these.
+    for name in ('LOCAL_RANK', 'RANK', 'WORLD_SIZE'):
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'message'),
+    [
+        (
+            'pytorch',
+            '--launcher pytorch: LOCAL_RANK, RANK, WORLD_SIZE, MASTER_ADDR, '
+            'MASTER_PORT not set; start by torchrun, or tools/dist_train.sh',
+        ),
+        ('slurm', 'SLURM_PROCID.* not set; start by srun'),
+        ('mpi', 'MASTER_ADDR not set; start by mpirun -x MASTER_ADDR'),
+    ],
+)
+def test_a_launcher_that_did_not_start_us(
+    environment, tmp_path, launcher, message
+):
+    with pytest.raises(RuntimeError, match=message):
+        AnyDeviceRunner(Model(), str(tmp_path), launcher=launcher)
+
+
+def test_a_process_of_mpirun_on_a_cpu(environment, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('there is a GPU')
+    environment.setenv('OMPI_COMM_WORLD_LOCAL_RANK', '1')
+    environment.setenv('OMPI_COMM_WORLD_RANK', '0')
+    environment.setenv('OMPI_COMM_WORLD_SIZE', '1')
+    environment.setenv('MASTER_ADDR', 'localhost')
+    environment.setenv('MASTER_PORT', free_port())
+    try:
+        runner = AnyDeviceRunner(
+            Model(),
+            str(tmp_path),
+            launcher='mpi',
+            env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60)),
+            cfg=dict(model_wrapper_cfg=dict(static_graph=True)),
+        )
+        assert torch.distributed.get_backend() == 'gloo'
+    finally:
+        torch.distributed.destroy_process_group()
+    # What the host's wrapper reads on a GPU.
+    assert os.environ['LOCAL_RANK'] == '1'
+    assert os.environ['OMPI_COMM_WORLD_LOCAL_RANK'] == '1'
+    assert isinstance(runner.model, MMDistributedDataParallel)
+    assert runner.model.device_ids is None
+    assert runner.model.static_graph
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(runner_type='FlexibleRunner'),
+        dict(strategy=dict(type='FSDPStrategy')),
+    ],
+)
+def test_sharding_is_refused(config):
+    with pytest.raises(ValueError, match='strategies .FSDP, .* not supported'):
+        build_runner(Config(config), ())

@@ -1,0 +1,95 @@
+"""A runner that starts several processes on CPUs as on GPUs."""
+
+import os
+
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+# What each launcher sets for its processes; the first is the local rank.
+VARIABLES = {
+    'pytorch': (
+        'LOCAL_RANK',
+        'RANK',
+        'WORLD_SIZE',
+        'MASTER_ADDR',
+        'MASTER_PORT',
+    ),
+    'slurm': (
+        'SLURM_LOCALID',
+        'SLURM_PROCID',
+        'SLURM_NTASKS',
+        'SLURM_NODELIST',
+    ),
+    'mpi': (
+        'OMPI_COMM_WORLD_LOCAL_RANK',
+        'OMPI_COMM_WORLD_RANK',
+        'OMPI_COMM_WORLD_SIZE',
+        'MASTER_ADDR',
+    ),
+}
+STARTERS = {
+    'pytorch': 'torchrun, or tools/dist_train.sh',
+    'slurm': 'srun, or tools/slurm_train.sh',
+    'mpi': 'mpirun -x MASTER_ADDR=ADDRESS_OF_THE_FIRST_MACHINE',
+}
+
+
+# Tools look runners up in mmengine's registry, not in MMPretrain's.
+@RUNNERS.register_module()
+class AnyDeviceRunner(Runner):
+    """The host's runner; its processes may also be on CPUs.
+
+    The host's start of ``pytorch``, ``slurm`` and ``mpi`` chooses a GPU by
+    the local rank, and its wrapper passes it on. Without a GPU this runner
+    gives a local rank of -1, which ``torch.cuda.set_device`` ignores, the
+    backend gloo, and no device.
+
+    Raises:
+        RuntimeError: If the launcher has not set the variables that it should
+            set.
+    """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Join the group of processes, if there are several."""
+        if not self.distributed or is_distributed():
+            super().setup_env(env_cfg)
+            return
+        variable = _require_variables(self.launcher)[0]
+        local_rank = os.environ[variable]
+        if get_device() == 'cpu':
+            dist_cfg = {**env_cfg.get('dist_cfg', {}), 'backend': 'gloo'}
+            env_cfg = {**env_cfg, 'dist_cfg': dist_cfg}
+            os.environ[variable] = '-1'
+        super().setup_env(env_cfg)
+        # The wrapper reads LOCAL_RANK, which mpirun does not set.
+        os.environ[variable] = os.environ['LOCAL_RANK'] = local_rank
+
+    def wrap_model(
+        self, model_wrapper_cfg: dict | None, model: nn.Module
+    ) -> nn.Module:
+        """Wrap the model for several processes, on CPUs without a device."""
+        if self.distributed and get_device() == 'cpu':
+            model_wrapper_cfg = {
+                'type': 'MMDistributedDataParallel',
+                'broadcast_buffers': False,
+                'find_unused_parameters': self.cfg.get(
+                    'find_unused_parameters', False
+                ),
+                **(model_wrapper_cfg or {}),
+                'device_ids': None,
+            }
+        return super().wrap_model(model_wrapper_cfg, model)
+
+
+def _require_variables(launcher: str) -> tuple[str, ...]:
+    variables = VARIABLES[launcher]
+    missing = [name for name in variables if name not in os.environ]
+    if missing:
+        raise RuntimeError(
+            f'--launcher {launcher}: {", ".join(missing)} not set; '
+            f'start by {STARTERS[launcher]}, or use --launcher none.'
+        )
+    return variables
