@@ -12,4 +12,5 @@ custom_hooks = [
     dict(type='TrainingCurvesHook'),
     dict(type='BestCheckpointTestHook'),
     dict(type='TaskFileHook'),
+    dict(type='FiniteLossHook'),
 ]

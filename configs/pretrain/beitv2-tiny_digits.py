@@ -79,4 +79,5 @@ custom_hooks = [
         filename='beitv2-tiny_digits.pth',
         dtype='float16',
     ),
+    dict(type='FiniteLossHook'),
 ]

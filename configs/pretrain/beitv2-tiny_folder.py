@@ -82,4 +82,5 @@ param_scheduler = [
 custom_hooks = [
     dict(type='FitTokenizerHook'),
     dict(type='ExportBackboneHook', filename='beitv2-tiny_folder.pth'),
+    dict(type='FiniteLossHook'),
 ]

@@ -23,16 +23,7 @@ END_OF_IMAGE = b'\xd9'
 
 
 class UnreadableImageError(ValueError):
-    """An image that cannot be decoded, or must not be.
-
-    Args:
-        kind: A word or two for all images with this problem.
-        text: What is wrong, and what to do.
-    """
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
+    """An image that cannot be decoded, or must not be."""
 
 
 def open_header(content: bytes) -> Image.Image:
@@ -43,9 +34,7 @@ def open_header(content: bytes) -> Image.Image:
             be decoded.
     """
     if not content:
-        raise UnreadableImageError(
-            'empty', 'the file is empty (0 bytes); get it anew.'
-        )
+        raise UnreadableImageError('the file is empty (0 bytes); get it anew.')
     try:
         with warnings.catch_warnings():
             # Its limit is ours, which is compared below.
@@ -55,7 +44,6 @@ def open_header(content: bytes) -> Image.Image:
         raise _too_large(f'over {2 * MAX_PIXELS:,}') from error
     except Exception as error:  # damaged bytes raise nearly anything
         raise UnreadableImageError(
-            'no image',
             f'the file ({len(content)} bytes, beginning with '
             f'{content[:8]!r}) is no image, or not enough of one; remove it, '
             'or get it anew.',
@@ -65,7 +53,6 @@ def open_header(content: bytes) -> Image.Image:
         raise _too_large(f'{width} x {height} = {width * height:,}')
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise UnreadableImageError(
-            'too thin',
             f'the image of {width} x {height} px is too thin: one side may be '
             f'{MAX_ASPECT} times the other. Cut it.',
         )
@@ -93,13 +80,11 @@ def decode(
     header = open_header(content)
     if header.format in ('JPEG', 'MPO') and not ends_as_jpeg(content):
         raise UnreadableImageError(
-            'truncated',
             f'the JPEG file of {len(content)} bytes is cut short: its end is '
             'missing. Get it anew.',
         )
     if backend == 'pillow' and header.mode[0] in 'IF':
         raise UnreadableImageError(
-            'not 8 bit',
             f'Pillow would clip the pixels (mode {header.mode}) to 8 bits; '
             "set imdecode_backend='cv2', or convert the image to 8 bits.",
         )
@@ -133,7 +118,6 @@ def ends_as_jpeg(content: bytes) -> bool:
 
 def _too_large(found: str) -> UnreadableImageError:
     return UnreadableImageError(
-        'too large',
         f'the image has {found} pixels, and {MAX_PIXELS:,} are allowed. Scale '
         'it down.',
     )
@@ -145,7 +129,6 @@ def _damaged(
     name = f'OpenCV {cv2.__version__}' if backend == 'cv2' else backend
     width, height = header.size
     return UnreadableImageError(
-        'undecodable',
         f'{name} cannot decode this {header.format} file of {width} x '
         f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
         'short, or of a kind that the decoder does not know. Get it anew, or '

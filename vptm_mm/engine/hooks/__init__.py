@@ -2,6 +2,7 @@ from .best_checkpoint import BestCheckpointTestHook
 from .checkpoint_check import CheckpointCheckHook
 from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook
+from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
@@ -13,6 +14,7 @@ __all__ = [
     'CheckpointCheckHook',
     'ClassMeanPrototypesHook',
     'ExportBackboneHook',
+    'FiniteLossHook',
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'MeanLossHook',

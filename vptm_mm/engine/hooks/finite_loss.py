@@ -1,0 +1,143 @@
+"""Stops training before a loss that is no number spoils the parameters."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch import Tensor, nn
+
+from ...bricks import tuned_parameters
+from ..last_checkpoint import describe_last_checkpoint
+from ..unwrap import unwrap_model
+
+SHOWN = 10
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stop all processes when a loss is NaN or infinite.
+
+    The loss is looked at between forward and backward pass, so that no step
+    is taken with it. After each step the tuned parameters are looked at, too:
+    a finite loss can have a gradient that is not finite, and what it leaves
+    must not get into a checkpoint. An infinite gradient that the loss scaler
+    of mixed precision skips is no error.
+
+    Raises:
+        RuntimeError: If a loss, or a parameter after the step, is not finite;
+            the text holds iteration, epoch, rate, loss terms, images and the
+            last checkpoint.
+    """
+
+    _handle: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Watch what the model returns."""
+        self.after_train(runner)
+        self._handle = runner.model.register_forward_hook(
+            partial(self._check_loss, runner), with_kwargs=True
+        )
+
+    def after_train(self, runner: Runner) -> None:
+        """Watch no more."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Look at the parameters, before a hook writes a checkpoint."""
+        tuned = tuned_parameters(unwrap_model(runner.model))
+        sums = [p.detach().sum(dtype=torch.float32) for p in tuned.values()]
+        if not sums or torch.stack(sums).sum().isfinite():
+            return
+        spoiled = [n for n, p in tuned.items() if not p.isfinite().all()]
+        if spoiled:  # else the sum alone was too large
+            _stop(
+                runner,
+                f'the step made {len(spoiled)} of {len(tuned)} tuned tensors '
+                f'NaN or infinite, {spoiled[0]} first, although the loss was '
+                'finite. No checkpoint was written after it',
+                [],
+            )
+
+    def _check_loss(
+        self,
+        runner: Runner,
+        model: nn.Module,
+        args: tuple,
+        kwargs: dict[str, Any],
+        losses: Any,
+    ) -> None:
+        if kwargs.get('mode') != 'loss':
+            return
+        terms = _loss_terms(losses)
+        bad = torch.stack(list(terms.values())).sum().isfinite().logical_not()
+        anywhere = bad.int()
+        # One process that stops alone would leave the others waiting.
+        all_reduce(anywhere, 'max')
+        if not anywhere:
+            return
+        report = None
+        if bad:
+            values = ', '.join(f'{k} = {v:g}' for k, v in terms.items())
+            report = f'{values}; {_name_images(kwargs.get("data_samples"))}'
+        _stop(
+            runner,
+            'the loss is not finite. No step was taken with it',
+            [
+                f'process {rank}: {text}'
+                for rank, text in enumerate(all_gather_object(report))
+                if text is not None
+            ],
+        )
+
+
+def _loss_terms(losses: dict[str, Any]) -> dict[str, Tensor]:
+    """Return what the host adds up, each term as one number."""
+    terms = {}
+    for name, value in losses.items():
+        if 'loss' in name:
+            values = value if isinstance(value, (list, tuple)) else [value]
+            means = [v.detach().float().mean() for v in values]
+            terms[name] = torch.stack(means).sum()
+    return terms
+
+
+def _name_images(samples: Sequence[Any] | None) -> str:
+    samples = samples or []
+    names = [
+        str(s.get('img_path') or f'image {s.get("sample_idx", "?")}')
+        for s in samples[:SHOWN]
+    ]
+    first = f', the first {SHOWN}' if len(samples) > SHOWN else ''
+    return f'{len(samples)} images in the batch{first}: {", ".join(names)}'
+
+
+def _stop(runner: Runner, what: str, lines: list[str]) -> None:
+    rates = [
+        f'{rate:g}'
+        for name, values in runner.optim_wrapper.get_lr().items()
+        if name.split('.')[-1] == 'lr'
+        for rate in values
+    ]
+    text = [
+        f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}: {what}.',
+        *lines,
+        f'learning rate: {", ".join(dict.fromkeys(rates))}',
+        describe_last_checkpoint(runner.work_dir),
+        'Try a lower rate (optim_wrapper.optimizer.lr), clip the gradient '
+        '(optim_wrapper.clip_grad.max_norm=1), look at the images; with --amp '
+        'try optim_wrapper.dtype=bfloat16.',
+    ]
+    raise RuntimeError('\n  '.join(text))

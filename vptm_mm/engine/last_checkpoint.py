@@ -1,0 +1,15 @@
+"""Names the last checkpoint of a run that failed."""
+
+from pathlib import Path
+
+
+def describe_last_checkpoint(work_dir: str) -> str:
+    """Return a line for an error message; the folder may have been moved."""
+    folder = Path(work_dir).absolute()
+    note = folder / 'last_checkpoint'
+    if note.is_file():
+        path = Path(note.read_text().strip())
+        for place in (path.absolute(), folder / path.name):
+            if place.is_file():
+                return f'last checkpoint: {place}'
+    return f'last checkpoint: none yet in {folder}'
