@@ -5,11 +5,14 @@ from .hooks import (
     ExportBackboneHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
+    ResumableCheckpointHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
 )
 from .optimizers import TunedOptimWrapperConstructor
+from .runners import ResumableTrainLoop
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'CheckpointCheckHook',
@@ -18,8 +21,11 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
+    'ResumableTrainLoop',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
+    'WholeFileBackend',
 ]

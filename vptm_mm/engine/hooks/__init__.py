@@ -4,6 +4,7 @@ from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
+from .resumable_checkpoint import ResumableCheckpointHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -15,6 +16,7 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
