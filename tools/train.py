@@ -13,6 +13,7 @@ import vptm_mm  # noqa: F401
 import torch
 from mmengine.config import Config
 
+from vptm_mm.checkpoints import explained
 from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
@@ -29,8 +30,8 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint, or without a path from the latest '
-        'one in the work dir',
+        help='resume from this checkpoint, or without a path from the newest '
+        'one in the work dir that is whole; begin anew if there is none',
     )
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision'
@@ -82,7 +83,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    build_runner(cfg, LOADERS).train()
+    with explained(cfg.work_dir):
+        build_runner(cfg, LOADERS).train()
 
 
 if __name__ == '__main__':

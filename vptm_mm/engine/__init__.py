@@ -8,11 +8,14 @@ from .hooks import (
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
     MeanLossHook,
+    ResumableCheckpointHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
 )
 from .optimizers import TunedOptimWrapperConstructor
+from .runners import ResumableTrainLoop
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'AnyDeviceRunner',
@@ -24,8 +27,11 @@ __all__ = [
     'MaskedTokenAccuracyHook',
     'MeanLossHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
+    'ResumableTrainLoop',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
+    'WholeFileBackend',
 ]

@@ -6,6 +6,7 @@ from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
+from .resumable_checkpoint import ResumableCheckpointHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -19,6 +20,7 @@ __all__ = [
     'MaskedTokenAccuracyHook',
     'MeanLossHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
