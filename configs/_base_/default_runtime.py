@@ -10,6 +10,9 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    progress=dict(type='ProgressHook', seconds=60),
+    scalars=dict(type='TuningScalarsHook', interval=10),
+    record=dict(type='RunRecordHook'),
 )
 
 env_cfg = dict(

@@ -5,9 +5,12 @@ from .hooks import (
     ExportBackboneHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
+    ProgressHook,
+    RunRecordHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
+    TuningScalarsHook,
 )
 from .optimizers import TunedOptimWrapperConstructor
 
@@ -18,8 +21,11 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ProgressHook',
+    'RunRecordHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
+    'TuningScalarsHook',
 ]

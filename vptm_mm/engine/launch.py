@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from ..datasets import check_data_roots
 from .cfg_options import merge_cfg_options
+from .vis_backends import require_vis_packages
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -75,8 +76,10 @@ def finish_config(
 
     Raises:
         ValueError: If ``--cfg-options`` names an unknown key.
+        RuntimeError: If the package of a visualizer's backend is missing.
     """
     merge_cfg_options(cfg, args.cfg_options)
+    require_vis_packages(cfg)
     # A checkpoint that does not fit is refused, whatever the config's hooks.
     hooks = list(cfg.get('custom_hooks') or [])
     if all(hook['type'] != CHECKPOINT_CHECK for hook in hooks):

@@ -4,9 +4,12 @@ from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
+from .progress import ProgressHook
+from .run_record import RunRecordHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
+from .tuning_scalars import TuningScalarsHook
 
 __all__ = [
     'CheckpointCheckHook',
@@ -15,7 +18,10 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ProgressHook',
+    'RunRecordHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
+    'TuningScalarsHook',
 ]
