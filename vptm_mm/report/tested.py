@@ -119,13 +119,16 @@ def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with (
+            path.open('rb') as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
             tested = Tested(
-                labels=file['labels'],
-                predicted=file['predicted'],
-                confidence=file['confidence'],
-                classes=file['classes'].tolist(),
-                checkpoint=str(file['checkpoint']),
+                labels=arrays['labels'],
+                predicted=arrays['predicted'],
+                confidence=arrays['confidence'],
+                classes=arrays['classes'].tolist(),
+                checkpoint=str(arrays['checkpoint']),
             )
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
