@@ -60,6 +60,7 @@ def test_bricks_know_torch_only():
         ),
         ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('compare', ('vptm_mm.models', 'vptm_mm.checkpoints')),
+        ('report', ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.export')),
         (
             'checkpoints',
             ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),

@@ -21,6 +21,7 @@ from vptm_mm.engine.launch import (
     finish_config,
     load_config,
 )
+from vptm_mm.engine.vis_backends import BACKENDS, add_vis_backends
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,6 +52,13 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='start the workers of data loaders anew in each epoch',
     )
+    parser.add_argument(
+        '--watch',
+        nargs='+',
+        choices=list(BACKENDS),
+        default=[],
+        help='write curves for TensorBoard or W&B, too',
+    )
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -76,6 +84,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
                 ' in the config.'
             )
         cfg.auto_scale_lr.enable = True
+    add_vis_backends(cfg, args.watch)
     finish_config(cfg, args, not args.no_persistent_workers)
 
 

@@ -17,7 +17,9 @@ def test_predictions(checkpoint):
     with torch.no_grad():
         feats = model.extract_feat(inputs)
         assert torch.equal(found.predicted, model.head(feats).argmax(1))
+        scores = model.head(feats).softmax(1).amax(1)
         expected = model.head.pre_logits(feats)
+    torch.testing.assert_close(found.confidence, scores)
     torch.testing.assert_close(found.features, expected)
     assert torch.equal(found.labels, torch.arange(10) % 5)
     assert predict(model, make_batches(labels=False)).labels is None
@@ -36,7 +38,10 @@ def test_heads_without_a_feature(checkpoint):
 
     class Bare(torch.nn.Module):
         def predict(self, feats, samples):
-            return [sample.set_pred_label(0) for sample in samples]
+            return [
+                sample.set_pred_label(0).set_pred_score(torch.ones(1))
+                for sample in samples
+            ]
 
     model.head = Bare()
     with pytest.raises(ValueError, match='Bare has no pre_logits'):

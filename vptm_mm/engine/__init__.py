@@ -9,9 +9,12 @@ from .hooks import (
     MaskedTokenAccuracyHook,
     MeanLossHook,
     ResumableCheckpointHook,
+    ProgressHook,
+    RunRecordHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
+    TuningScalarsHook,
 )
 from .optimizers import TunedOptimWrapperConstructor
 from .runners import ResumableTrainLoop
@@ -29,9 +32,12 @@ __all__ = [
     'BestCheckpointTestHook',
     'ResumableCheckpointHook',
     'ResumableTrainLoop',
+    'ProgressHook',
+    'RunRecordHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
     'WholeFileBackend',
+    'TuningScalarsHook',
 ]

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ..datasets import check_data_roots
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
+from .vis_backends import require_vis_packages
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -75,6 +76,7 @@ def finish_config(
 
     Raises:
         ValueError: If ``--cfg-options`` names an unknown key.
+        RuntimeError: If the package of a visualizer's backend is missing.
     """
     merge_cfg_options(cfg, args.cfg_options)
     # A user's by_epoch=True on top of a config that names its loop; the host
@@ -82,6 +84,7 @@ def finish_config(
     train_cfg = cfg.get('train_cfg') or {}
     if train_cfg.get('type') and train_cfg.get('by_epoch'):
         del train_cfg['by_epoch']
+    require_vis_packages(cfg)
     # A checkpoint that does not fit is refused, whatever the config's hooks.
     hooks = list(cfg.get('custom_hooks') or [])
     if all(hook['type'] != CHECKPOINT_CHECK for hook in hooks):

@@ -20,12 +20,14 @@ class Predictions:
     Args:
         labels: True classes, ``(B,)``; None if the images have none.
         predicted: Predicted classes, ``(B,)``.
+        confidence: Scores of the predicted classes, 0-1, ``(B,)``.
         features: What the head compares with the classes, ``pre_logits``,
             ``(B, d)``; None if they were not asked for.
     """
 
     labels: Tensor | None
     predicted: Tensor
+    confidence: Tensor
     features: Tensor | None = None
 
 
@@ -45,19 +47,21 @@ def predict(
             an image has several classes.
     """
     labels: list[Tensor | None] = []
-    predicted, features = [], []
+    predicted, confidence, features = [], [], []
     for batch in batches:
         data = model.data_preprocessor(batch, False)
         feats = model.extract_feat(data['inputs'])
         samples = model.head.predict(feats, data['data_samples'])
         labels.append(true_labels(samples))
         predicted += [sample.pred_label.view(-1) for sample in samples]
+        confidence += [sample.pred_score.max().view(1) for sample in samples]
         if with_features:
             features.append(_pre_logits(model, feats).cpu())
     known = [label for label in labels if label is not None]
     return Predictions(
         labels=torch.cat(known) if len(known) == len(labels) else None,
         predicted=torch.cat(predicted).cpu(),
+        confidence=torch.cat(confidence).float().cpu(),
         features=torch.cat(features) if with_features else None,
     )
 

@@ -7,9 +7,12 @@ from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
 from .resumable_checkpoint import ResumableCheckpointHook
+from .progress import ProgressHook
+from .run_record import RunRecordHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
+from .tuning_scalars import TuningScalarsHook
 
 __all__ = [
     'CheckpointCheckHook',
@@ -21,7 +24,10 @@ __all__ = [
     'MeanLossHook',
     'BestCheckpointTestHook',
     'ResumableCheckpointHook',
+    'ProgressHook',
+    'RunRecordHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
+    'TuningScalarsHook',
 ]

@@ -1,0 +1,306 @@
+"""What is seen of a run while it goes on, and what is written down of it."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from vptm_mm.engine import ProgressHook, TuningScalarsHook
+from vptm_mm.engine.hooks import run_record
+from vptm_mm.engine.vis_backends import (
+    add_vis_backends,
+    require_vis_packages,
+)
+from vptm_mm.version import __version__
+
+from .test_hooks import digits_runner, read_log
+
+LOCAL = dict(type='LocalVisBackend')
+TENSORBOARD = dict(type='TensorboardVisBackend')
+WANDB = dict(type='WandbVisBackend')
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def read_scalars(work_dir: Path) -> list[dict]:
+    (path,) = work_dir.glob('*/vis_data/scalars.json')
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_progress_by_the_clock(tmp_path, monkeypatch):
+    """Each iteration takes 10 s; a line is due after 15, 30, ..."""
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(
+        'vptm_mm.engine.hooks.progress.time.monotonic', lambda: next(clock)
+    )
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'train_cfg.max_epochs': 2,
+            'train_dataloader.batch_size': 16,
+            'val_dataloader.batch_size': 16,
+            'default_hooks.progress.seconds': 15,
+            'default_hooks.logger.interval': 1000,
+        },
+    )
+    runner.train()
+    lines = re.findall(r'Progress\((.*)', read_log(tmp_path))
+    # 8 iterations; after 2 of them there are 6 left, 10 s each.
+    assert lines[0] == ('train): iteration 2 of 8 (25.0 %), 0:01:00 left.')
+    assert 'val): batch 1 of 2 (50.0 %), 0:00:10 left.' in lines
+    # The 30 s of a validation are in the estimate of the second epoch.
+    assert 'train): iteration 5 of 8 (62.5 %), 0:00:48 left.' in lines
+    assert any(line.startswith('test)') for line in lines)
+
+
+def test_a_live_line_on_a_terminal_only(tmp_path, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, 'stdout', terminal)
+    runner = digits_runner(tmp_path)
+    monkeypatch.setattr('vptm_mm.engine.hooks.progress.LIVE_SECONDS', 0)
+    runner.train()
+    live = re.findall(r'(train [^\r\n]*)\r', terminal.getvalue())
+    assert len(live) == 2
+    assert live[1].rstrip() == 'train 100.0 %, 0:00:00 left'
+    assert len(live[0]) == 34
+    assert 'train 100.0 %' not in read_log(tmp_path)
+    assert 'Progress(' not in read_log(tmp_path)
+
+
+def test_scalars_of_the_method(tmp_path):
+    options = {'model.head.temperature': 0.2, 'custom_hooks': []}
+    runner = digits_runner(tmp_path, **options)
+    (hook,) = (h for h in runner.hooks if isinstance(h, TuningScalarsHook))
+    assert hook.interval == 10
+    runner.train()
+    points = [p for p in read_scalars(tmp_path) if 'tuning/grad_norm' in p]
+    # Two iterations: the last one of the epoch.
+    assert [p['step'] for p in points] == [2]
+    (point,) = points
+    assert point['iter'] == 2
+    assert point['tuning/temperature'] == pytest.approx(0.2)
+    assert point['tuning/grad_norm'] > 0
+    verbalizer = runner.model.head.verbalizer
+    prompts = runner.model.backbone.prompt_tokens.prompts
+    for name, vectors in (
+        ('prompt', prompts),
+        ('prototype', verbalizer.prototypes),
+    ):
+        expected = vectors.norm(dim=-1).mean().item()
+        assert point[f'tuning/{name}_norm'] == pytest.approx(expected)
+    # Nobody listens any more, and checkpoints do not grow.
+    assert not verbalizer._forward_hooks
+    assert not any('tuning' in key for key in runner.message_hub.log_scalars)
+
+
+def test_scalars_are_right(tmp_path):
+    """Cosines and the gradient's norm, computed by hand."""
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'train_dataloader.dataset.pipeline': [
+                dict(type='Resize', scale=(32, 32)),
+                dict(type='PackInputs'),
+            ],
+            'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=0.0),
+            'optim_wrapper.clip_grad': dict(max_norm=1e-3),
+            'train_dataloader.batch_size': 64,
+            'param_scheduler': [],
+            'custom_hooks': [],
+        },
+    )
+    runner.train()
+    (point,) = (p for p in read_scalars(tmp_path) if 'tuning/temperature' in p)
+    assert point['tuning/grad_norm'] == pytest.approx(1e-3, rel=1e-3)
+    model, dataset = runner.model, runner.train_dataloader.dataset
+    items = [dataset[i] for i in range(len(dataset))]
+    inputs = torch.stack([item['inputs'] for item in items])
+    labels = torch.cat([item['data_samples'].gt_label for item in items])
+    model.train()
+    data = model.data_preprocessor(dict(inputs=inputs, data_samples=None))
+    with torch.no_grad():
+        cosines = 0.1 * model(data['inputs'], mode='tensor')
+    if isinstance(cosines, tuple):
+        cosines = 0.1 * model.head(cosines)
+    own = cosines[torch.arange(64), labels]
+    cosines[torch.arange(64), labels] = -9
+    assert point['tuning/cosine_own'] == pytest.approx(
+        own.mean().item(), abs=1e-4
+    )
+    assert point['tuning/cosine_other'] == pytest.approx(
+        cosines.amax(1).mean().item(), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {
+            'model.train_cfg': dict(augments=dict(type='Mixup', alpha=0.8)),
+            'data_preprocessor.num_classes': 10,
+        },
+        {
+            'model.head': dict(
+                _delete_=True,
+                type='LinearClsHead',
+                num_classes=10,
+                in_channels=128,
+            ),
+            'model.backbone.prompt_length': 0,
+        },
+    ],
+    ids=['mixup', 'linear'],
+)
+def test_fewer_scalars(tmp_path, options):
+    """No cosines of mixed images; a linear head has only a gradient."""
+    runner = digits_runner(tmp_path, custom_hooks=[], **options)
+    runner.train()
+    points = read_scalars(tmp_path)
+    names = {n for p in points for n in p if n.startswith('tuning/')}
+    wanted = {'tuning/grad_norm'}
+    if 'model.train_cfg' in options:
+        wanted |= {
+            'tuning/prompt_norm',
+            'tuning/prototype_norm',
+            'tuning/temperature',
+        }
+    assert names == wanted
+
+
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (lambda: ProgressHook(seconds=0), 'seconds=0 must be > 0'),
+        (lambda: TuningScalarsHook(interval=0), 'interval=0 must be >= 1'),
+        (
+            lambda: add_vis_backends(Config(), ['board']),
+            "backend 'board' must be one of",
+        ),
+    ],
+)
+def test_bad_options(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_backends_are_added_once():
+    cfg = Config(dict(visualizer=dict(vis_backends=[LOCAL, TENSORBOARD])))
+    add_vis_backends(cfg, ['tensorboard', 'wandb', 'wandb'])
+    assert cfg.visualizer.vis_backends == [LOCAL, TENSORBOARD, WANDB]
+    cfg = Config(dict(visualizer=None))
+    add_vis_backends(cfg, ['tensorboard'])
+    assert cfg.visualizer == dict(
+        type='UniversalVisualizer', vis_backends=[TENSORBOARD]
+    )
+
+
+@pytest.mark.parametrize('name', ['tensorboard', 'wandb'])
+def test_a_missing_package_names_the_extra(name, monkeypatch, tmp_path):
+    cfg = Config(dict())
+    require_vis_packages(cfg)
+    add_vis_backends(cfg, [name])
+    monkeypatch.setattr(sys, 'path', [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    message = rf"needs the package {name}, .* 'vptm_mm\[{name}\]'"
+    with pytest.raises(RuntimeError, match=message):
+        require_vis_packages(cfg)
+    (tmp_path / name).mkdir()  # not the package, only a folder of its name
+    with pytest.raises(RuntimeError, match=message):
+        require_vis_packages(cfg)
+
+
+def test_curves_in_tensorboard(tmp_path):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing import event_accumulator
+
+    runner = digits_runner(
+        tmp_path, **{'visualizer.vis_backends': [LOCAL, TENSORBOARD]}
+    )
+    runner.train()
+    (folder,) = tmp_path.glob('*/vis_data')
+    events = event_accumulator.EventAccumulator(str(folder)).Reload()
+    names = set(events.Tags()['scalars'])
+    assert names >= {
+        'loss',
+        'lr',
+        'accuracy/top1',
+        'tuning/grad_norm',
+        'tuning/prompt_norm',
+        'tuning/prototype_norm',
+        'tuning/temperature',
+        'tuning/cosine_own',
+        'tuning/cosine_other',
+    }
+    local = [p for p in read_scalars(tmp_path) if 'tuning/grad_norm' in p]
+    (event,) = events.Scalars('tuning/grad_norm')
+    assert event.step == 2
+    assert event.value == pytest.approx(local[0]['tuning/grad_norm'])
+
+
+def test_curves_in_wandb(tmp_path, monkeypatch):
+    """A module in place of W&B: no account, no network."""
+    logged = []
+    module = types.ModuleType('wandb')
+    module.init = lambda **options: logged.append(options)
+    module.log = lambda scalars, commit: logged.append(scalars)
+    module.join = lambda: logged.append('closed')
+    module.config = types.SimpleNamespace(update=lambda *a, **k: None)
+    module.run = types.SimpleNamespace(log_code=lambda name: None)
+    monkeypatch.setitem(sys.modules, 'wandb', module)
+    runner = digits_runner(
+        tmp_path, **{'visualizer.vis_backends': [LOCAL, WANDB]}
+    )
+    runner.train()
+    assert logged[0]['dir'] == str(Path(runner.log_dir) / 'vis_data')
+    assert logged[-1] == 'closed'
+    names = {name for scalars in logged[1:-1] for name in scalars}
+    assert names >= {'loss', 'lr', 'accuracy/top1', 'tuning/grad_norm', 'iter'}
+
+
+def test_a_record_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'a config.py'])
+    runner = digits_runner(tmp_path, custom_hooks=[])
+    runner.train()
+    record = json.loads((Path(runner.log_dir) / 'run.json').read_text())
+    assert record['command'] == "python tools/train.py 'a config.py'"
+    assert record['folder'] == str(Path.cwd())
+    assert record['seed'] == 0
+    assert record['processes'] == 1
+    assert record['versions']['torch'] == torch.__version__
+    assert record['versions']['vptm_mm'] == __version__
+    assert record['tuned']['backbone.prompt_tokens.prompts'] == [1, 2, 128]
+    total = sum(p.numel() for p in runner.model.parameters())
+    assert record['parameters'] == total
+    assert record['images'] == dict(train=64, val=32)
+    assert record['classes'] == list('0123456789')
+
+
+def test_the_commit_is_the_packages_own(tmp_path, monkeypatch):
+    """An installed copy in somebody else's working copy has no commit."""
+    module = tmp_path / 'site' / 'run_record.py'
+    module.parent.mkdir()
+    module.write_text('')
+    monkeypatch.setattr(run_record, '__file__', str(module))
+    git = ['git', '-C', str(tmp_path), '-c', 'user.name=a']
+    git += ['-c', 'user.email=a@example.org']
+    assert run_record._commit() is None
+    subprocess.run([*git, 'init', '-q'], check=True)
+    (tmp_path / 'file').write_text('')
+    subprocess.run([*git, 'add', 'file'], check=True)
+    subprocess.run([*git, 'commit', '-qm', 'a'], check=True)
+    assert run_record._commit() is None
+    subprocess.run([*git, 'add', '.'], check=True)
+    subprocess.run([*git, 'commit', '-qm', 'b'], check=True)
+    assert re.fullmatch(r'[0-9a-f]{12}', run_record._commit())
+    module.write_text('changed')
+    assert run_record._commit().endswith('-dirty')

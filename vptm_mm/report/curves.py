@@ -1,0 +1,122 @@
+"""Curves of a run as SVG that takes the colours of the page around it."""
+
+import io
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..visualization.style import INK, OKABE_ITO
+from .run_folder import Point
+
+# Title, label of the axis, whether logarithmic, curves by name in the legend.
+PANELS: tuple[tuple[str, str, bool, dict[str, str]], ...] = (
+    ('Loss', 'training loss', False, {'loss': 'loss'}),
+    (
+        'Accuracy',
+        '%',
+        False,
+        {
+            'accuracy/top1': 'validation top-1',
+            'accuracy/top5': 'validation top-5',
+        },
+    ),
+    ('Learning rate', '', False, {'lr': 'learning rate'}),
+    (
+        'Norms',
+        'mean length',
+        False,
+        {
+            'tuning/prompt_norm': 'prompts',
+            'tuning/prototype_norm': 'prototypes',
+        },
+    ),
+    (
+        'Cosines with prototypes',
+        'cosine',
+        False,
+        {
+            'tuning/cosine_own': 'own class',
+            'tuning/cosine_other': 'nearest other',
+        },
+    ),
+    ('Gradient', 'norm', True, {'tuning/grad_norm': 'gradient'}),
+    ('Temperature', '', False, {'tuning/temperature': 'temperature'}),
+)
+STYLE: Any = {
+    'svg.fonttype': 'none',  # text that can be read, found and copied
+    'svg.hashsalt': 'vptm_mm',
+    'text.color': INK,
+    'axes.labelcolor': INK,
+    'axes.edgecolor': INK,
+    'xtick.color': INK,
+    'ytick.color': INK,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'legend.frameon': False,
+    'font.size': 10,
+}
+COLORS = OKABE_ITO[:2]
+WINDOW = 50  # points of a curve below which it is not smoothed
+
+
+def draw_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
+    """Draw the curves that a run has.
+
+    Returns:
+        Title and SVG of each panel.
+    """
+    drawn = []
+    for title, label, is_log, names in PANELS:
+        found = {
+            text: scalars[name]
+            for name, text in names.items()
+            if name in scalars
+        }
+        if found and not _is_constant(title, found):
+            with mpl.rc_context(STYLE):
+                drawn.append((title, _draw(title, label, is_log, found)))
+    return drawn
+
+
+def _is_constant(title: str, curves: dict[str, list[Point]]) -> bool:
+    """A temperature that is not learnt is no curve."""
+    values = [value for points in curves.values() for _, value in points]
+    return title == 'Temperature' and max(values) - min(values) < 1e-6
+
+
+def _draw(
+    title: str, label: str, is_log: bool, curves: dict[str, list[Point]]
+) -> str:
+    figure = Figure(figsize=(4.4, 2.6), layout='constrained')
+    ax = figure.subplots()
+    for color, (text, points) in zip(COLORS, curves.items(), strict=False):
+        _draw_curve(ax, text, np.array(points), color)
+    ax.set(xlabel='iteration', ylabel=label)
+    if is_log:
+        ax.set_yscale('log')
+    if len(curves) > 1:
+        ax.legend()
+    ax.grid(color=INK, alpha=0.12)
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(('Date', 'Creator', 'Format', 'Type'))
+    figure.savefig(buffer, format='svg', transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    # Within a page there is no prologue, and the page says the colours.
+    svg = svg[svg.index('<svg') :].replace(INK, 'currentColor')
+    for number, color in enumerate(COLORS, 1):
+        svg = svg.replace(color, f'var(--curve-{number})')
+    return svg.replace('<svg', f'<svg role="img" aria-label="{title}"', 1)
+
+
+def _draw_curve(ax: Axes, text: str, points: np.ndarray, color: str) -> None:
+    steps, values = points.T
+    window = len(values) // WINDOW
+    if window > 1:
+        ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+        values = np.convolve(values, np.ones(window) / window, 'valid')
+        steps = steps[window - 1 :]
+    marker = '.' if len(values) <= WINDOW else ''
+    ax.plot(steps, values, color=color, label=text, marker=marker)

@@ -1,0 +1,167 @@
+"""What a work dir says of its run, whatever is missing or damaged there."""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# Iteration and value.
+Point = tuple[int, float]
+SPLIT = re.compile(r'^.* - INFO - (.*sha256.*)$', re.MULTILINE)
+
+
+@dataclass
+class RunFolder:
+    """A run, as it is written down in its work dir.
+
+    Args:
+        folder: The work dir.
+        scalars: Curves by name; those of validation stand at the iteration
+            after which it took place.
+        sessions: Folders of the log, a new one for each start.
+        record: ``run.json`` of the last start; empty if there is none.
+        config: The config of the last start.
+        checkpoint: The tested checkpoint or the best one, else the last, else
+            the task file.
+        tests: Results by metric.
+        digests: Lines of the log that quote a sha256.
+    """
+
+    folder: Path
+    scalars: dict[str, list[Point]] = field(default_factory=dict)
+    sessions: list[Path] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+    config: Path | None = None
+    checkpoint: Path | None = None
+    tests: dict[str, Any] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+
+
+def read_run(folder: str | Path) -> RunFolder:
+    """Read a work dir. No code in it is run, no checkpoint is opened.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'no folder at {folder.absolute()}')
+    # Their names are times, so the order is that of the starts.
+    sessions = sorted(
+        path.parent
+        for path in folder.glob('*/vis_data')
+        if any(path.glob('*.json')) or (path / 'config.py').is_file()
+    )
+    if not sessions:
+        raise FileNotFoundError(
+            f'no run in {folder.absolute()}: no folder of a start with '
+            'vis_data/config.py. Give the work dir of tools/train.py, as '
+            'work_dirs/CONFIG.'
+        )
+    curves = [read_scalars(s / 'vis_data' / 'scalars.json') for s in sessions]
+    # tools/test.py starts in the same work dir, too.
+    trained = [s for s, c in zip(sessions, curves, strict=True) if c]
+    last = (trained or sessions)[-1]
+    results = read_json(folder / 'test_results.json')
+    return RunFolder(
+        folder=folder,
+        scalars=join_scalars(curves),
+        sessions=trained or sessions,
+        record=read_json(last / 'run.json'),
+        config=_first_file(last / 'vis_data' / 'config.py'),
+        checkpoint=_find_checkpoint(folder, results),
+        tests=results.get('metrics') or _last_test(sessions),
+        digests=_find_digests(last),
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object; empty if the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_scalars(path: Path) -> dict[str, list[Point]]:
+    """Read the curves of one start; damaged lines and NaN are left out."""
+    curves: dict[str, list[Point]] = {}
+    if not path.is_file():
+        return curves
+    iteration = 0
+    for line in path.read_text('utf-8', errors='replace').splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:  # the run was killed while it wrote
+            continue
+        if not isinstance(values, dict):
+            continue
+        # Validations have the epoch for a step, and follow their iteration.
+        if isinstance(values.get('iter'), int):
+            iteration = values['iter']
+        for name, value in values.items():
+            if (
+                name not in ('iter', 'step', 'epoch')
+                and isinstance(value, (int, float))
+                and math.isfinite(value)
+            ):
+                name = name.removeprefix('train/').removeprefix('val/')
+                curves.setdefault(name, []).append((iteration, float(value)))
+    return curves
+
+
+def join_scalars(
+    curves: list[dict[str, list[Point]]],
+) -> dict[str, list[Point]]:
+    """Join the curves of all starts: what was run again counts once."""
+    joined: dict[str, list[Point]] = {}
+    for later in filter(None, curves):
+        first = min(points[0][0] for points in later.values())
+        joined = {
+            name: [point for point in points if point[0] < first]
+            for name, points in joined.items()
+        }
+        for name, points in later.items():
+            joined.setdefault(name, []).extend(points)
+    return {name: points for name, points in joined.items() if points}
+
+
+def _first_file(*paths: Path) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _newest(folder: Path, pattern: str) -> list[Path]:
+    return sorted(
+        folder.glob(pattern), key=lambda p: p.stat().st_mtime, reverse=True
+    )
+
+
+def _find_checkpoint(folder: Path, results: dict) -> Path | None:
+    # The folder may have been moved: only names count.
+    names = [str(results.get('checkpoint') or '')]
+    last = folder / 'last_checkpoint'
+    written = last.read_text(errors='replace') if last.is_file() else ''
+    return _first_file(
+        *(folder / Path(name).name for name in names if name),
+        *_newest(folder, 'best_*.pth'),
+        folder / (Path(written.strip()).name or last.name),
+        folder / 'task.safetensors',
+    )
+
+
+def _last_test(sessions: list[Path]) -> dict[str, Any]:
+    """Return what ``tools/test.py`` wrote at its last start here."""
+    found = [read_json(s / f'{s.name}.json') for s in sessions]
+    return next((test for test in reversed(found) if test), {})
+
+
+def _find_digests(session: Path) -> list[str]:
+    lines = [
+        line
+        for path in sorted(session.glob('*.log'))
+        for line in SPLIT.findall(path.read_text('utf-8', errors='replace'))
+    ]
+    return list(dict.fromkeys(lines))

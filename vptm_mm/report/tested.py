@@ -1,0 +1,144 @@
+"""What a run's checkpoint says of the test set, kept in the work dir."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.progress import track
+
+from ..checkpoints import load_classifier
+from ..datasets import check_data_roots
+from ..visualization import class_names, open_split, predict
+
+FILENAME = 'test_predictions.npz'
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Predictions on a test set, in its order.
+
+    Args:
+        labels: True classes.
+        predicted: Predicted classes.
+        confidence: Scores of the predicted classes, 0-1.
+        classes: Names of the classes.
+        checkpoint: Name of the file that predicted.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    confidence: np.ndarray
+    classes: Sequence[str]
+    checkpoint: str
+
+    def worst(self, limit: int) -> list[int]:
+        """Indices of the mistakes with the highest confidence."""
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        order = np.argsort(-self.confidence[wrong], kind='stable')
+        return wrong[order[:limit]].tolist()
+
+
+def open_test_set(cfg: Config) -> Any:
+    """Build the test set of a config.
+
+    Raises:
+        FileNotFoundError: If its files are not there.
+        ValueError: If the config has none.
+    """
+    check_data_roots(cfg.get('test_dataloader'))
+    return open_split(cfg, 'test')
+
+
+def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
+    """Run a checkpoint over the test set.
+
+    Args:
+        cfg: Config of the run.
+        checkpoint: Checkpoint or task file.
+        device: Where the model runs.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the checkpoint does not fit, or the test set has no
+            true classes.
+    """
+    dataset = open_test_set(cfg)
+    loader = dict(
+        cfg.test_dataloader,
+        dataset=dataset,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type='default_collate'),
+    )
+    model = load_classifier(cfg, checkpoint, device)
+    said = predict(
+        model,
+        track(Runner.build_dataloader(loader), description='Test images'),
+    )
+    if said.labels is None:
+        raise ValueError(
+            f'the {len(dataset)} test images have no true classes, so there '
+            'are no mistakes to report.'
+        )
+    return Tested(
+        labels=said.labels.numpy(),
+        predicted=said.predicted.numpy(),
+        confidence=said.confidence.numpy(),
+        classes=class_names(model, dataset),
+        checkpoint=checkpoint.name,
+    )
+
+
+def write_tested(tested: Tested, path: Path) -> None:
+    """Write predictions, so that the next report need not predict."""
+    np.savez(
+        path,
+        labels=tested.labels,
+        predicted=tested.predicted,
+        confidence=tested.confidence,
+        classes=np.array(tested.classes, dtype=np.str_),
+        checkpoint=np.str_(tested.checkpoint),
+    )
+
+
+def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
+    """Read predictions, if they are those of a checkpoint as it is now.
+
+    Args:
+        path: The file.
+        checkpoint: The checkpoint; None for whatever predicted.
+
+    Returns:
+        None if the file is missing, damaged, older than the checkpoint, or of
+        another one.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with (
+            path.open('rb') as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
+            tested = Tested(
+                labels=arrays['labels'],
+                predicted=arrays['predicted'],
+                confidence=arrays['confidence'],
+                classes=arrays['classes'].tolist(),
+                checkpoint=str(arrays['checkpoint']),
+            )
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None
+    if checkpoint is not None and checkpoint.is_file():
+        is_newer = checkpoint.stat().st_mtime > path.stat().st_mtime
+        if is_newer or checkpoint.name != tested.checkpoint:
+            return None
+    columns = (tested.labels, tested.predicted, tested.confidence)
+    shapes = {column.shape for column in columns}
+    known = np.arange(len(tested.classes))
+    if len(shapes) > 1 or not np.isin(columns[:2], known).all():
+        return None
+    return tested
