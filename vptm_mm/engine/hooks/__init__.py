@@ -6,8 +6,8 @@ from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
-from .resumable_checkpoint import ResumableCheckpointHook
 from .progress import ProgressHook
+from .resumable_checkpoint import ResumableCheckpointHook
 from .run_record import RunRecordHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
