@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 
 from vptm_mm.checkpoints import explained
+from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
@@ -92,7 +93,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    with explained(cfg.work_dir):
+    with explained(cfg.work_dir), explain_failures(cfg):
         build_runner(cfg, LOADERS).train()
 
 
