@@ -1,3 +1,5 @@
+from .checkpoint_contents import UnsafeCheckpointError
+from .checkpoint_file import load_file, trust_file
 from .pretrained import read_pretrained
 from .task_file import Task, read_task, write_task
 from .task_model import (
@@ -13,9 +15,11 @@ from .task_state import FROZEN_SHA256, require_fit, task_state
 __all__ = [
     'FROZEN_SHA256',
     'Task',
+    'UnsafeCheckpointError',
     'classifier_of',
     'frozen_init',
     'load_classifier',
+    'load_file',
     'make_task',
     'prediction_pipeline',
     'read_pretrained',
@@ -23,5 +27,6 @@ __all__ = [
     'require_fit',
     'require_registered',
     'task_state',
+    'trust_file',
     'write_task',
 ]
