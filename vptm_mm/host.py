@@ -1,5 +1,6 @@
 """The host: is MMPretrain there, and do its checkpoints load safely?"""
 
+import functools
 import importlib
 from pickle import UnpicklingError
 from typing import Any
@@ -43,38 +44,52 @@ def require_host() -> None:
 def allow_host_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read mmengine's checkpoints.
 
-    Since torch 2.6 it is the default, and it refuses the training history
-    that mmengine writes beside the weights: ``HistoryBuffer`` with its
-    statistics, and numpy arrays and scalars. Exactly these are allowed. An
-    older torch takes no names in its allow-list, and needs none: it loads
-    these files by default.
+    It refuses the training history that mmengine writes beside the weights.
+    Exactly what that is made of is allowed. A torch before 2.6 takes no names
+    in its allow-list; there ``checkpoint_file`` does without.
+    """
+    from torch import serialization
+
+    if reads_weights_only():
+        serialization.add_safe_globals(
+            [(part, name) for name, part in host_globals().items()]
+        )
+
+
+def reads_weights_only() -> bool:
+    """Whether ``weights_only=True`` keeps its promise, and takes names.
+
+    Before 2.6 it let old tar files run code (CVE-2025-32434).
+    """
+    from mmengine.utils import digit_version
+    from torch import __version__
+
+    return digit_version(__version__) >= digit_version('2.6')
+
+
+@functools.cache
+def host_globals() -> dict[str, Any]:
+    """Return what mmengine's history is pickled with, by its full name.
+
+    ``HistoryBuffer`` with its statistics, and numpy arrays and scalars.
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
-    from mmengine.utils import digit_version
-    from torch import __version__, serialization
 
-    if digit_version(__version__) < digit_version('2.6'):
-        return
     core = np._core if hasattr(np, '_core') else np.core
-    rebuild = core.multiarray._reconstruct
-    scalar = core.multiarray.scalar
-    allowed: list[Any] = [
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        *(type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'b1')),
-    ]
+    types = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'b1')]
+    allowed: dict[str, Any] = {
+        f'{part.__module__}.{part.__qualname__}': part
+        for part in (HistoryBuffer, np.ndarray, np.dtype, *types)
+    }
     # numpy 1 and 2 write the same functions under two names.
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed += [
-            (rebuild, f'{module}._reconstruct'),
-            (scalar, f'{module}.scalar'),
-        ]
+        allowed[f'{module}._reconstruct'] = core.multiarray._reconstruct
+        allowed[f'{module}.scalar'] = core.multiarray.scalar
     # Pickle writes a class's own function as getattr(class, name).
     for module in ('builtins', '__builtin__'):
-        allowed.append((_history_statistic, f'{module}.getattr'))
-    serialization.add_safe_globals(allowed)
+        allowed[f'{module}.getattr'] = _history_statistic
+    return allowed
 
 
 def _history_statistic(owner: Any, name: str) -> Any:

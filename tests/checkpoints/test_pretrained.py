@@ -316,42 +316,6 @@ def test_file_addresses(pretraining_model, checkpoint):
     check_loaded(load(checkpoint.as_uri()), pretraining_model)
 
 
-def test_downloads_go_to_the_cache_once(
-    pretraining_model, checkpoint, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    calls = []
-
-    def download(url, path):
-        calls.append(url)
-        Path(path).write_bytes(checkpoint.read_bytes())
-
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
-    url = 'https://example.org/a/beitv2.pth?raw=1'
-    for _ in range(2):
-        check_loaded(load(url), pretraining_model)
-    assert calls == [url]
-    (path,) = (tmp_path / 'checkpoints').glob('*/beitv2.pth')
-    # Another address with the same last part is another file.
-    load(url.replace('/a/', '/b/'))
-    assert len(calls) == 2
-    assert len(list(path.parents[1].iterdir())) == 2
-
-
-def test_a_failing_download_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-
-    def download(url, path):
-        raise OSError('no route to host')
-
-    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
-    with pytest.raises(
-        RuntimeError, match=r'could not download .* \(no route to host\); .*'
-    ) as error:
-        load('https://example.org/beitv2.pth')
-    assert f'copy it to {tmp_path / "checkpoints"}' in str(error.value)
-
-
 def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
     state = pretraining_model.state_dict()
     ours = {f'backbone.{k}': v for k, v in build().state_dict().items()}

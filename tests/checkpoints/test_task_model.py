@@ -12,12 +12,12 @@ from mmpretrain import ImageClassificationInferencer, get_model
 from vptm_mm.checkpoints import (
     FROZEN_SHA256,
     classifier_of,
+    download,
     load_classifier,
     make_task,
     task_state,
     write_task,
 )
-from vptm_mm.checkpoints import checkpoint_file as files
 
 from ..conftest import make_pretraining_model
 from ..made_tasks import make_classifier, make_config, task_of
@@ -204,9 +204,7 @@ def test_a_file_does_not_decide_what_is_imported_or_fetched(
         classifier_of(with_part(head=nested))
 
     monkeypatch.setattr(
-        files.torch.hub,
-        'download_url_to_file',
-        lambda *args: pytest.fail('a download'),
+        download, 'urlopen', lambda *args: pytest.fail('a download')
     )
     with pytest.raises(ValueError, match='at https://x.org/y.pth; to downl'):
         classifier_of(with_weights('https://x.org/y.pth'))

@@ -1,3 +1,5 @@
+from .checkpoint_contents import UnsafeCheckpointError
+from .checkpoint_file import load_file, trust_file
 from .pretrained import read_pretrained
 from .task_file import Task, read_task, write_task
 from .task_model import (
@@ -16,10 +18,12 @@ __all__ = [
     'PART',
     'Task',
     'WriteError',
+    'UnsafeCheckpointError',
     'classifier_of',
     'explained',
     'frozen_init',
     'load_classifier',
+    'load_file',
     'make_task',
     'prediction_pipeline',
     'read_pretrained',
@@ -27,6 +31,7 @@ __all__ = [
     'require_fit',
     'require_registered',
     'task_state',
+    'trust_file',
     'write_task',
     'write_whole',
 ]

@@ -1,16 +1,28 @@
-"""Finds a checkpoint, wherever it is, and reads its tensors safely."""
+"""Finds a checkpoint, wherever it is, and reads it safely."""
 
-import hashlib
+import pickle
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import torch
-from mmengine.dist import barrier, get_local_rank
+from mmengine.logging import MMLogger
 from torch import Tensor
 
+from ..host import host_globals, reads_weights_only
+from .checkpoint_contents import (
+    UnsafeCheckpointError,
+    find_part,
+    require_harmless,
+)
+from .download import download, is_remote, sha256
+
 PACKAGED = 'vptm_mm://'
+# Files whose code their owner wants to run.
+_trusted: set[Path] = set()
 
 
 def fetch(checkpoint: str) -> Path:
@@ -20,7 +32,7 @@ def fetch(checkpoint: str) -> Path:
         folder = resources.files('vptm_mm') / 'checkpoints'
         path = Path(str(folder / checkpoint[len(PACKAGED) :]))
     elif is_remote(checkpoint):
-        path = _download(checkpoint)
+        path = download(checkpoint)
     elif scheme == 'file':
         path = Path(url2pathname(urlparse(checkpoint).path))
     else:
@@ -34,63 +46,74 @@ def fetch(checkpoint: str) -> Path:
     return path
 
 
-def is_remote(checkpoint: str) -> bool:
-    """Whether an address asks for the network."""
-    return urlparse(checkpoint).scheme in ('http', 'https')
+def trust_file(path: str | Path) -> None:
+    """Let one file run its code when this process reads it.
+
+    For files of your own that hold more than tensors, or are older than torch
+    1.6. Nothing about them is checked.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'no file to trust at {path.absolute()}')
+    _trusted.add(path.resolve())
 
 
-def is_stored(url: str) -> bool:
-    """Whether a remote file was downloaded before."""
-    return _cache(url).is_file()
+def load_file(path: Path, map_location: Any = 'cpu') -> Any:
+    """Read a checkpoint as ``torch.load`` does; no code in it is run.
 
+    Whatever ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` says.
 
-def _cache(url: str) -> Path:
-    # Two addresses may end in one name.
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    folder /= hashlib.sha256(url.encode()).hexdigest()[:8]
-    return folder / Path(urlparse(url).path).name
-
-
-def _download(url: str) -> Path:
-    """Fetch a file into torch's cache, once, by one rank of a machine."""
-    path = _cache(url)
+    Raises:
+        UnsafeCheckpointError: If it could run code, or claims more than it
+            holds.
+        ValueError: If it is damaged or no checkpoint.
+    """
+    trusted = path.resolve() in _trusted
+    if trusted:
+        MMLogger.get_current_instance().warning(
+            f'{path} is trusted: code in it is run.'
+        )
+        return torch.load(path, map_location, weights_only=not trusted)
     try:
-        if get_local_rank() == 0 and not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(path))
-    except OSError as error:
-        raise RuntimeError(
-            f'could not download {url} ({error}); fetch it on another '
-            f'machine and copy it to {path}, or give a local path by '
-            '--cfg-options model.backbone.init_cfg.checkpoint=PATH.'
+        with path.open('rb') as file:
+            require_harmless(file)
+            if reads_weights_only():
+                return torch.load(file, map_location, weights_only=True)
+            return torch.load(file, map_location, pickle_module=_PARTS_ONLY)
+    except Exception as error:  # damaged bytes raise nearly anything
+        is_unsafe = isinstance(error, UnsafeCheckpointError)
+        kind = UnsafeCheckpointError if is_unsafe else ValueError
+        raise kind(
+            f'{path} ({path.stat().st_size} bytes) is no readable checkpoint: '
+            f'{error}. Its sha256 is {sha256(path)}.'
         ) from error
-    finally:
-        barrier()  # the other ranks wait here, whatever happened
-    return path
+
+
+class _PartsUnpickler(pickle.Unpickler):
+    """Builds what ``find_part`` knows, for a torch before 2.6."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        find_part(module, name)
+        found = host_globals().get(f'{module}.{name}')
+        return found or super().find_class(module, name)
+
+
+_PARTS_ONLY = SimpleNamespace(
+    __name__='parts_only', Unpickler=_PartsUnpickler, load=None
+)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint; no code in it is run."""
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # damaged bytes raise nearly anything
-        reason = (
-            'it holds objects other than tensors, which may run code. Save '
-            'its state dict alone, where you trust it'
-            if 'Unsupported global' in str(error)
-            else 'it is cut short, damaged or of another format; get it again'
-        )
-        raise ValueError(
-            f'{path} ({path.stat().st_size} bytes) is no readable checkpoint: '
-            f'{reason}. Its sha256 is {sha256(path)}.\n{error}'
-        ) from error
+    content = load_file(path)
     for key in ('state_dict', 'model'):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
-    if not isinstance(content, dict) or not all(
-        isinstance(value, Tensor) for value in content.values()
-    ):
+    if not is_state_dict(content):
         raise ValueError(
             f'{path} holds no state dict; expected one under the key '
             "'state_dict' (MMPretrain) or 'model' (Microsoft)."
@@ -100,10 +123,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return content
 
 
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def is_state_dict(content: Any) -> bool:
+    """Whether it is a dict from names to tensors."""
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor)
+        for name, value in content.items()
+    )

@@ -24,6 +24,10 @@ from .whole_file import write_whole
 KEY = 'vptm_mm.task'  # of the metadata
 FORMAT_VERSION = 1
 SUFFIX = '.safetensors'
+# A task of 1,000 classes has 20 kB of header and 4 tensors; deep prompts and
+# low-rank updates have some for each block.
+MAX_HEADER = 2**24
+MAX_TENSORS = 10_000
 
 
 @dataclass(frozen=True)
@@ -98,8 +102,13 @@ def read_task(path: str | Path) -> Task:
     if not path.is_file():
         raise FileNotFoundError(f'no task file at {path.absolute()}')
     try:
+        _require_small_header(path)
         with safe_open(path, framework='pt') as file:
             metadata = file.metadata() or {}
+            if len(file.keys()) > MAX_TENSORS:
+                raise ValueError(
+                    f'it names {len(file.keys())} tensors; a task has few'
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(
@@ -137,6 +146,17 @@ def read_task(path: str | Path) -> Task:
             f'says {expected}. Get it again.'
         )
     return task
+
+
+def _require_small_header(path: Path) -> None:
+    """Look at the length before anybody reads so much."""
+    with path.open('rb') as file:
+        length = int.from_bytes(file.read(8), 'little')
+    if length > MAX_HEADER:
+        raise ValueError(
+            f'its header claims {length:,} bytes; at most {MAX_HEADER:,} are '
+            'read'
+        )
 
 
 def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:

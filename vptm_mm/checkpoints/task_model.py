@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from mmpretrain import get_model
 from mmpretrain.registry import MODELS, TRANSFORMS
 
-from .checkpoint_file import is_remote, is_stored
+from .download import is_remote, is_stored
 from .task_file import Task
 from .task_state import (
     FROZEN_SHA256,

@@ -1,9 +1,10 @@
 """What a task is in a state dict, and how mmengine reads task files.
 
-mmengine finds a loader by the name of a file: importing this module teaches it
-task files, so that ``test``, ``load_from``, ``resume`` and the inferencer take
-them where they take checkpoints. A task's state dict has no frozen tensors but
-their digest; ``FrozenBEiT`` compares it with its own.
+mmengine finds a loader by the address of a file: importing this module gives
+it ours, so that ``test``, ``load_from``, ``resume`` and the inferencer read
+checkpoints safely, and take task files where they take checkpoints. A task's
+state dict has no frozen tensors but their digest; ``FrozenBEiT`` compares it
+with its own.
 """
 
 from pathlib import Path
@@ -16,7 +17,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..bricks import compare_states, tuned_parameters
-from .checkpoint_file import PACKAGED, fetch
+from .checkpoint_file import fetch, is_state_dict, load_file
 from .task_file import SUFFIX, Task, read_task
 
 # The entry of a state dict that stands for all frozen tensors: 32 bytes.
@@ -93,31 +94,63 @@ def read_checkpoint(checkpoint: str) -> dict:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a task file is damaged.
+        ValueError: If it is unsafe, damaged or no checkpoint.
     """
-    path = Path(checkpoint).expanduser()
-    if '://' not in checkpoint and not path.is_file():
-        raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
     return CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
 
 
 @CheckpointLoader.register_scheme(
-    prefixes=[rf'.*\{SUFFIX}$', rf'https?://.*\{SUFFIX}$', PACKAGED]
+    prefixes=['', 'http://', 'https://'], force=True
 )
-def load_from_package_or_task(
+def load_from_safe_reader(
     filename: str, map_location: Any = None
 ) -> dict[str, Any]:
-    """Read a task file, or a file of this package, as a checkpoint."""
-    path = fetch(filename)
-    if path.suffix != SUFFIX:
-        return torch.load(path, map_location, weights_only=True)
-    task = read_task(path)
-    logger = MMLogger.get_current_instance()
-    logger.info(
-        f'Task file {path}: {len(task.classes)} classes, '
-        f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
-    )
-    return to_checkpoint(task)
+    """Read a checkpoint or a task file for mmengine; no code in it is run.
+
+    Takes the place of mmengine's own loaders of paths and addresses, which
+    leave to torch's version and to the environment whether code is run.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RuntimeError: If a download fails.
+        ValueError: If it is unsafe, damaged or no checkpoint.
+    """
+    path = Path(filename).expanduser()
+    if '://' in filename:
+        path = fetch(filename)
+    elif not path.is_file():
+        raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
+    if path.suffix == SUFFIX:
+        task = read_task(path)
+        logger = MMLogger.get_current_instance()
+        logger.info(
+            f'Task file {path}: {len(task.classes)} classes, '
+            f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
+        )
+        return to_checkpoint(task)
+    content = load_file(path, map_location)
+    _require_checkpoint(content, path)
+    # mmengine runs this text, a config, when it resumes; it never writes it.
+    content.get('meta', {}).pop('config', None)
+    return content
+
+
+def _require_checkpoint(content: Any, path: Path) -> None:
+    """Refuse what would fail later, in a place that does not know why."""
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path} holds a {type(content).__name__}, no checkpoint: a dict '
+            "with a 'state_dict', or a state dict."
+        )
+    if 'state_dict' in content and not is_state_dict(content['state_dict']):
+        raise ValueError(
+            f"{path}: its 'state_dict' is no dict from names to tensors."
+        )
+    for key in ('meta', 'message_hub', 'optimizer'):
+        if not isinstance(content.get(key, {}), dict):
+            raise ValueError(
+                f'{path}: its {key!r} is no dict: {content[key]!r:.80}'
+            )
 
 
 def to_checkpoint(task: Task) -> dict[str, Any]:

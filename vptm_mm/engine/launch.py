@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from ..checkpoints import trust_file
 from ..datasets import check_data_roots
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
@@ -42,6 +43,12 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher',
     )
+    parser.add_argument(
+        '--trust-checkpoint',
+        metavar='FILE',
+        help='let this file, and no other, run the code that it holds when it '
+        'is read: for old checkpoints of your own, which are refused without',
+    )
     # torch.distributed.launch passes --local-rank, older ones --local_rank.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
@@ -50,11 +57,13 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and merge what both tools' flags say.
 
     Raises:
-        FileNotFoundError: If the config is not there.
+        FileNotFoundError: If the config, or a file to trust, is not there.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not Path(args.config).is_file():
         raise FileNotFoundError(f'no config at {osp.abspath(args.config)}')
+    if args.trust_checkpoint is not None:
+        trust_file(args.trust_checkpoint)
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:

@@ -134,7 +134,7 @@ class FrozenBEiT(BaseBackbone):
         # that it was tuned on.
         wanted = state_dict.pop(prefix + 'frozen_sha256', None)
         if wanted is not None:
-            self._require_frozen(bytes(wanted.tolist()).hex())
+            self._require_frozen(_hexadecimal(wanted))
             self._require_tuned(state_dict, prefix)
             state_dict.update(
                 {
@@ -315,6 +315,13 @@ def _check_speedups(speedups: Iterable[str]) -> tuple[str, ...]:
             'or () for none.'
         )
     return speedups
+def _hexadecimal(digest: Tensor) -> str:
+    if digest.dtype != torch.uint8 or digest.shape != (32,):
+        raise ValueError(
+            f'frozen_sha256 of shape {tuple(digest.shape)} and {digest.dtype} '
+            'must be the 32 bytes of a sha256; get the file again.'
+        )
+    return bytes(digest.tolist()).hex()
 
 
 def _build_encoder(cfg: dict) -> BEiTViT:

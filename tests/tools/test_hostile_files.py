@@ -1,0 +1,171 @@
+"""Each way in: a file's code does not run, whoever reads the file."""
+
+import argparse
+import runpy
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint
+from mmpretrain import ImageClassificationInferencer, get_model
+
+from vptm_mm.checkpoints import UnsafeCheckpointError
+from vptm_mm.models import VPTMTaskPool
+
+from ..conftest import ROOT
+from ..made_hostile import Call, write_files_with_code
+from .test_tools import DIGITS, SMALL, fails, run
+
+OPTIONS = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=1')
+
+
+@pytest.fixture
+def files(tmp_path):
+    return write_files_with_code(tmp_path, tmp_path / 'was-run')
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """Run a tool in this process, which is quicker."""
+
+    def _tool(name, *args):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+
+    return _tool
+
+
+@pytest.mark.parametrize('name', ['zip', 'legacy', 'tar'])
+@pytest.mark.parametrize(
+    'command',
+    [
+        'test.py {config} {file} {options}',
+        'train.py {config} --resume {file} {options}',
+        'train.py {config} {options} load_from={file}',
+        'train.py {config} {options} '
+        'model.backbone.init_cfg.checkpoint={file}',
+        'task.py export {file} --config {config} --out x.safetensors',
+        'task.py check {task} --weights {file}',
+        'export.py {config} {file} --format onnx --out x.onnx',
+        'visualize.py prototypes {config} {file} --out pictures',
+        'predict.py {image} --task {task} --weights {file}',
+    ],
+)
+def test_tools_run_no_code(tool, files, tmp_path, command, name):
+    checkpoints = ROOT / 'vptm_mm' / 'checkpoints'
+    command = command.format(
+        config=DIGITS,
+        file=files[name],
+        options=' '.join(OPTIONS),
+        task=checkpoints / 'vptm_beitv2-tiny_digits.safetensors',
+        image=ROOT / 'docs' / 'architecture.png',
+    )
+    with pytest.raises(UnsafeCheckpointError, match='no readable checkpoint'):
+        tool(*command.split())
+    assert not (tmp_path / 'was-run').exists()
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        'test.py {config} {file} {options}',
+        'task.py info {file}',
+        'predict.py {image} --task {file}',
+    ],
+)
+def test_task_files_run_no_code(tool, files, tmp_path, command):
+    for name in ('pickle_named_task', 'zip_named_task'):
+        words = command.format(
+            config=DIGITS,
+            file=files[name],
+            options=' '.join(OPTIONS),
+            image=ROOT / 'docs' / 'architecture.png',
+        )
+        with pytest.raises(ValueError, match='is no readable task file'):
+            tool(*words.split())
+    assert not (tmp_path / 'was-run').exists()
+
+
+def test_the_hosts_functions_run_no_code(files, tmp_path):
+    cfg = Config.fromfile(DIGITS)
+    for name in ('zip', 'legacy'):
+        file = str(files[name])
+        for read in (
+            lambda file=file: get_model(cfg, pretrained=file),
+            lambda file=file: ImageClassificationInferencer(
+                cfg, pretrained=file
+            ),
+            lambda file=file: load_checkpoint(torch.nn.Identity(), file),
+        ):
+            with pytest.raises(UnsafeCheckpointError, match='no readable'):
+                read()
+    with pytest.raises(ValueError, match='no readable task file'):
+        VPTMTaskPool.from_files([files['pickle_named_task']])
+    assert not (tmp_path / 'was-run').exists()
+
+
+def hostile_config(marker) -> str:
+    return f'import pathlib\npathlib.Path({str(marker)!r}).touch()\n'
+
+
+def test_resuming_stops_and_runs_no_code(tmp_path):
+    """As a user: --resume alone, then with the file; then a config in it."""
+    files = write_files_with_code(tmp_path, tmp_path / 'was-run')
+    name = 'work_dirs/vptm_beitv2-tiny_digits'
+    work_dir = tmp_path / name
+    work_dir.mkdir(parents=True)
+    (work_dir / 'epoch_1.pth').write_bytes(files['zip'].read_bytes())
+    (work_dir / 'last_checkpoint').write_text(f'{name}/epoch_1.pth')
+    error = fails('train.py', DIGITS, '--resume', *OPTIONS, cwd=tmp_path)
+    assert 'epoch_1.pth' in error
+    assert 'holds objects other than tensors' in error
+    assert not (tmp_path / 'was-run').exists()
+
+
+def test_a_config_in_a_checkpoint_is_not_run(tool, tmp_path):
+    """Resuming, mmengine runs the text under meta.config."""
+    tool('train.py', DIGITS, '--work-dir', 'run', *OPTIONS)
+    path = tmp_path / 'run' / 'epoch_1.pth'
+    content = torch.load(path, weights_only=True)
+    text = hostile_config(tmp_path / 'was-run')
+    content['meta'].update(cfg=text, config=text)
+    content['message_hub']['runtime_info']['cfg'] = text
+    torch.save(content, path)
+    more = [*OPTIONS[:-1], 'train_cfg.max_epochs=2']
+    cfg = (
+        '--config',
+        DIGITS,
+        '--cfg-options',
+        'model.backbone.prompt_length=2',
+    )
+    tool('train.py', DIGITS, '--work-dir', 'a', '--resume', path, *more)
+    tool('test.py', DIGITS, path, '--work-dir', 'b', *OPTIONS)
+    tool('task.py', 'export', path, *cfg, '--out', 'x.safetensors')
+    cfg = Config.fromfile(DIGITS)
+    cfg.model.backbone.prompt_length = 2
+    ImageClassificationInferencer(cfg, pretrained=str(path))
+    assert not (tmp_path / 'was-run').exists()
+
+
+def test_a_trusted_file_is_read_and_no_other(tool, tmp_path, capsys):
+    """A checkpoint of the user's own, with the arguments of its run."""
+    tool('train.py', DIGITS, '--work-dir', 'run', *OPTIONS)
+    path = tmp_path / 'run' / 'epoch_1.pth'
+    content = torch.load(path, weights_only=True)
+    torch.save(dict(content, args=argparse.Namespace(lr=1)), path)
+    command = ('test.py', DIGITS, path, *OPTIONS)
+    other = tmp_path / 'other.pth'
+    torch.save(dict(a=Call(print)), other)
+    for trusted in ((), ('--trust-checkpoint', other)):
+        with pytest.raises(UnsafeCheckpointError, match='argparse.Namespace'):
+            tool(*command[:3], *trusted, *OPTIONS)
+    tool(*command[:3], '--trust-checkpoint', path, *OPTIONS)
+    with pytest.raises(FileNotFoundError, match='no file to trust at .*gone'):
+        tool(*command[:3], '--trust-checkpoint', 'gone.pth', *OPTIONS)
+
+
+def test_help_says_what_trust_means(tmp_path):
+    text = run('test.py', '--help', cwd=tmp_path).stdout
+    assert 'run the code that it holds' in ' '.join(text.split())
