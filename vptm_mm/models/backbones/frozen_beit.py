@@ -315,6 +315,8 @@ def _check_speedups(speedups: Iterable[str]) -> tuple[str, ...]:
             'or () for none.'
         )
     return speedups
+
+
 def _hexadecimal(digest: Tensor) -> str:
     if digest.dtype != torch.uint8 or digest.shape != (32,):
         raise ValueError(
