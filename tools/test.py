@@ -16,6 +16,7 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
+from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
@@ -111,7 +112,8 @@ def main() -> None:
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out)
         )
-    metrics = runner.test()
+    with explain_failures(cfg):
+        metrics = runner.test()
     if args.out and args.out_item == 'metrics':
         mmengine.dump(metrics, args.out)
 

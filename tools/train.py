@@ -13,6 +13,7 @@ import vptm_mm  # noqa: F401
 import torch
 from mmengine.config import Config
 
+from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
@@ -82,7 +83,8 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    build_runner(cfg, LOADERS).train()
+    with explain_failures(cfg):
+        build_runner(cfg, LOADERS).train()
 
 
 if __name__ == '__main__':
