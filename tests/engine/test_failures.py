@@ -38,9 +38,11 @@ def gpu_is_full():
 
 
 def explained(runner, run: str = 'train') -> str:
-    with pytest.raises(RuntimeError, match='out of memory|died') as error:
-        with explain_failures(runner.cfg):
-            getattr(runner, run)()
+    with (
+        pytest.raises(RuntimeError, match='out of memory|died') as error,
+        explain_failures(runner.cfg),
+    ):
+        getattr(runner, run)()
     assert error.value.__cause__ is not None
     return str(error.value)
 
@@ -86,9 +88,11 @@ def test_out_of_memory_without_a_gradient(tmp_path, run, part):
 def test_other_errors_are_left_alone(tmp_path):
     cfg = digits_runner(tmp_path).cfg
     for error in (RuntimeError('shapes'), OSError('no such file')):
-        with pytest.raises(type(error), match=str(error)) as caught:
-            with explain_failures(cfg):
-                raise error
+        with (
+            pytest.raises(type(error), match=str(error)) as caught,
+            explain_failures(cfg),
+        ):
+            raise error
         assert caught.value is error
 
 
@@ -136,9 +140,12 @@ def kept_bytes(runner, batch_size: int, **autocast) -> int:
         p.untyped_storage().data_ptr() for p in runner.model.parameters()
     }
     images = torch.rand(batch_size, 3, 32, 32)
-    with torch.autocast('cpu', torch.bfloat16, **autocast):
-        with saved_tensors_hooks(keep, lambda tensor: tensor):
-            output = runner.model.backbone(images)
+    with (
+        torch.autocast('cpu', torch.bfloat16, **autocast),
+        saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
+        # Kept, so that no storage takes the place of another.
+        output = runner.model.backbone(images)
     assert output is not None
     return sum(size for key, size in kept.items() if key not in frozen)
 
