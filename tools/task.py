@@ -9,6 +9,7 @@ python tools/task.py check birds.safetensors --weights beitv2.pth
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 # First: it says what to install if MMPretrain is missing.
 import vptm_mm  # noqa: F401
@@ -113,7 +114,7 @@ def info(args: argparse.Namespace) -> None:
         'made by': f'vptm_mm {task.version}',
         'tuned tensors': f'{task.num_bytes / 1e3:,.1f} kB',
         'frozen sha256': task.frozen_sha256,
-        'weights': (backbone.get('init_cfg') or {}).get('checkpoint'),
+        'weights': _options(backbone.get('init_cfg'), set()),
         'classes': _shorten(task.classes),
         'backbone': _options(backbone, {'encoder', 'init_cfg'}),
         'encoder': _options(backbone.get('encoder', {}), set()),
@@ -132,7 +133,9 @@ def info(args: argparse.Namespace) -> None:
     )
 
 
-def _options(cfg: dict, hidden: set) -> str:
+def _options(cfg: Any, hidden: set) -> str:
+    if not isinstance(cfg, dict):
+        return str(cfg)
     shown = [f'{k}={v}' for k, v in cfg.items() if k not in {'type', *hidden}]
     return f'{cfg.get("type", "")} {", ".join(shown)}'.strip()
 

@@ -9,6 +9,7 @@ from .task_model import (
     make_task,
     prediction_pipeline,
     require_registered,
+    require_small_encoder,
 )
 from .task_state import FROZEN_SHA256, require_fit, task_state
 from .whole_file import PART, WriteError, explained, write_whole
@@ -30,6 +31,7 @@ __all__ = [
     'read_task',
     'require_fit',
     'require_registered',
+    'require_small_encoder',
     'task_state',
     'trust_file',
     'write_task',

@@ -28,6 +28,7 @@ SUFFIX = '.safetensors'
 # low-rank updates have some for each block.
 MAX_HEADER = 2**24
 MAX_TENSORS = 10_000
+MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,12 @@ def read_task(path: str | Path) -> Task:
         )
         if not all(isinstance(name, str) for name in task.classes):
             raise ValueError(f'its classes are no names: {task.classes!r:.80}')
+        if not all(isinstance(step, dict) for step in task.pipeline):
+            raise ValueError(
+                f'its pipeline has no dicts: {task.pipeline!r:.80}'
+            )
+        for part in ('backbone', 'head'):
+            _entry(task.model, part, dict)
     except ValueError as error:
         raise ValueError(f'{path} is no usable task file: {error}') from error
     found = _sha256(json.dumps(content), tensors)
@@ -181,6 +188,7 @@ def _parse(text: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'its metadata are no JSON ({error}).') from error
+    _require_shallow(content)
     if not isinstance(content, dict):
         raise ValueError(f'its metadata are no JSON object: {content!r:.80}')
     version = content.get('format_version')
@@ -192,6 +200,19 @@ def _parse(text: str) -> dict[str, Any]:
             'later one.'
         )
     return content
+
+
+def _require_shallow(content: Any) -> None:
+    level = [content]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+    if level:
+        raise ValueError(f'its metadata are nested over {MAX_DEPTH} deep.')
 
 
 def _entry(content: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -1,14 +1,18 @@
 """From classifiers to tasks and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope, Registry
 from mmpretrain import get_model
 from mmpretrain.registry import MODELS, TRANSFORMS
+from torch import Tensor
 
+from ..bricks import compare_states
 from .download import is_remote, is_stored
 from .task_file import Task
 from .task_state import (
@@ -18,6 +22,38 @@ from .task_state import (
     task_state,
     to_checkpoint,
 )
+
+# Packages whose classes a task may name only if they compute, and no more.
+HOSTS = ('mmpretrain.', 'mmengine.', 'mmcv.', 'torch.', 'torchvision.')
+COMPUTING = (
+    'mmpretrain.models.classifiers.image.',
+    'mmpretrain.models.backbones.beit.',
+    'mmpretrain.models.selfsup.beit.',
+    'mmpretrain.models.heads.',
+    'mmpretrain.models.losses.',
+    'mmpretrain.models.necks.',
+    'mmpretrain.models.utils.',
+    'mmpretrain.datasets.transforms.',
+    'mmcv.transforms.',
+    'mmcv.cnn.bricks.',
+    'torch.nn.',
+)
+# They call whatever function of another package is named.
+READING = ('Albu', 'Albumentations')
+# Largest numbers of a task's config: sizes of its model, of its images, and
+# exceptions by key.
+MAX_SIZE, MAX_PIXELS = 2**14, 2**12
+LIMITS = {
+    'in_channels': 2**20,
+    'num_classes': 2**17,
+    'num_visual_tokens': 2**16,
+    'prompt_length': 2**12,
+    'num_layers': 200,
+    'depth': 200,
+    'mask_grid': 32,
+}
+# BEiT v2 large has 0.3e9.
+MAX_PARAMETERS = 4 * 10**9
 
 
 def make_task(
@@ -128,10 +164,12 @@ def classifier_of(
 
     Raises:
         FileNotFoundError: If the weights are missing.
-        ValueError: If the task names something that is not registered, its
-            weights would have to be downloaded, or it does not fit them.
+        ValueError: If the task names something that is not registered or
+            does more than compute, its weights would have to be downloaded,
+            or it does not fit them.
     """
     require_registered(task)
+    require_small_encoder(task)
     model = dict(task.model, type='ImageClassifier')
     model['backbone'] = dict(
         task.model['backbone'], init_cfg=frozen_init(task, weights)
@@ -144,7 +182,14 @@ def classifier_of(
             test_dataloader=dict(dataset=dataset),
         )
     )
-    return _load(config, to_checkpoint(task), device)
+    try:
+        return _load(config, to_checkpoint(task), device)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes a classifier that cannot be built: {error}'
+        ) from error
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:
@@ -175,7 +220,7 @@ def frozen_init(task: Task, weights: str | None = None) -> dict:
     if weights is not None:
         return dict(type='Pretrained', checkpoint=weights)
     init_cfg = task.model['backbone'].get('init_cfg')
-    checkpoint = (init_cfg or {}).get('checkpoint')
+    checkpoint = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
     if not isinstance(checkpoint, str):
         raise ValueError(
             'the task does not say where its pre-trained weights are; give '
@@ -192,41 +237,120 @@ def frozen_init(task: Task, weights: str | None = None) -> dict:
 
 
 def require_registered(task: Task) -> None:
-    """Refuse a task whose config names anything but registered parts.
+    """Refuse a task whose config names anything but parts that compute.
 
-    mmengine imports whatever a dotted ``type`` names; a file must not decide
-    what is imported.
+    mmengine imports whatever a dotted ``type`` names, and some of MMPretrain's
+    classes read files or the network; a file must not decide that.
 
     Raises:
         ValueError: If a ``type`` is no plain name in MMPretrain's registries,
-            or the model is no classifier with backbone and head.
+            is one of the host's classes that do more than compute, a number
+            is absurd, or the head does not fit the task's tensors.
     """
-    for part in ('backbone', 'head'):
-        if not isinstance(task.model.get(part), dict):
-            raise ValueError(f'the task describes no model.{part}.')
-    allowed = [(MODELS, task.model), (TRANSFORMS, task.pipeline)]
-    allowed.append((MODELS, task.data_preprocessor))
-    for registry, cfg in allowed:
-        for name in _types(cfg):
-            if not isinstance(name, str) or not (
-                name.isidentifier() and registry.get(name)
-            ):
-                raise ValueError(
-                    f'the task asks for type={name!r}, which is not in the '
-                    f'registry {registry.name!r}; import the package that '
-                    'registers it, if you trust it.'
-                )
+    for name in ('backbone', 'head'):
+        if not isinstance(task.model.get(name), dict):
+            raise ValueError(f'the task describes no model.{name}.')
+    described: tuple[tuple[Registry, Any, int], ...] = (
+        (MODELS, task.model, MAX_SIZE),
+        (MODELS, task.data_preprocessor, MAX_SIZE),
+        (TRANSFORMS, task.pipeline, MAX_PIXELS),
+    )
+    for registry, cfg, limit in described:
+        for part in _dicts(cfg):
+            for key, value in part.items():
+                _require_modest(key, value, limit)
+            if 'type' in part:
+                _require_type(registry, part['type'])
+    _require_head(task)
 
 
-def _types(cfg: Any) -> list:
-    if isinstance(cfg, Mapping):
-        own = [cfg['type']] if 'type' in cfg else []
-        return own + [
-            name
-            for key, value in cfg.items()
-            if key != 'init_cfg'  # mmengine's initialisers; never run here
-            for name in _types(value)
-        ]
-    if isinstance(cfg, list):
-        return [name for value in cfg for name in _types(value)]
-    return []
+def _require_modest(key: str, value: Any, limit: int) -> None:
+    if key.startswith('_'):
+        raise ValueError(
+            f'the task sets {key!r}, by which configs reach other packages.'
+        )
+    limit = LIMITS.get(key, limit)
+    for number in value if isinstance(value, list) else [value]:
+        # Not >: NaN is no size.
+        if isinstance(number, (int, float)) and not abs(number) <= limit:
+            raise ValueError(
+                f'the task sets {key}={value!r:.40}, and the largest number '
+                f'there is {limit:,}.'
+            )
+
+
+def _require_type(registry: Registry, name: Any) -> None:
+    found = (
+        registry.get(name)
+        if isinstance(name, str) and name.isidentifier()
+        else None
+    )
+    if found is None:
+        raise ValueError(
+            f'the task asks for type={name!r}, which is not in the '
+            f'registry {registry.name!r}; import the package that '
+            'registers it, if you trust it.'
+        )
+    module = str(getattr(found, '__module__', None)) + '.'
+    is_host = module.startswith(HOSTS)
+    if is_host and (not module.startswith(COMPUTING) or name in READING):
+        raise ValueError(
+            f'the task asks for type={name!r} ({module}), which does more '
+            'than compute; a task may name heads, necks, losses, BEiT and '
+            'transforms.'
+        )
+
+
+def _dicts(cfg: Any) -> Iterator[dict[str, Any]]:
+    """Find each dict that describes a part."""
+    children: list = cfg if isinstance(cfg, list) else []
+    if isinstance(cfg, dict):
+        yield cfg
+        # mmengine's initialisers are never run here.
+        children = [cfg[key] for key in cfg if key != 'init_cfg']
+    for child in children:
+        yield from _dicts(child)
+
+
+def _require_head(task: Task) -> None:
+    head = _build_empty('model.head', task.model)
+    difference = compare_states(
+        {f'head.{name}': tensor for name, tensor in head.items()},
+        {k: v for k, v in task.tensors.items() if k.startswith('head.')},
+    )
+    if difference:
+        raise ValueError(
+            'the head that the task describes does not fit its tensors '
+            f'(- missing, + unexpected, ! wrong):\n  {difference}'
+        )
+
+
+def require_small_encoder(task: Task) -> None:
+    """Look at the size of a task's encoder before its memory is taken.
+
+    Raises:
+        ValueError: If it cannot be built, or is larger than any BEiT v2.
+    """
+    encoder = _build_empty('model.backbone.encoder', task.model['backbone'])
+    count = sum(tensor.numel() for tensor in encoder.values())
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f'the task describes an encoder of {count:,} numbers; the largest '
+            f'that is built is {MAX_PARAMETERS:,}.'
+        )
+
+
+def _build_empty(name: str, parent: dict[str, Any]) -> dict[str, Tensor]:
+    """Build a part on torch's device ``meta``, which takes no memory."""
+    cfg = parent.get(name.rpartition('.')[2])
+    if not isinstance(cfg, dict):
+        raise ValueError(f'the task describes no {name}: {cfg!r:.80}')
+    scope = DefaultScope.overwrite_default_scope('mmpretrain')
+    try:
+        with torch.device('meta'), scope:
+            cfg = {k: v for k, v in cfg.items() if k != 'init_cfg'}
+            return MODELS.build(cfg).state_dict()
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes a {name} that cannot be built: {error}'
+        ) from error

@@ -14,7 +14,13 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...bricks import TokenSequence, tensors_sha256
-from ...checkpoints import Task, frozen_init, read_task, require_registered
+from ...checkpoints import (
+    Task,
+    frozen_init,
+    read_task,
+    require_registered,
+    require_small_encoder,
+)
 from ..backbones.encoder_block import run_block
 from ..backbones.frozen_beit import FrozenBEiT
 from .pooled_task import PooledTask, prepare, read_image
@@ -90,6 +96,7 @@ class VPTMTaskPool(FrozenBEiT):
         first = next(iter(tasks.values()))
         for task in tasks.values():
             require_registered(task)
+        require_small_encoder(first)
         needed = [
             task.model['backbone'].get('num_visual_tokens', 8192)
             for task in tasks.values()
@@ -135,7 +142,7 @@ class VPTMTaskPool(FrozenBEiT):
         require_registered(task)
         try:
             pooled = self._fit(task)
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # a config can be wrong in any way
             raise ValueError(f'task {name!r}: {error}') from error
         # The pool may have been moved, to another type of number, too.
         self._tasks[name] = pooled.to(self.encoder.cls_token).eval()
@@ -147,13 +154,12 @@ class VPTMTaskPool(FrozenBEiT):
                 'the pool has no pre-trained weights; set init_cfg=dict(type='
                 "'Pretrained', checkpoint=...)."
             )
-        if task.model['backbone']['type'] != 'VPTMBackbone' or task.model.get(
-            'neck'
-        ):
+        kind = task.model['backbone'].get('type')
+        neck = task.model.get('neck')
+        if kind != 'VPTMBackbone' or neck:
             raise ValueError(
-                f'its backbone is {task.model["backbone"]["type"]!r}, its '
-                f'neck {task.model.get("neck")!r}; a pool takes VPTMBackbone '
-                'and no neck.'
+                f'its backbone is {kind!r}, its neck {neck!r}; a pool takes '
+                'VPTMBackbone and no neck.'
             )
         pooled = PooledTask(task, self.encoder.embed_dims)
         reads_logits = pooled.visual_token == 'logits'
