@@ -13,6 +13,7 @@ import vptm_mm  # noqa: F401
 import torch
 from mmengine.config import Config
 
+from vptm_mm.checkpoints import explained
 from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     LOADERS,
@@ -30,8 +31,8 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint, or without a path from the latest '
-        'one in the work dir',
+        help='resume from this checkpoint, or without a path from the newest '
+        'one in the work dir that is whole; begin anew if there is none',
     )
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision'
@@ -83,7 +84,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    with explain_failures(cfg):
+    with explain_failures(cfg), explained(cfg.work_dir):
         build_runner(cfg, LOADERS).train()
 
 

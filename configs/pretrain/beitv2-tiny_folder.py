@@ -60,7 +60,7 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs)
 param_scheduler = [
     dict(
         type='LinearLR',

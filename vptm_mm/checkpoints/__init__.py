@@ -9,11 +9,15 @@ from .task_model import (
     require_registered,
 )
 from .task_state import FROZEN_SHA256, require_fit, task_state
+from .whole_file import PART, WriteError, explained, write_whole
 
 __all__ = [
     'FROZEN_SHA256',
+    'PART',
     'Task',
+    'WriteError',
     'classifier_of',
+    'explained',
     'frozen_init',
     'load_classifier',
     'make_task',
@@ -24,4 +28,5 @@ __all__ = [
     'require_registered',
     'task_state',
     'write_task',
+    'write_whole',
 ]

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..bricks import tensors_sha256
 from ..version import __version__
+from .whole_file import write_whole
 
 KEY = 'vptm_mm.task'  # of the metadata
 FORMAT_VERSION = 1
@@ -61,6 +62,8 @@ def write_task(task: Task, path: str | Path) -> None:
         ValueError: If the name does not end in ``.safetensors``, by which
             checkpoints and task files are told apart, or the config holds
             something that JSON has no word for.
+        WriteError: If the disk is full, read-only or failing, or the folder
+            is not there.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -81,12 +84,7 @@ def write_task(task: Task, path: str | Path) -> None:
     content = dict(json.loads(text), sha256=_sha256(text, tensors))
     # One entry: safetensors writes several in any order.
     metadata = {KEY: json.dumps(content)}
-    part = path.with_name(path.name + '.part')
-    try:
-        part.write_bytes(save(tensors, metadata))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, save(tensors, metadata))
 
 
 def read_task(path: str | Path) -> Task:

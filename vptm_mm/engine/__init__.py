@@ -6,11 +6,14 @@ from .hooks import (
     FiniteLossHook,
     FitTokenizerHook,
     MaskedTokenAccuracyHook,
+    ResumableCheckpointHook,
     TaskFileHook,
     TrainingCurvesHook,
     TunedParametersHook,
 )
 from .optimizers import TunedOptimWrapperConstructor
+from .runners import ResumableTrainLoop
+from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'CheckpointCheckHook',
@@ -20,8 +23,11 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
+    'ResumableTrainLoop',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
+    'WholeFileBackend',
 ]

@@ -77,6 +77,11 @@ def finish_config(
         ValueError: If ``--cfg-options`` names an unknown key.
     """
     merge_cfg_options(cfg, args.cfg_options)
+    # A user's by_epoch=True on top of a config that names its loop; the host
+    # takes one of the two.
+    train_cfg = cfg.get('train_cfg') or {}
+    if train_cfg.get('type') and train_cfg.get('by_epoch'):
+        del train_cfg['by_epoch']
     # A checkpoint that does not fit is refused, whatever the config's hooks.
     hooks = list(cfg.get('custom_hooks') or [])
     if all(hook['type'] != CHECKPOINT_CHECK for hook in hooks):

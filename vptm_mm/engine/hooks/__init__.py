@@ -5,6 +5,7 @@ from .export_backbone import ExportBackboneHook
 from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
+from .resumable_checkpoint import ResumableCheckpointHook
 from .task_file import TaskFileHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -17,6 +18,7 @@ __all__ = [
     'FitTokenizerHook',
     'MaskedTokenAccuracyHook',
     'BestCheckpointTestHook',
+    'ResumableCheckpointHook',
     'TaskFileHook',
     'TrainingCurvesHook',
     'TunedParametersHook',

@@ -8,6 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ...checkpoints import write_whole
+
 
 @HOOKS.register_module()
 class BestCheckpointTestHook(Hook):
@@ -39,7 +41,7 @@ class BestCheckpointTestHook(Hook):
             # Some metrics are tensors or arrays.
             text = json.dumps(result, indent=2, default=lambda x: x.tolist())
             results = Path(runner.work_dir) / 'test_results.json'
-            results.write_text(text + '\n')
+            write_whole(results, f'{text}\n'.encode())
 
 
 def find_best(runner: Runner) -> Path | None:

@@ -1,5 +1,6 @@
 """Writes the part of a pre-training run that down-stream tasks read."""
 
+import io
 from pathlib import Path
 
 import torch
@@ -7,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ...checkpoints import write_whole
 from ..unwrap import unwrap_model
 
 # The auxiliary layers and the tokenizer serve pre-training only.
@@ -50,7 +52,9 @@ class ExportBackboneHook(Hook):
             and not name.endswith('relative_position_index')
         }
         path = Path(runner.work_dir) / self.filename
-        torch.save(dict(state_dict=tensors), path)
+        content = io.BytesIO()
+        torch.save(dict(state_dict=tensors), content)
+        write_whole(path, content.getvalue())
         runner.logger.info(
             f'Backbone exported to {path}: {len(tensors)} tensors, '
             f'{path.stat().st_size / 1e6:.2f} MB.'

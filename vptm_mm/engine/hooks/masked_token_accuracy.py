@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
+from ...checkpoints import write_whole
 from ..unwrap import unwrap_model
 
 
@@ -82,4 +83,5 @@ class MaskedTokenAccuracyHook(Hook):
         runner.logger.info(f'Masked visual tokens, held out: {report}')
         if runner.rank == 0:
             path = Path(runner.work_dir) / 'masked_token_accuracy.json'
-            path.write_text(json.dumps(report, indent=2) + '\n')
+            text = json.dumps(report, indent=2)
+            write_whole(path, f'{text}\n'.encode())

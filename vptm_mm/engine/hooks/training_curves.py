@@ -1,5 +1,6 @@
 """Draws how training went."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from matplotlib.figure import Figure
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+
+from ...checkpoints import write_whole
 
 ACCURACY = 'accuracy/top1'
 # In the message hub, so that a resumed run draws the whole training. The host
@@ -43,7 +46,9 @@ class TrainingCurvesHook(Hook):
         else:
             right.text(0.5, 0.5, 'no validation', ha='center', va='center')
         path = Path(runner.work_dir) / 'training_curves.png'
-        figure.savefig(path, dpi=120)
+        picture = io.BytesIO()
+        figure.savefig(picture, format='png', dpi=120)
+        write_whole(path, picture.getvalue())
         runner.logger.info(f'Training curves: {path}')
 
 

@@ -1,0 +1,184 @@
+"""Writes the checkpoints that a run resumes from, whenever it ends."""
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import (
+    all_reduce,
+    barrier,
+    broadcast_object_list,
+    is_distributed,
+)
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ...checkpoints import PART, write_whole
+from ..newest_checkpoint import find_newest_whole
+from ..runners.resumable_train_loop import VALIDATED
+from ..runners.worker_signals import STOP_SIGNALS
+
+INTERRUPTED = 'interrupted.pth'
+# EX_TEMPFAIL of sysexits.h: try again later.
+EXIT_CODE = 75
+SUPERSEDED = 'superseded_best_ckpt'
+
+
+@HOOKS.register_module()
+class ResumableCheckpointHook(CheckpointHook):
+    """The host's hook; a run that it serves can end at any moment.
+
+    - SIGTERM or SIGUSR1 during training or validation: the optimizer's step
+      is finished, ``interrupted.pth`` is written, the process ends with exit
+      code 75. All processes of a distributed run stop after the same step.
+    - Resuming without a path takes the newest checkpoint that is whole, and
+      reports damaged ones.
+    - The best checkpoint is removed when the next best one is written, not
+      before.
+
+    With ``backend_args=dict(backend='whole_file')`` a checkpoint is written
+    whole or not at all, and with ``max_keep_ckpts=2`` there is one before the
+    newest. Arguments are those of ``CheckpointHook``.
+
+    Raises:
+        ValueError: If each checkpoint that could be resumed from is damaged.
+        SystemExit: After a signal, with code 75.
+    """
+
+    _asked_by: str | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint to resume from, if none is named."""
+        if not runner._resume or runner._load_from is not None:
+            return
+        folder = self._folder(runner)
+        found: list[Path | None] = [None]
+        if runner.rank == 0:
+            names = (self.filename_tmpl.format('*'), INTERRUPTED)
+            paths = [path for name in names for path in folder.glob(name)]
+            found = [find_newest_whole(paths)]
+        broadcast_object_list(found)
+        if found[0] is None:
+            runner.logger.info(f'No checkpoint in {folder}: begins anew.')
+            runner._resume = False
+        else:
+            runner._load_from = str(found[0])
+
+    def before_train(self, runner: Runner) -> None:
+        """Clean up after a run that was killed, and listen to signals."""
+        super().before_train(runner)
+        hub = runner.message_hub
+        if runner.rank == 0:
+            folder = Path(self.out_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.glob(f'*.pth{PART}'):
+                path.unlink(missing_ok=True)
+            self._remove_superseded(hub.get_info(SUPERSEDED))
+        self._asked_by = None
+        self._handlers: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                self._handlers[number] = signal.signal(number, self._ask)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Sequence[dict] | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Stop, if asked to and no gradient is left over."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        if runner.optim_wrapper.should_update():
+            self._stop_if_asked(runner, runner.iter + 1)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Sequence[dict] | None = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Stop, if asked to: a resumed run validates again."""
+        # Processes may have different numbers of batches to validate.
+        if not is_distributed():
+            self._stop_if_asked(runner, runner.iter)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Keep the best checkpoint."""
+        hub = runner.message_hub
+        hub.update_info(VALIDATED, runner.iter)
+        # The parent removes what it finds here before it writes the next.
+        previous = getattr(self, 'best_ckpt_path', None)
+        if previous is not None:
+            self.best_ckpt_path = None
+            hub.update_info(SUPERSEDED, previous)
+        super().after_val_epoch(runner, metrics)
+        if previous is not None:
+            if self.best_ckpt_path is None:
+                self.best_ckpt_path = previous
+            elif runner.rank == 0:
+                self._remove_superseded(previous)
+        self._stop_if_asked(runner, runner.iter)
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the signals back."""
+        self._give_signals_back()
+        super().after_train(runner)
+
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict
+    ) -> None:
+        super()._save_checkpoint_with_step(runner, step, meta)
+        if runner.rank == 0:
+            Path(self.out_dir, INTERRUPTED).unlink(missing_ok=True)
+
+    def _folder(self, runner: Runner) -> Path:
+        if self.out_dir is None:
+            return Path(runner.work_dir)
+        return Path(self.out_dir, Path(runner.work_dir).name)
+
+    def _remove_superseded(self, path: str | None) -> None:
+        if path is not None and path != getattr(self, 'best_ckpt_path', None):
+            Path(path).unlink(missing_ok=True)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._asked_by = signal.Signals(number).name
+
+    def _stop_if_asked(self, runner: Runner, iteration: int) -> None:
+        asked = torch.tensor(int(self._asked_by is not None))
+        all_reduce(asked, 'max')
+        if not asked:
+            return
+        runner.save_checkpoint(
+            self.out_dir,
+            INTERRUPTED,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=dict(epoch=runner.epoch, iter=iteration),
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        path = Path(self.out_dir, INTERRUPTED)
+        if runner.rank == 0:
+            write_whole(
+                Path(runner.work_dir, 'last_checkpoint'), os.fsencode(path)
+            )
+        barrier()
+        runner.logger.warning(
+            f'Stopped after iteration {iteration} by '
+            f'{self._asked_by or "a signal to another process"}: {path}. '
+            'The same command with --resume goes on from it.'
+        )
+        self._give_signals_back()
+        raise SystemExit(EXIT_CODE)
+
+    def _give_signals_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}

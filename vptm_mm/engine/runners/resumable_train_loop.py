@@ -1,0 +1,125 @@
+"""A training loop that goes on where a checkpoint was written."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.runner import EpochBasedTrainLoop
+from mmpretrain.registry import LOOPS
+from torch.nn import Module
+from torch.utils.data import DataLoader
+
+from .position_seeds import ITERATIONS, seed_generators, seed_samples
+from .worker_signals import shield_workers
+
+# In the message hub, so that each checkpoint holds them.
+EPOCH_START = 'epoch_start'  # epoch, its first iteration, its batches
+VALIDATED = 'iter_of_last_validation'  # set by ResumableCheckpointHook
+
+
+@LOOPS.register_module()
+class ResumableTrainLoop(EpochBasedTrainLoop):
+    """The host's loop, whose resumed runs end like those left alone.
+
+    A checkpoint from the middle of an epoch is continued there: the batches
+    before it are skipped by their indices, without reading an image. What is
+    random depends on the position in the run, not on its history, see
+    ``position_seeds``. A validation that was due and is not in the
+    checkpoint is made up for.
+
+    Checkpoints of other loops resume as they do in the host.
+    """
+
+    def run(self) -> Module:
+        """Train, from the beginning or from where the checkpoint is."""
+        runner = self.runner
+        self._epoch_of_samples = seed_samples(
+            self.dataloader.dataset, runner.seed
+        )
+        shield_workers(self.dataloader)
+        if runner.val_loop is not None:
+            shield_workers(runner.val_loop.dataloader)
+        runner.call_hook('before_train')
+        self._batches_done = self._find_batches_done()
+        if self._lacks_validation():
+            self._validate_if_due()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._validate_if_due()
+        runner.call_hook('after_train')
+        return runner.model
+
+    def run_epoch(self) -> None:
+        """Iterate over what is left of an epoch."""
+        done, self._batches_done = self._batches_done, 0
+        self.runner.message_hub.update_info(
+            EPOCH_START,
+            [self._epoch, self._iter - done, len(self.dataloader)],
+        )
+        self._epoch_of_samples.fill_(self._epoch)
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        loader = _rest(self.dataloader, done) if done else self.dataloader
+        for index, batch in enumerate(loader, done):
+            self.run_iter(index, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+        """Iterate one batch, with randomness of its own."""
+        seed_generators(
+            ITERATIONS, self.runner.seed, self.runner.rank, self._iter
+        )
+        super().run_iter(idx, data_batch)
+
+    def _find_batches_done(self) -> int:
+        """Return how many batches of this epoch the checkpoint has seen."""
+        hub = self.runner.message_hub
+        epoch, first, batches = hub.get_info(EPOCH_START, [-1, 0, 0])
+        done = self._iter - first if epoch == self._epoch else 0
+        if done and batches != len(self.dataloader):
+            self.runner.logger.warning(
+                f'The epoch of the checkpoint has {batches} batches, this '
+                f'run {len(self.dataloader)}: epoch {epoch + 1} begins anew. '
+                'To go on after its batch '
+                f'{done}, keep batch size and number of processes.'
+            )
+            return 0
+        return done
+
+    def _lacks_validation(self) -> bool:
+        """Whether the run ended between an epoch and its validation."""
+        hub = self.runner.message_hub
+        return (
+            self._epoch > 0
+            and not self._batches_done
+            and hub.get_info(EPOCH_START) is not None
+            and hub.get_info(VALIDATED) != self._iter
+        )
+
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
+        if (
+            self.runner.val_loop is not None
+            and self._epoch >= self.val_begin
+            and (
+                self._epoch % self.val_interval == 0
+                or self._epoch == self._max_epochs
+            )
+        ):
+            self.runner.val_loop.run()
+
+
+def _rest(loader: DataLoader, done: int) -> DataLoader:
+    """Return a loader of the batches that are left of this epoch."""
+    batches: Any = loader.batch_sampler
+    return DataLoader(
+        loader.dataset,
+        batch_sampler=list(batches)[done:],
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        prefetch_factor=loader.prefetch_factor,
+    )

@@ -1,0 +1,32 @@
+"""A file backend of mmengine that writes files whole or not at all."""
+
+from pathlib import Path
+
+from mmengine.fileio import LocalBackend, register_backend
+
+from ..checkpoints import write_whole
+
+WHOLE_FILE = 'whole_file'
+
+
+@register_backend(WHOLE_FILE)
+class WholeFileBackend(LocalBackend):
+    """Local files, of which a kill leaves the old one or the new one.
+
+    Chosen by ``default_hooks.checkpoint.backend_args=dict(backend=
+    'whole_file')``. Unlike its parent it makes no folder: one that was there
+    and is gone means that a file system is gone.
+
+    Raises:
+        WriteError: If a file cannot be written.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes."""
+        write_whole(filepath, obj)
+
+    def put_text(
+        self, obj: str, filepath: str | Path, encoding: str = 'utf-8'
+    ) -> None:
+        """Write text."""
+        write_whole(filepath, obj.encode(encoding))
