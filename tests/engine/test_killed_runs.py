@@ -63,6 +63,6 @@ def test_killed_at_a_random_moment(tmp_path, left_alone, number):
     print(
         f'\n| {number + 1} | {workers} | {moment} + {1000 * delay:.0f} ms '
         f'| {", ".join(left)} | {start} | '
-        f'{"identical" if not found else found} |'
+        f'{found or "identical"} |'
     )
     assert found == []

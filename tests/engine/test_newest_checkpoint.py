@@ -1,0 +1,82 @@
+"""The newest checkpoint that is whole is the one to resume from."""
+
+import re
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+
+from vptm_mm.engine.newest_checkpoint import find_newest_whole
+
+
+def write(path, time='20260101_000000', iteration=1):
+    content = dict(
+        meta=dict(time=time, iter=iteration),
+        state_dict=dict(prompts=torch.arange(10_000.0)),
+    )
+    torch.save(content, path)
+    return path
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Names and order of time differ."""
+    return [
+        write(tmp_path / 'epoch_9.pth', '20260101_000000', 9),
+        write(tmp_path / 'epoch_10.pth', '20260101_000001', 10),
+        write(tmp_path / 'epoch_1.pth', '20260101_000001', 11),
+    ]
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'warning', lines.append)
+    return lines
+
+
+def test_the_last_written_and_then_the_last_trained(three, warnings):
+    assert find_newest_whole(three).name == 'epoch_1.pth'
+    assert find_newest_whole(three[:2]).name == 'epoch_10.pth'
+    assert find_newest_whole([]) is None
+    assert warnings == []
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def flip(content):
+    """One bit of a tensor, which torch.load does not notice."""
+    middle = len(content) // 2
+    changed = bytes([content[middle] ^ 1])
+    return content[:middle] + changed + content[middle + 1 :]
+
+
+def empty(content):
+    return b''
+
+
+def not_a_checkpoint(content):
+    return b'<html>404</html>' * 100
+
+
+@pytest.mark.parametrize('damage', [cut, flip, empty, not_a_checkpoint])
+def test_a_damaged_one_is_reported_and_passed_over(three, warnings, damage):
+    newest = three[2]
+    content = damage(newest.read_bytes())
+    newest.write_bytes(content)
+    assert find_newest_whole(three).name == 'epoch_10.pth'
+    (text,) = warnings
+    pattern = rf'damaged checkpoint {newest} \({len(content)} bytes\): \S+'
+    assert re.match(pattern, text)
+    assert newest.read_bytes() == content
+
+
+def test_all_are_damaged(three, warnings):
+    for path in three:
+        path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(ValueError, match='no checkpoint can be resumed from'):
+        find_newest_whole(three)
+    assert len(warnings) == 3

@@ -1,0 +1,216 @@
+"""Runs that are asked to stop, lose a file or have no room, and go on."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from ..conftest import ROOT
+from .made_runs import OPTIONS, Run, differences, outcome
+
+STOPPED = 75
+
+
+@pytest.fixture(scope='module')
+def left_alone(tmp_path_factory):
+    """Outcome of a run that nobody disturbs, by its options."""
+
+    @cache
+    def run(*options):
+        folder = tmp_path_factory.mktemp('alone') / 'run'
+        assert Run(folder, **dict(options)).end() == 0
+        return outcome(folder)
+
+    return run
+
+
+def signal_all(process, number):
+    """Signal a process and its workers, as Slurm does."""
+    path = Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    for pid in (process.pid, *map(int, path.read_text().split())):
+        os.kill(pid, number)
+
+
+@pytest.mark.parametrize(
+    ('workers', 'number', 'moment', 'start'),
+    [
+        (2, signal.SIGTERM, 'epoch 2, batch 3', range(8, 12)),
+        pytest.param(
+            *(0, signal.SIGUSR1, 'validation 2', [12]),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_asked_to_stop(tmp_path, left_alone, workers, number, moment, start):
+    """The step is finished; the run goes on in the middle of the epoch."""
+    folder = tmp_path / 'run'
+    stopped = Run(folder, workers)
+    stopped.wait_for_text(moment)
+    signal_all(stopped.process, number)
+    assert stopped.end() == STOPPED
+    assert (folder / 'last_checkpoint').read_text().endswith('interrupted.pth')
+    log = (tmp_path / 'run_0.txt').read_text()
+    assert f'by {number.name}: {folder}/interrupted.pth' in log
+    meta = torch.load(folder / 'interrupted.pth', weights_only=True)['meta']
+    assert meta['iter'] in start
+    resumed = Run(folder, workers)
+    assert resumed.end() == 0
+    assert f'start at iteration {meta["iter"]}' in resumed.moments
+    assert 'epoch 2, batch 2' not in resumed.moments
+    assert differences(outcome(folder), left_alone()) == []
+
+
+def test_a_damaged_checkpoint(tmp_path, left_alone):
+    """The one before it is taken, and what lies about is cleaned up."""
+    folder = tmp_path / 'run'
+    killed = Run(folder)
+    killed.wait_for_text('epoch 3, batch 2')
+    killed.kill()
+    newest = folder / 'epoch_2.pth'
+    newest.write_bytes(newest.read_bytes()[:100_000])
+    (folder / 'epoch_3.pth.part').write_bytes(b'a part')
+    (folder / 'last_checkpoint').write_text('')
+    resumed = Run(folder)
+    assert resumed.end() == 0
+    assert 'start at iteration 6' in resumed.moments
+    log = (tmp_path / 'run_0.txt').read_text()
+    assert f'damaged checkpoint {newest} (100000 bytes)' in log
+    assert differences(outcome(folder), left_alone()) == []
+
+
+def test_a_finished_run(tmp_path, left_alone):
+    """It is tested again; nothing else changes."""
+    folder = tmp_path / 'run'
+    Run(folder).end()
+    (folder / 'test_results.json').unlink()
+    resumed = Run(folder)
+    assert resumed.end() == 0
+    assert 'start at iteration 18' in resumed.moments
+    assert not [m for m in resumed.moments if m.startswith('epoch')]
+    assert differences(outcome(folder), left_alone()) == []
+
+
+@pytest.mark.slow
+def test_checkpoints_between_epochs(tmp_path, left_alone):
+    """Killed after a checkpoint that the host's own loop cannot go on from."""
+    options = {
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': 4,
+    }
+    folder = tmp_path / 'run'
+    killed = Run(folder, 2, **options)
+    killed.wait_for_text('epoch 2, batch 5')
+    killed.kill()
+    resumed = Run(folder, 2, **options)
+    assert resumed.end() == 0
+    assert 'start at iteration 8' in resumed.moments
+    expected = left_alone(*options.items())
+    assert differences(outcome(folder), expected) == []
+
+
+def write_config(folder, workers=0):
+    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    cfg.merge_from_dict({**OPTIONS, 'default_hooks.logger.interval': 1})
+    cfg.train_dataloader.num_workers = workers
+    cfg.dump(folder / 'small.py')
+
+
+def command(*launcher):
+    tool = str(ROOT / 'tools' / 'train.py')
+    return [sys.executable, *launcher, tool, 'small.py', '--resume']
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        return server.getsockname()[1]
+
+
+@pytest.mark.slow
+def test_two_processes_stop_after_the_same_step(tmp_path):
+    """Only one of them is asked to."""
+    launcher = '-m', 'torch.distributed.run', '--nproc-per-node=2'
+    write_config(tmp_path, workers=2)
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
+
+    def start(name):
+        with (tmp_path / f'{name}.txt').open('a') as output:
+            return subprocess.Popen(
+                [
+                    *command(*launcher, f'--master-port={free_port()}'),
+                    *('--work-dir', name, '--launcher', 'pytorch'),
+                ],
+                cwd=tmp_path,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    assert start('alone').wait() == 0
+    stopped = start('stopped')
+    log = tmp_path / 'stopped.txt'
+    while 'Epoch(train) [2][1/3]' not in log.read_text():
+        assert stopped.poll() is None, log.read_text()[-3000:]
+        time.sleep(0.02)
+    children = Path(f'/proc/{stopped.pid}/task/{stopped.pid}/children')
+    second = int(children.read_text().split()[1])
+    os.kill(second, signal.SIGTERM)
+    assert stopped.wait() != 0  # torchrun's own code
+    text = log.read_text()
+    assert f'exitcode  : {STOPPED}' in text
+    assert 'interrupted.pth' in text
+    found = torch.load(
+        tmp_path / 'stopped' / 'interrupted.pth', weights_only=True
+    )
+    assert found['meta']['epoch'] == 1
+    assert found['meta']['iter'] in (4, 5, 6)
+    assert start('stopped').wait() == 0
+    alone, resumed = (outcome(tmp_path / n) for n in ('alone', 'stopped'))
+    assert differences(resumed, alone) == []
+
+
+@pytest.mark.slow
+def test_a_full_disk(tmp_path):
+    """On a file system of its own, with room for two checkpoints."""
+    disk = tmp_path / 'disk'
+    disk.mkdir()
+    write_config(tmp_path)
+    mount = 'mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', str(disk)
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip('mounting needs root')
+
+    def train(folder):
+        return subprocess.run(
+            [*command(), '--work-dir', str(folder)],
+            cwd=tmp_path,
+            env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            capture_output=True,
+            text=True,
+        )
+
+    try:
+        failed = train(disk / 'run')
+        assert failed.returncode == 1
+        error = failed.stderr.strip().splitlines()[-1]
+        assert error.startswith('vptm_mm.checkpoints.whole_file.WriteError: ')
+        assert 'the disk is full' in error
+        assert '--resume' in error
+        left = sorted(path.name for path in (disk / 'run').glob('*.p*'))
+        assert left[:2] == ['best_accuracy_top1_epoch_1.pth', 'epoch_1.pth']
+        for name in left:
+            assert not name.endswith('.part')
+        subprocess.run(('mount', '-o', 'remount,size=64m', str(disk)))
+        assert train(disk / 'run').returncode == 0
+        assert train(tmp_path / 'alone').returncode == 0
+        expected = outcome(tmp_path / 'alone')
+        assert differences(outcome(disk / 'run'), expected) == []
+    finally:
+        subprocess.run(('umount', str(disk)), check=True)
