@@ -75,7 +75,7 @@ class ResumableCheckpointHook(CheckpointHook):
         hub = runner.message_hub
         # The parent writes the newest checkpoint again when a validation has
         # found a best one, if it knows that there is one.
-        self.last_ckpt = hub.get_info('last_ckpt', self.last_ckpt)
+        self.last_ckpt = hub.get_info('last_ckpt')
         if runner.rank == 0:
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
