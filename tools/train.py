@@ -93,7 +93,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    with explained(cfg.work_dir), explain_failures(cfg):
+    with explain_failures(cfg), explained(cfg.work_dir):
         build_runner(cfg, LOADERS).train()
 
 
