@@ -157,3 +157,12 @@ def test_axes_are_chosen_by_name():
 
 def test_repeated_names_would_be_lost_in_plain_yaml():
     assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
+
+
+@pytest.mark.parametrize('text', ['axes: {methods: }', 'axes: 3'])
+def test_values_of_the_wrong_kind_name_the_plan(tmp_path, text):
+    path = tmp_path / 'wrong.yaml'
+    config = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
+    path.write_text(f'methods: {{a: {config}}}\ndatasets: {{b: }}\n{text}\n')
+    with pytest.raises(ValueError, match=r'wrong.yaml: a value is of the wro'):
+        load_plan(path, ROOT / 'configs')

@@ -252,3 +252,42 @@ def test_vtab_missing_files(copied):
 def test_unknown_options(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_of_very_many_digits(copied):
+    """Python itself refuses to read them, without naming a file."""
+    root = copied(VTAB1k)
+    index = root / 'kitti' / 'train800.txt'
+    edit(index, lambda lines: [lines[0].split()[0] + ' ' + '1' * 5000])
+    with pytest.raises(ValueError, match="train800.txt: label '1111"):
+        VTAB1k('kitti', data_root=str(root))
+
+
+def test_class_ids_of_very_many_digits(copied):
+    root = copied(NABirds)
+    index = root / 'image_class_labels.txt'
+    edit(index, lambda ls: [ls[0].split()[0] + ' ' + '1' * 5000, *ls[1:]])
+    with pytest.raises(ValueError, match="class id '1111.* must be a whole"):
+        NABirds(data_root=str(root))
+
+
+def test_mat_files_that_inflate(copied):
+    root = copied(StanfordDogs)
+    index = root / 'lists' / 'train_list.mat'
+    zeros = np.zeros((2**26 + 1, 1), dtype=np.uint8)
+    savemat(index, dict(file_list=zeros), do_compression=True)
+    assert index.stat().st_size < 2**20
+    with pytest.raises(ValueError, match='list.mat .*it inflates to 67,'):
+        StanfordDogs(data_root=str(root))
+    labels = np.array([0.5])
+    savemat(index, dict(file_list=cells(['a']), labels=labels))
+    with pytest.raises(ValueError, match='its labels are no whole numbers'):
+        StanfordDogs(data_root=str(root))
+    savemat(index, dict(file_list=zeros[:100], labels=labels))
+    content = index.read_bytes()
+    claim = np.int32([100, 1]).tobytes()
+    assert claim in content
+    absurd = np.int32([2**30, 1]).tobytes()
+    index.write_bytes(content.replace(claim, absurd))
+    with pytest.raises(ValueError, match=r'file_list claims shape \(1073741'):
+        StanfordDogs(data_root=str(root))

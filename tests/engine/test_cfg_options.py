@@ -139,3 +139,15 @@ def test_no_index_of_a_list(index):
         merge_cfg_options(
             copy.deepcopy(CFG), {f'param_scheduler.{index}.end': 1}
         )
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'model.backbone.type': {}}, 'type: {} does not fit what the'),
+        ({'custom_hooks.0.type': False}, 'type=False must be the name of'),
+    ],
+)
+def test_values_of_another_kind(options, message):
+    with pytest.raises(ValueError, match=message):
+        merge_cfg_options(copy.deepcopy(CFG), options)

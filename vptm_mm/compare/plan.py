@@ -181,13 +181,20 @@ def load_plan(path: Path, configs: Path) -> Plan:
         )
     try:
         raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         raise ValueError(f'{path} is no YAML: {error}') from error
     folders = (Path(), path.parent, configs)
     try:
         return _make_plan(raw, path.stem, folders)
+    except FileNotFoundError:
+        raise
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+    except (TypeError, AttributeError, KeyError, OSError) as error:
+        raise ValueError(
+            f'{path}: a value is of the wrong kind ({error}); see '
+            'configs/compare for examples.'
+        ) from error
 
 
 def find_config(

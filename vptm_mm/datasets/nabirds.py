@@ -102,10 +102,13 @@ class NABirds(BaseDataset):
         """Set the class names; return the labels by class id."""
         index = self._path('image_class_labels.txt')
         used = set(classes.values())
-        strange = sorted(entry for entry in used if not entry.isdecimal())
+        # Python refuses to read numbers of very many digits.
+        strange = sorted(
+            entry for entry in used if not entry.isdecimal() or len(entry) > 9
+        )
         if strange:
             raise ValueError(
-                f'{index}: class id {strange[0]!r} must be a whole number.'
+                f'{index}: class id {strange[0]!r:.40} must be a whole number.'
             )
         # A class that is missing would move the labels of those after it.
         if len(used) != self.NUM_CLASSES:

@@ -1,16 +1,22 @@
 """Stanford Dogs, in its official folder format."""
 
+import math
+import zlib
 from os import path as osp
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
 from .index_files import require_images
 
 SPLITS = ('train', 'test')
+# Of a list in memory; and the tag of what is compressed in a MATLAB file.
+MAX_BYTES = 2**26
+COMPRESSED = 15
 
 
 @DATASETS.register_module()
@@ -94,6 +100,7 @@ def _read_list(path: str) -> list[tuple[str, int]]:
     if not osp.isfile(path):
         raise FileNotFoundError(f'no {osp.abspath(path)}')
     try:
+        _require_small(path)
         content = loadmat(path, squeeze_me=True)
     # What scipy raises depends on where the file is damaged.
     except Exception as error:
@@ -112,4 +119,30 @@ def _read_list(path: str) -> list[tuple[str, int]]:
             f'{path} has {len(paths)} images and {len(labels)} labels; get '
             'the file anew.'
         )
-    return [(str(p), int(i)) for p, i in zip(paths, labels, strict=True)]
+    if not all(isinstance(label, int) for label in labels):
+        raise ValueError(f'{path}: its labels are no whole numbers.')
+    return [(str(p), i) for p, i in zip(paths, labels, strict=True)]
+
+
+def _require_small(path: str) -> None:
+    """Inflate a list part by part before SciPy inflates all of it."""
+    content = Path(path).read_bytes()
+    order: Literal['little', 'big'] = (
+        'little' if content[126:128] == b'IM' else 'big'
+    )
+    start, size = 128, len(content)
+    while start + 8 <= len(content):
+        kind, length = (
+            int.from_bytes(content[i : i + 4], order)
+            for i in (start, start + 4)
+        )
+        start += 8
+        if kind == COMPRESSED:
+            part = content[start : start + length]
+            size += len(zlib.decompressobj().decompress(part, MAX_BYTES))
+        start += length
+    if size > MAX_BYTES:
+        raise ValueError(f'it inflates to {size:,} bytes; the lists have 2 MB')
+    for name, shape, _ in whosmat(path):
+        if math.prod(shape) > MAX_BYTES:
+            raise ValueError(f'its {name} claims shape {shape}')

@@ -66,12 +66,19 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
         options: Values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
-        ValueError: If a key is unknown; the text suggests the nearest one.
+        ValueError: If a key is unknown, the text suggests the nearest one; or
+            if a value is of another kind than the config's.
     """
     merged = copy.deepcopy(cfg)
     for option, value in options.items():
         _check_lists(merged, option)
-        merged.merge_from_dict({option: value})
+        try:
+            merged.merge_from_dict({option: value})
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f'--cfg-options {option}: {value!r:.80} does not fit what the '
+                f'config has there ({error}).'
+            ) from error
     for option in options:
         _check_keys(cfg, merged, option)
     cfg.merge_from_dict(options)
@@ -144,6 +151,11 @@ def _known_keys(
     builder = new.get('type', builder)
     if isinstance(builder, str):
         builder = _find(builder)
+    if builder is not None and not callable(builder):
+        raise ValueError(
+            f'--cfg-options {".".join([*path, "type"])}={builder!r:.80} must '
+            'be the name of a class.'
+        )
     if builder is not None:
         known |= _arguments(builder) | {'type', '_scope_', '_delete_'}
     return known | more
