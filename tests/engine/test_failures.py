@@ -101,7 +101,6 @@ def test_other_errors_are_left_alone(tmp_path):
     [
         (signal.SIGKILL, r'it was killed \(SIGKILL\)'),
         (signal.SIGBUS, 'a bus error, as when shared memory is full'),
-        (signal.SIGTERM, 'Terminated'),
         (None, 'it was killed, or it ended by itself'),
     ],
 )
