@@ -146,8 +146,16 @@ def test_no_index_of_a_list(index):
     [
         ({'model.backbone.type': {}}, 'type: {} does not fit what the'),
         ({'custom_hooks.0.type': False}, 'type=False must be the name of'),
+        ({'custom_hooks.³.type': 'x'}, "'³' is no index of it"),
+        ({f'custom_hooks.{"9" * 5000}.type': 'x'}, "9' is no index of it"),
     ],
 )
 def test_values_of_another_kind(options, message):
     with pytest.raises(ValueError, match=message):
         merge_cfg_options(copy.deepcopy(CFG), options)
+
+
+def test_an_empty_type_is_left_to_the_host():
+    cfg = copy.deepcopy(CFG)
+    merge_cfg_options(cfg, {'custom_hooks.0.type': ''})
+    assert cfg.custom_hooks[0].type == ''

@@ -89,7 +89,9 @@ def _check_lists(cfg: Config, option: str) -> None:
     keys = option.split('.')
     for depth, key in enumerate(keys):
         if isinstance(node, (list, tuple)):
-            if not key.isdigit() or int(key) >= len(node):
+            # '³' is a digit that int() does not read.
+            is_index = key.isdecimal() and len(key) < 10
+            if not is_index or int(key) >= len(node):
                 raise ValueError(
                     f'--cfg-options {option}: {".".join(keys[:depth])} is a '
                     f'list of {len(node)}; {key!r} is no index of it.'
@@ -162,6 +164,8 @@ def _known_keys(
 
 
 def _find(name: str) -> Any:
+    if not name.strip('.'):
+        return None  # registries fail on it
     for registry in vars(mmpretrain.registry).values():
         if isinstance(registry, Registry):
             found = registry.get(name)
