@@ -1,6 +1,7 @@
 """Each way in: a file's code does not run, whoever reads the file."""
 
 import argparse
+import os
 import runpy
 import sys
 
@@ -11,6 +12,7 @@ from mmengine.runner import load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
 from vptm_mm.checkpoints import UnsafeCheckpointError
+from vptm_mm.engine.newest_checkpoint import find_newest_whole
 from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import ROOT
@@ -129,6 +131,17 @@ def test_resuming_stops_and_runs_no_code(tmp_path):
     assert 'epoch_1.pth' in error
     assert 'holds objects other than tensors' in error
     assert not (tmp_path / 'was-run').exists()
+
+
+@pytest.mark.parametrize('name', ['legacy', 'tar', 'pickle'])
+def test_a_foreign_file_among_checkpoints_is_not_taken_for_damage(files, name):
+    whole = files['zip'].with_name('epoch_1.pth')
+    torch.save(dict(state_dict={}), whole)
+    assert find_newest_whole([whole]) == whole
+    later = whole.stat().st_mtime + 1
+    os.utime(files[name], (later, later))
+    with pytest.raises(UnsafeCheckpointError, match='a bare pickle or a tar'):
+        find_newest_whole([whole, files[name]])
 
 
 def test_a_config_in_a_checkpoint_is_not_run(tool, tmp_path):

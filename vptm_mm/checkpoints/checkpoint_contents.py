@@ -57,7 +57,7 @@ def require_harmless(file: BinaryIO) -> None:
         ValueError: If it is damaged or no checkpoint at all.
     """
     try:
-        _require_zip(file)
+        require_zip(file)
         program, records = _read_zip(file)
         _require_plain(program)
         content = _Rehearsal(program, records).load()
@@ -78,7 +78,13 @@ def require_harmless(file: BinaryIO) -> None:
         file.seek(0)
 
 
-def _require_zip(file: BinaryIO) -> None:
+def require_zip(file: BinaryIO) -> None:
+    """Look at the first bytes of a file, which tell its format.
+
+    Raises:
+        UnsafeCheckpointError: If it is of a format that may run code.
+        ValueError: If it is of no format of checkpoints.
+    """
     file.seek(0)
     head = file.read(262)
     if head.startswith(b'\x80') or head[257:] == b'ustar':

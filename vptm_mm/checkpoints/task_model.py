@@ -13,6 +13,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor
 
 from ..bricks import compare_states
+from .checkpoint_contents import UnsafeCheckpointError
 from .download import is_remote, is_stored
 from .task_file import Task
 from .task_state import (
@@ -184,7 +185,7 @@ def classifier_of(
     )
     try:
         return _load(config, to_checkpoint(task), device)
-    except FileNotFoundError:
+    except (FileNotFoundError, UnsafeCheckpointError):  # of the weights
         raise
     except Exception as error:  # a config can be wrong in any way
         raise ValueError(
