@@ -187,7 +187,7 @@ def test_a_trusted_file_is_read_and_no_other(tool, tmp_path, capsys):
 
 
 def test_help_says_what_trust_means(tool, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match='^0$'):
         tool('test.py', '--help')
     text = ' '.join(capsys.readouterr().out.split())
     assert 'run the code that it holds' in text
