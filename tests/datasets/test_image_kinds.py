@@ -25,6 +25,7 @@ def table() -> dict[str, str]:
     """The rows of the table in the documentation."""
     text = (ROOT / 'docs' / 'reliability.md').read_text(encoding='utf-8')
     _, _, section = text.partition('\n## Images and data sets\n')
+    section, _, _ = section.partition('\n## ')
     return dict(re.findall(r'^\| (.+) \| (.+) \|$', section, re.M)[1:])
 
 

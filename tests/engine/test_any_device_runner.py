@@ -14,6 +14,9 @@ from vptm_mm.engine.launch import build_runner
 
 from ..launched import free_port
 
+# A runner's scope stays when it is gone: the tests that follow need this one.
+SCOPE = 'mmpretrain'
+
 
 class Model(BaseModel):
     def __init__(self):
@@ -52,7 +55,9 @@ def test_a_launcher_that_did_not_start_us(
     environment, tmp_path, launcher, message
 ):
     with pytest.raises(RuntimeError, match=message):
-        AnyDeviceRunner(Model(), str(tmp_path), launcher=launcher)
+        AnyDeviceRunner(
+            Model(), str(tmp_path), launcher=launcher, default_scope=SCOPE
+        )
 
 
 def test_a_process_of_mpirun_on_a_cpu(environment, tmp_path):
@@ -68,6 +73,7 @@ def test_a_process_of_mpirun_on_a_cpu(environment, tmp_path):
             Model(),
             str(tmp_path),
             launcher='mpi',
+            default_scope=SCOPE,
             env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60)),
             cfg=dict(model_wrapper_cfg=dict(static_graph=True)),
         )

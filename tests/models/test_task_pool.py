@@ -68,8 +68,10 @@ def check(pool, classifiers, images, tasks):
         for name in names:
             with torch.no_grad():
                 expected = classifiers[name](image[None])[0]
+            # Cosines, divided by a temperature of 0.1: scores reach 10.
+            scale = expected.abs().max().clamp(min=1).item()
             torch.testing.assert_close(
-                result[name], expected, atol=1e-5, rtol=0
+                result[name], expected, atol=1e-5 * scale, rtol=0
             )
 
 
@@ -183,7 +185,7 @@ def test_predict_equals_the_host_inferencer(pool, classifiers, tmp_path):
         (expected,) = inferencer(array)
         ours = result[name]
         np.testing.assert_allclose(
-            ours['pred_scores'], expected['pred_scores'], atol=1e-6
+            ours['pred_scores'], expected['pred_scores'], atol=1e-5
         )
         assert ours['pred_label'] == expected['pred_label']
         assert ours['pred_class'] == f'class {ours["pred_label"]}'

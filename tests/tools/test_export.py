@@ -41,7 +41,7 @@ def test_onnx_takes_images_as_they_are(digits):
         *('--format', 'onnx', '--out', 'digits.onnx', '--preprocessing'),
         cwd=folder,
     )
-    assert 'digits.onnx: 5.3 MB, 10 classes, opset 18' in result.stdout
+    assert 'digits.onnx: 5.4 MB, 10 classes, opset 18' in result.stdout
     assert '8 images of the test set: max difference' in result.stdout
     session = onnxruntime.InferenceSession(str(folder / 'digits.onnx'))
     (scores,) = session.run(None, {'images': images.numpy()})

@@ -344,7 +344,10 @@ def _build_encoder(cfg: dict) -> BEiTViT:
             f'encoder.init_cfg={cfg["init_cfg"]!r} would be ignored; set '
             'init_cfg of the backbone around it.'
         )
-    encoder = MODELS.build({'out_type': 'raw', **cfg, 'final_norm': True})
+    # The class, not its name: a run of another package has another scope.
+    encoder = MODELS.build(
+        {'out_type': 'raw', **cfg, 'type': cls, 'final_norm': True}
+    )
     if encoder.rel_pos_bias is None or encoder.pos_embed is not None:
         raise ValueError(
             'the encoder must have a shared relative position bias and no '
