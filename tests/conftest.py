@@ -43,37 +43,40 @@ def make_pretraining_model(
 ):
     """MMPretrain's BEiT v2 pre-training model, with our tokenizer."""
     depth = arch['depth']
-    model = MODELS.build(
-        dict(
-            type='BEiT',
-            backbone=dict(
-                type='BEiTPretrainViT',
-                arch=arch,
-                img_size=img_size,
-                patch_size=patch_size,
-                out_indices=[depth - 2, depth - 1],
-                final_norm=False,
-                out_type='raw',
-            ),
-            neck=dict(
-                type='BEiTV2Neck',
-                num_layers=1,
-                early_layers=depth - 1,
-                backbone_arch=arch,
-            ),
-            head=dict(
-                type='BEiTV2Head',
-                embed_dims=arch['embed_dims'],
-                num_embed=num_visual_tokens,
-                loss=dict(type='CrossEntropyLoss'),
-            ),
-            target_generator=dict(
-                type='PatchKMeansTokenizer',
-                num_visual_tokens=num_visual_tokens,
-                patch_size=patch_size,
-            ),
+    # Its values must not depend on which tests ran before.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = MODELS.build(
+            dict(
+                type='BEiT',
+                backbone=dict(
+                    type='BEiTPretrainViT',
+                    arch=arch,
+                    img_size=img_size,
+                    patch_size=patch_size,
+                    out_indices=[depth - 2, depth - 1],
+                    final_norm=False,
+                    out_type='raw',
+                ),
+                neck=dict(
+                    type='BEiTV2Neck',
+                    num_layers=1,
+                    early_layers=depth - 1,
+                    backbone_arch=arch,
+                ),
+                head=dict(
+                    type='BEiTV2Head',
+                    embed_dims=arch['embed_dims'],
+                    num_embed=num_visual_tokens,
+                    loss=dict(type='CrossEntropyLoss'),
+                ),
+                target_generator=dict(
+                    type='PatchKMeansTokenizer',
+                    num_visual_tokens=num_visual_tokens,
+                    patch_size=patch_size,
+                ),
+            )
         )
-    )
     randomize(model)
     # As before its fit.
     model.target_generator.codebook.fill_(torch.nan)

@@ -20,6 +20,9 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# What setup.py and pyproject.toml read.
+SOURCES = ('vptm_mm', 'configs', 'tools', 'model-index.yml', 'MANIFEST.in')
+SOURCES += ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE')
 # As docs/launching.md says it.
 OPENMIM = 'openmim==0.3.9'
 IMPORTED = ('click', 'colorama', 'model-index', 'pandas', 'requests')
@@ -63,26 +66,15 @@ def commands(config: str) -> list[tuple[str, ...]]:
 
 
 def copy_clone(folder: Path) -> Path:
-    """Copy what git tracks, so that the clone stays as it is."""
+    """Copy what an installation reads; the clone stays as it is."""
     clone = folder / 'clone'
-    names = subprocess.run(
-        [
-            'git',
-            'ls-files',
-            '-z',
-            '--cached',
-            '--others',
-            '--exclude-standard',
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, names.split('\0')):
-        target = clone / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target)
+    clone.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            made = shutil.ignore_patterns('__pycache__', '.mim')
+            shutil.copytree(ROOT / name, clone / name, ignore=made)
+        else:
+            shutil.copy2(ROOT / name, clone / name)
     return clone
 
 
