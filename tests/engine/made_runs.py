@@ -7,7 +7,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -156,7 +155,8 @@ class Run:
         return self.process.exitcode
 
     def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
+        """Send SIGKILL; a run that has just ended by itself may stay so."""
+        self.process.kill()
         self.end()
 
 
