@@ -23,7 +23,16 @@ END_OF_IMAGE = b'\xd9'
 
 
 class UnreadableImageError(ValueError):
-    """An image that cannot be decoded, or must not be."""
+    """An image that cannot be decoded, or must not be.
+
+    Args:
+        text: What is wrong, and what to do.
+        kind: The same in two or three words.
+    """
+
+    def __init__(self, text: str, kind: str) -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def open_header(content: bytes) -> Image.Image:
@@ -34,7 +43,9 @@ def open_header(content: bytes) -> Image.Image:
             be decoded.
     """
     if not content:
-        raise UnreadableImageError('the file is empty (0 bytes); get it anew.')
+        raise UnreadableImageError(
+            'the file is empty (0 bytes); get it anew.', 'empty'
+        )
     try:
         with warnings.catch_warnings():
             # Its limit is ours, which is compared below.
@@ -47,6 +58,7 @@ def open_header(content: bytes) -> Image.Image:
             f'the file ({len(content)} bytes, beginning with '
             f'{content[:8]!r}) is no image, or not enough of one; remove it, '
             'or get it anew.',
+            'no image',
         ) from error
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -55,6 +67,7 @@ def open_header(content: bytes) -> Image.Image:
         raise UnreadableImageError(
             f'the image of {width} x {height} px is too thin: one side may be '
             f'{MAX_ASPECT} times the other. Cut it.',
+            'too thin',
         )
     return image
 
@@ -82,11 +95,13 @@ def decode(
         raise UnreadableImageError(
             f'the JPEG file of {len(content)} bytes is cut short: its end is '
             'missing. Get it anew.',
+            'cut short',
         )
     if backend == 'pillow' and header.mode[0] in 'IF':
         raise UnreadableImageError(
             f'Pillow would clip the pixels (mode {header.mode}) to 8 bits; '
             "set imdecode_backend='cv2', or convert the image to 8 bits.",
+            'not 8 bits',
         )
     try:
         pixels = imfrombytes(content, flag, backend=backend)
@@ -120,6 +135,7 @@ def _too_large(found: str) -> UnreadableImageError:
     return UnreadableImageError(
         f'the image has {found} pixels, and {MAX_PIXELS:,} are allowed. Scale '
         'it down.',
+        'too large',
     )
 
 
@@ -133,4 +149,5 @@ def _damaged(
         f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
         'short, or of a kind that the decoder does not know. Get it anew, or '
         'convert it to JPEG or PNG.',
+        'not decodable',
     )

@@ -1,0 +1,118 @@
+"""Look at every image of a config's data sets before hours are spent.
+
+python tools/check_dataset.py configs/vptm_beitv2_cub.py
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+# First: it says what to install if MMPretrain is missing.
+import vptm_mm  # noqa: F401
+
+# isort: split
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS
+from rich.console import Console
+
+from vptm_mm.checkpoints import write_whole
+from vptm_mm.datasets import check_data_roots
+from vptm_mm.datasets.check_tables import print_report
+from vptm_mm.datasets.dataset_check import (
+    ImageIndex,
+    Split,
+    examine_images,
+    has_problems,
+    make_report,
+)
+from vptm_mm.engine.cfg_options import merge_cfg_options
+
+SPLITS = ('train', 'val', 'test')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Look at every image and label of the data sets.',
+        epilog='Exit code: 0; 1 if there are problems; 2 if the config or an '
+        'option is wrong, a data set cannot be built, or the check fails.',
+    )
+    parser.add_argument('config', type=Path, help='path of the config')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=min(8, os.cpu_count() or 1),
+        help='processes that read images; 0 reads in this one',
+    )
+    parser.add_argument(
+        '--show', type=int, default=5, help='examples of each finding'
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write all findings'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='change keys of the config; an unknown key is an error',
+    )
+    args = parser.parse_args()
+    for name in ('workers', 'show'):
+        if getattr(args, name) < 0:
+            parser.error(f'--{name}={getattr(args, name)} must be >= 0')
+    if args.json and not args.json.absolute().parent.is_dir():
+        parser.error(f'--json: no folder {args.json.absolute().parent}')
+    return args
+
+
+def list_splits(cfg: Config, index: ImageIndex) -> list[Split]:
+    splits = []
+    for name in SPLITS:
+        loader = cfg.get(f'{name}_dataloader')
+        if loader is None:
+            continue
+        check_data_roots(loader)
+        splits.append(index.add_split(name, DATASETS.build(loader.dataset)))
+    if not splits:
+        raise ValueError(
+            'the config has no data set; it takes one of '
+            f'{", ".join(f"{name}_dataloader" for name in SPLITS)}.'
+        )
+    return splits
+
+
+def check(args: argparse.Namespace) -> bool:
+    """Return whether the data sets have no problem."""
+    if not args.config.is_file():
+        raise FileNotFoundError(f'no config at {args.config.absolute()}')
+    cfg = Config.fromfile(args.config)
+    merge_cfg_options(cfg, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    index = ImageIndex()
+    splits = list_splits(cfg, index)
+    facts = examine_images(index, args.workers)
+    head = (cfg.get('model') or {}).get('head') or {}
+    report = make_report(splits, index, facts, head.get('num_classes'))
+    if args.json:
+        write_whole(args.json, json.dumps(report, indent=1).encode())
+    width = None if sys.stdout.isatty() else 120
+    print_report(report, Console(width=width), args.show)
+    return not has_problems(report)
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        return 0 if check(args) else 1
+    # An error must not look like a finding.
+    except Exception as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())
