@@ -155,6 +155,23 @@ def test_axes_are_chosen_by_name():
         plan.along(['prompt_length', 'prompt_length'])
 
 
+def test_aliases_that_grow(tmp_path):
+    lines = ['a0: &a0 [x, x]']
+    lines += [
+        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 40)
+    ]
+    with pytest.raises(ValueError, match=r'line 2: the alias \*a0 is not rea'):
+        load(tmp_path, '\n'.join(lines))
+
+
+def test_plans_that_are_no_plans(tmp_path):
+    with pytest.raises(ValueError, match='and a plan may have 1,048,576; is'):
+        load(tmp_path, ' ' * 2**20 + 'a')
+    many = '\n'.join(f'a{i}:' for i in range(30_000))
+    with pytest.raises(ValueError, match="unknown key 'a0'"):
+        load(tmp_path, many)  # in seconds
+
+
 def test_repeated_names_would_be_lost_in_plain_yaml():
     assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
 

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from vptm_mm.datasets import LoadCheckedImage
-from vptm_mm.datasets.image_content import MAX_PIXELS, decode
+from vptm_mm.image_content import MAX_PIXELS, decode
 
 from ..conftest import ROOT
 from ..made_images import KINDS, PIXELS, encode

@@ -12,6 +12,7 @@ from vptm_mm.checkpoints import write_task
 from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import ENCODER, NUM_VISUAL_TOKENS, make_pretraining_model
+from ..made_images import KINDS
 from ..made_tasks import make_classifier, task_of
 
 # Prompts, blocks, masks, bias, tokens, class counts: all differ.
@@ -312,5 +313,9 @@ def test_bad_batches_are_refused(pool, tmp_path):
     text.write_text('no image')
     with pytest.raises(ValueError, match='text.png is no readable image'):
         pool.predict([text], 'deep')
+    short = tmp_path / 'short.jpg'
+    short.write_bytes(KINDS['JPEG cut short'][1]())
+    with pytest.raises(ValueError, match='short.jpg is no .* its end is miss'):
+        pool.predict([short], 'deep')
     with pytest.raises(ValueError, match=r'shape \(4, 4\) and type float64'):
         pool.predict([np.zeros((4, 4))], 'deep')

@@ -12,7 +12,7 @@ from mmengine.runner import load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
 from vptm_mm.checkpoints import UnsafeCheckpointError
-from vptm_mm.engine.newest_checkpoint import find_newest_whole
+from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
 from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import ROOT

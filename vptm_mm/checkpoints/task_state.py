@@ -168,3 +168,29 @@ def to_checkpoint(task: Task) -> dict[str, Any]:
         meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),
         message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={}),
     )
+
+
+@CheckpointLoader.register_scheme(
+    prefixes=[
+        'mmcls://',
+        'modelzoo://',
+        'open-mmlab://',
+        'openmmlab://',
+        'pavi://',
+        'torchvision://',
+        r'(\S+\:)?petrel://',
+        r'(\S+\:)?s3://',
+    ],
+    force=True,
+)
+def refuse_address(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Refuse what mmengine would read without a look into the file.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        f'checkpoint {filename!r} is of a kind of address that is not read, '
+        'because nobody would look into the file before it is loaded. '
+        'Download it and give its path, or give its https:// address.'
+    )

@@ -11,6 +11,7 @@ import yaml
 
 from .search import Search, make_search
 
+MAX_BYTES = 2**20
 # What a YAML file may say, at its top and in each entry.
 PLAN_KEYS = (
     'name',
@@ -173,11 +174,17 @@ def load_plan(path: Path, configs: Path) -> Plan:
 
     Raises:
         FileNotFoundError: If the file or a config is not there.
-        ValueError: If the plan is empty, or a key or value is wrong.
+        ValueError: If the plan is empty or very large, has an alias, or a key
+            or value is wrong.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f'no plan at {path.absolute()}; see configs/compare for examples.'
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(
+            f'{path} has {path.stat().st_size:,} bytes, and a plan may have '
+            f'{MAX_BYTES:,}; is it another file?'
         )
     try:
         raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
@@ -231,18 +238,32 @@ def find_config(
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses repeated keys, and reads 1e-2 as a number."""
+    """Refuses repeated keys and aliases, and reads 1e-2 as a number."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        # Aliases of aliases make a few lines as large as they like.
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            raise ValueError(
+                f'line {event.start_mark.line + 1}: the alias '
+                f'*{event.anchor} is not read; write out what it stands for.'
+            )
+        return super().compose_node(parent, index)
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
     ) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        seen: set[Hashable] = set()
         for key in keys:
-            if keys.count(key) > 1:
+            if not isinstance(key, Hashable):
+                break  # the parent says so
+            if key in seen:
                 raise ValueError(
                     f'line {node.start_mark.line + 1}: the name {key!r} is '
                     'there twice; give each entry a name of its own.'
                 )
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 

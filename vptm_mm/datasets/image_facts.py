@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-from .image_content import UnreadableImageError, decode, open_header
+from ..image_content import UnreadableImageError, decode, open_header
 
 HUGE_SIDE = 10_000  # pixels
 ORIENTATION = 0x112  # tags of EXIF and TIFF

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import BaseLoop, TestLoop, ValLoop
 
-from .last_checkpoint import describe_last_checkpoint
+from .last_checkpoint_line import describe_last_checkpoint
 
 NO_MEMORY = re.compile(
     "can't allocate memory|not enough memory|Cannot allocate memory|"

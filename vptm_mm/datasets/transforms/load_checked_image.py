@@ -5,7 +5,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
-from ..image_content import UnreadableImageError, decode
+from ...image_content import UnreadableImageError, decode
 
 
 @TRANSFORMS.register_module()

@@ -12,7 +12,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from ...bricks import tuned_parameters
-from ..last_checkpoint import describe_last_checkpoint
+from ..last_checkpoint_line import describe_last_checkpoint
 from ..unwrap import unwrap_model
 
 SHOWN = 10

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints import PART, write_whole
-from ..newest_checkpoint import find_newest_whole
+from ..newest_whole_checkpoint import find_newest_whole
 from ..runners.resumable_train_loop import VALIDATED
 from ..runners.worker_signals import STOP_SIGNALS
 

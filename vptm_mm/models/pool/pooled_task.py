@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from mmcv.image import imread
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
 from ...bricks import PromptTokens, TokenSequence, compare_states, freeze
 from ...checkpoints import Task
+from ...image_content import UnreadableImageError, decode
 
 
 class PooledTask(nn.Module):
@@ -104,10 +104,10 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
         return image
     if not Path(image).is_file():
         raise FileNotFoundError(f'no image at {Path(image).absolute()}')
-    pixels = imread(str(image))
-    if pixels is None:
-        raise ValueError(f'{image} is no readable image.')
-    return pixels
+    try:
+        return decode(Path(image).read_bytes())
+    except UnreadableImageError as error:
+        raise ValueError(f'{image} is no readable image: {error}') from error
 
 
 def prepare(pixels: np.ndarray, task: PooledTask) -> Tensor:

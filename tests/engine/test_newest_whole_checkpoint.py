@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from vptm_mm.engine.newest_checkpoint import find_newest_whole
+from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
 
 
 def write(path, time):

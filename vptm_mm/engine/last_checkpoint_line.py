@@ -1,4 +1,8 @@
-"""Names the last checkpoint of a run that failed."""
+"""The line of an error message that names a run's last checkpoint.
+
+It is the one that the run noted, whole or not; which one a run is resumed from
+is for ``newest_whole_checkpoint.py`` to find.
+"""
 
 from pathlib import Path
 

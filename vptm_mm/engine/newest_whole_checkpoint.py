@@ -1,4 +1,8 @@
-"""Finds the checkpoint that a killed run is resumed from."""
+"""Finds the checkpoint that a killed run is resumed from.
+
+What the run noted in ``last_checkpoint`` is not asked: that file may be
+damaged.
+"""
 
 import zipfile
 from collections.abc import Iterable
