@@ -1,6 +1,7 @@
 """NABirds, Stanford Dogs and VTAB-1k: official folders, good and broken."""
 
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -290,4 +291,25 @@ def test_mat_files_that_inflate(copied):
     absurd = np.int32([2**30, 1]).tobytes()
     index.write_bytes(content.replace(claim, absurd))
     with pytest.raises(ValueError, match=r'file_list claims shape \(1073741'):
+        StanfordDogs(data_root=str(root))
+
+
+@pytest.mark.parametrize('compressed', [False, True])
+def test_sizes_in_cells_of_mat_files(copied, compressed):
+    root = copied(StanfordDogs)
+    index = root / 'lists' / 'train_list.mat'
+    inner = cells(['x', 'y', 'z'])
+    savemat(index, dict(file_list=cells([inner, 'a']), labels=np.ones(2)))
+    content = index.read_bytes()
+    claim = np.int32([3, 1]).tobytes()
+    assert content.count(claim) == 1
+    content = content.replace(claim, np.int32([2**30, 1]).tobytes())
+    if compressed:
+        part = zlib.compress(content[128:])
+        tag = np.int32([15, len(part)]).tobytes()
+        content = content[:128] + tag + part
+    index.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r'and cells claim 1,073,741,\d+ item'
+    ):
         StanfordDogs(data_root=str(root))

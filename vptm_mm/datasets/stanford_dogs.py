@@ -14,8 +14,11 @@ from scipy.io import loadmat, whosmat
 from .index_files import require_images
 
 SPLITS = ('train', 'test')
-# Of a list in memory; and the tag of what is compressed in a MATLAB file.
+# Of a list in memory, and of all arrays and cells in it.
 MAX_BYTES = 2**26
+MAX_ITEMS = 2**22
+# Tags of a MATLAB file.
+MATRIX = 14
 COMPRESSED = 15
 
 
@@ -130,7 +133,7 @@ def _require_small(path: str) -> None:
     order: Literal['little', 'big'] = (
         'little' if content[126:128] == b'IM' else 'big'
     )
-    start, size = 128, len(content)
+    start, size, parts = 128, len(content), []
     while start + 8 <= len(content):
         kind, length = (
             int.from_bytes(content[i : i + 4], order)
@@ -139,10 +142,51 @@ def _require_small(path: str) -> None:
         start += 8
         if kind == COMPRESSED:
             part = content[start : start + length]
-            size += len(zlib.decompressobj().decompress(part, MAX_BYTES))
+            parts.append(zlib.decompressobj().decompress(part, MAX_BYTES))
+            size += len(parts[-1])
+        else:
+            parts.append(content[start - 8 : start + length])
         start += length
     if size > MAX_BYTES:
         raise ValueError(f'it inflates to {size:,} bytes; the lists have 2 MB')
     for name, shape, _ in whosmat(path):
         if math.prod(shape) > MAX_BYTES:
             raise ValueError(f'its {name} claims shape {shape}')
+    items = sum(_count_items(part, order) for part in parts)
+    if items > MAX_ITEMS:
+        raise ValueError(
+            f'its arrays and cells claim {items:,} items, and {MAX_ITEMS:,} '
+            'are allowed'
+        )
+
+
+def _count_items(content: bytes, order: Literal['little', 'big']) -> int:
+    """Add up what arrays claim to hold, those in cells as well.
+
+    As SciPy does, it takes no length of an array at its word, and goes on to
+    what is inside: flags of 16 bytes, dimensions, the rest.
+    """
+    items = start = 0
+    while start + 8 <= len(content):
+        kind, data, end = _read_tag(content, start, order)
+        if kind == MATRIX and end > data:
+            _, data, end = _read_tag(content, data + 16, order)
+            items += math.prod(
+                int.from_bytes(content[i : i + 4], order)
+                for i in range(data, min(end, len(content)), 4)
+            )
+        start = data if kind == MATRIX and end == data else end
+        start += -start % 8
+    return items
+
+
+def _read_tag(
+    content: bytes, start: int, order: Literal['little', 'big']
+) -> tuple[int, int, int]:
+    """Return an element's type, and where its data begin and end."""
+    kind, length = (
+        int.from_bytes(content[i : i + 4], order) for i in (start, start + 4)
+    )
+    if kind >> 16:  # at most four bytes, within the tag
+        return kind & 0xFFFF, start + 4, start + 4 + min(kind >> 16, 4)
+    return kind, start + 8, start + 8 + length
