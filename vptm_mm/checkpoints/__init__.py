@@ -12,7 +12,13 @@ from .task_model import (
     require_small_encoder,
 )
 from .task_state import FROZEN_SHA256, require_fit, task_state
-from .whole_file import PART, WriteError, explained, write_whole
+from .whole_file import (
+    PART,
+    WriteError,
+    explained,
+    open_whole,
+    write_whole,
+)
 
 __all__ = [
     'FROZEN_SHA256',
@@ -26,6 +32,7 @@ __all__ = [
     'load_classifier',
     'load_file',
     'make_task',
+    'open_whole',
     'prediction_pipeline',
     'read_pretrained',
     'read_task',

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EROFS, ESTALE
 from pathlib import Path
+from typing import BinaryIO
 
 PART = '.part'  # of the name, while a file is written
 
@@ -37,12 +38,26 @@ def write_whole(path: str | Path, content: bytes) -> None:
         WriteError: If the disk is full, read-only or failing, or the folder
             has vanished.
     """
+    with open_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_whole(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a file to be written piece by piece, as ``write_whole`` does.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Raises:
+        WriteError: As in ``write_whole``.
+    """
     path = Path(path)
     part = path.with_name(path.name + PART)
     with explained(path, {**REASONS, ENOENT: 'its folder has vanished'}):
         try:
             with part.open('wb') as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)

@@ -6,6 +6,7 @@ from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
+from .prefix_cache import PrefixCacheHook
 from .progress import ProgressHook
 from .resumable_checkpoint import ResumableCheckpointHook
 from .run_record import RunRecordHook
@@ -24,6 +25,7 @@ __all__ = [
     'MeanLossHook',
     'BestCheckpointTestHook',
     'ResumableCheckpointHook',
+    'PrefixCacheHook',
     'ProgressHook',
     'RunRecordHook',
     'TaskFileHook',

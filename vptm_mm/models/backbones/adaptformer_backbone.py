@@ -51,6 +51,11 @@ class AdaptFormerBackbone(FrozenFeatures):
             for _ in self.encoder.layers
         )
 
+    @property
+    def prefix_depth(self) -> int:
+        """None: each block is tuned."""
+        return 0
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
         bias = self.encoder.rel_pos_bias()
         for layer, adapter in zip(

@@ -1,7 +1,9 @@
 """BEiT v2 of which everything, or each bias, is tuned."""
 
 from mmpretrain.registry import MODELS
+from torch import Tensor
 
+from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 
 TUNED = ('all', 'bias')
@@ -51,6 +53,17 @@ class FineTunedBackbone(FrozenFeatures):
             # 'bias', 'q_bias', 'v_bias', but not the bias table.
             is_tuned = name.endswith('bias') or tuned == 'all'
             parameter.requires_grad_(is_tuned and name != 'mask_token')
+
+    @property
+    def prefix_depth(self) -> int:
+        """None: the blocks are tuned."""
+        return 0
+
+    def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
+        bias = self._plain_bias()
+        for layer in self.encoder.layers:
+            tokens = run_block(layer, tokens, bias, self._read(layer))
+        return tokens
 
     def train(self, mode: bool = True) -> 'FineTunedBackbone':
         """Set the mode of the encoder, too."""

@@ -1,7 +1,7 @@
 """What every backbone on a frozen BEiT v2 shares.
 
 Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
-C embedding width.
+S sequence length; C embedding width; D blocks.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ...bricks import PromptTokens, compare_states, freeze, tensors_sha256
 from ...checkpoints.pretrained import read_pretrained
+from .encoder_block import run_block
 from .fused_attention import FusedAttention
 
 # Ways to the same result in less time, each of which can be left out.
@@ -91,6 +92,11 @@ class FrozenBEiT(BaseBackbone):
             for module in self._frozen_modules()
             for parameter in module.parameters()
         )
+
+    @property
+    def prefix_depth(self) -> int:
+        """Blocks, from the first on, that nothing tuned reaches: 0 to D."""
+        return 0
 
     def _frozen_modules(self) -> list[nn.Module]:
         return [getattr(self, name) for name in self.frozen_children]
@@ -235,6 +241,42 @@ class FrozenBEiT(BaseBackbone):
             )
         cls_token = self.encoder.cls_token.expand(x.size(0), -1, -1)
         return torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+
+    def run_prefix(self, x: Tensor) -> Tensor:
+        """Run the blocks that nothing tuned reaches.
+
+        Training does not change what comes out, so it can be kept.
+
+        Args:
+            x: Images, ``(B, in_channels, img_size, img_size)``.
+
+        Returns:
+            States, ``(B, S, C)``, which ``forward`` takes in place of images.
+        """
+        tokens = self._plain_tokens(x)
+        bias = self._plain_bias()
+        for layer in list(self.encoder.layers)[: self.prefix_depth]:
+            tokens = run_block(layer, tokens, bias, self._read(layer))
+        return tokens
+
+    def _prefix_of(self, x: Tensor) -> Tensor:
+        """Run the prefix on images; states have passed it."""
+        are_states = x.ndim == 3 and x.size(2) == self.encoder.embed_dims
+        if are_states and self.prefix_depth:
+            return x.to(self.encoder.cls_token.dtype)
+        return self.run_prefix(x)
+
+    def _plain_tokens(self, x: Tensor) -> Tensor:
+        """Turn images into what enters the first block."""
+        return self._embed(x)
+
+    def _plain_bias(self) -> Tensor:
+        """Position bias before anything tuned is added."""
+        return self.encoder.rel_pos_bias()
+
+    def _read(self, layer: nn.Module) -> slice | None:
+        """What a block must compute; None for all tokens."""
+        return None
 
     def _encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Run all blocks and the final norm, with nothing added."""

@@ -1,14 +1,13 @@
 """Features of the frozen BEiT v2, for linear heads.
 
 Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
-C embedding width.
+C embedding width; D blocks.
 """
 
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from .encoder_block import run_block
 from .frozen_beit import FrozenBEiT
 
 READOUTS = ('cls', 'patches')
@@ -30,7 +29,8 @@ class FrozenFeatures(FrozenBEiT):
         init_cfg: As in ``VPTMBackbone``.
 
     Shape:
-        - Input: ``(B, in_channels, img_size, img_size)``
+        - Input: ``(B, in_channels, img_size, img_size)``, or the states of
+          ``run_prefix``
         - Output: a tuple of one ``(B, C)`` tensor, or
           ``(B, pool_grid * pool_grid * C)``
 
@@ -63,11 +63,16 @@ class FrozenFeatures(FrozenBEiT):
         """Width of the output: the ``in_channels`` of a head."""
         return self.pool_grid**2 * self.encoder.embed_dims
 
+    @property
+    def prefix_depth(self) -> int:
+        """All D blocks; rivals that tune them have fewer."""
+        return len(self.encoder.layers)
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
-        """Run all blocks; return [CLS], and the patches if they are read."""
-        bias = self.encoder.rel_pos_bias()
-        for layer in self.encoder.layers:
-            tokens = run_block(layer, tokens, bias, self._read(layer))
+        """Run the blocks after the prefix: here there are none.
+
+        What comes out is [CLS], and the patches if they are read.
+        """
         return tokens
 
     def _read(self, layer: nn.Module) -> slice | None:
@@ -76,7 +81,7 @@ class FrozenFeatures(FrozenBEiT):
         return self._read_in(layer, wanted)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._run_tuned_blocks(self._embed(x))
+        tokens = self._run_tuned_blocks(self._prefix_of(x))
         tokens = self.encoder.norm1(tokens)
         if self.readout == 'cls':
             return (tokens[:, 0],)

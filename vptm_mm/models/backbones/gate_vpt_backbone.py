@@ -71,6 +71,11 @@ class GateVPTBackbone(VPTBackbone):
             torch.full((len(self.encoder.layers) - 1,), logit)
         )
 
+    @property
+    def prefix_depth(self) -> int:
+        """None: prompts enter the first block."""
+        return 0
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
         tokens = self.prompt_tokens(tokens, 0, start=1)  # (B, S, C)
         bias = self._prompted_bias()  # (h, S, S)

@@ -60,6 +60,11 @@ class LoRABackbone(FrozenFeatures):
             for _ in ('q', 'v')
         )
 
+    @property
+    def prefix_depth(self) -> int:
+        """None: each block is tuned."""
+        return 0
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
         bias = self.encoder.rel_pos_bias()
         for layer, lora_q, lora_v in zip(

@@ -64,12 +64,18 @@ class VPTBackbone(FrozenFeatures):
             grid_size, torch.tensor(kinds), torch.cat([nowhere, patches])
         )
 
+    @property
+    def prefix_depth(self) -> int:
+        """Blocks before the first prompts; all without prompts."""
+        return min(self.prompt_tokens.blocks, default=super().prefix_depth)
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
-        bias = self.encoder.rel_pos_bias()
-        for block, layer in enumerate(self.encoder.layers):
-            if block in self.prompt_tokens.blocks:
-                tokens = self.prompt_tokens(tokens, block, start=1)
-                bias = self._prompted_bias()  # (h, S, S)
+        start = self.prefix_depth
+        bias = self._prompted_bias()  # (h, S, S)
+        for block, layer in enumerate(
+            list(self.encoder.layers)[start:], start
+        ):
+            tokens = self.prompt_tokens(tokens, block, start=1)
             tokens = run_block(layer, tokens, bias, self._read(layer))
         return self._without_prompts(tokens)
 

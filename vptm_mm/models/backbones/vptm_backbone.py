@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import torch
 from mmpretrain.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...bricks import TokenSequence
 from .encoder_block import run_block
@@ -58,7 +58,8 @@ class VPTMBackbone(FrozenBEiT):
             host's plain computation.
 
     Shape:
-        - Input: ``(B, in_channels, img_size, img_size)``
+        - Input: ``(B, in_channels, img_size, img_size)``, or the states of
+          ``run_prefix``
         - Output: a tuple of one ``(B, M * C)`` tensor, or ``(B, M * V)``
           with ``visual_token='logits'``
 
@@ -127,25 +128,42 @@ class VPTMBackbone(FrozenBEiT):
             width = self.token_predictor.out_features
         return self.sequence.num_masks * width
 
-    def forward(self, x: Tensor) -> tuple[Tensor]:
+    @property
+    def prefix_depth(self) -> int:
+        """Blocks before the first prompts; all D without prompts."""
+        depth = len(self.encoder.layers)
+        return min(self.prompt_tokens.blocks, default=depth)
+
+    def _plain_tokens(self, x: Tensor) -> Tensor:
         mask_tokens = self.encoder.mask_token.expand(
             x.size(0), self.sequence.num_masks, -1
         )
-        tokens = torch.cat([self._embed(x), mask_tokens], dim=1)
-        masks = self.sequence.masks
+        return torch.cat([self._embed(x), mask_tokens], dim=1)
+
+    def _plain_bias(self) -> Tensor:
         table = self.encoder.rel_pos_bias.relative_position_bias_table
-        bias = self.sequence.plain_bias(table)  # (h, S - P, S - P)
-        for block, layer in enumerate(self.encoder.layers):
-            if block in self.prompt_tokens.blocks:
-                tokens = self.prompt_tokens(
-                    tokens, block, self.sequence.prompt_start
-                )
-                if block == self.prompt_tokens.blocks[0]:
-                    bias = self.sequence.prompted_bias(table)  # (h, S, S)
-            read = self._read_in(layer, masks)
-            tokens = run_block(layer, tokens, bias, read)  # (B, S, C)
-        if read is None:
-            tokens = tokens[:, masks]
+        return self.sequence.plain_bias(table)  # (h, S - P, S - P)
+
+    def _read(self, layer: nn.Module) -> slice | None:
+        return self._read_in(layer, self.sequence.masks)
+
+    def _run_prompted_blocks(self, tokens: Tensor) -> Tensor:
+        start = self.prefix_depth
+        table = self.encoder.rel_pos_bias.relative_position_bias_table
+        bias = self.sequence.prompted_bias(table)  # (h, S, S)
+        for block, layer in enumerate(
+            list(self.encoder.layers)[start:], start
+        ):
+            tokens = self.prompt_tokens(
+                tokens, block, self.sequence.prompt_start
+            )
+            tokens = run_block(layer, tokens, bias, self._read(layer))
+        return tokens  # (B, S, C)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        tokens = self._run_prompted_blocks(self._prefix_of(x))
+        if tokens.size(1) > self.sequence.num_masks:
+            tokens = tokens[:, self.sequence.masks]
         hidden = self.encoder.norm1(tokens)  # (B, M, C)
         if self.token_predictor is not None:
             logits = self.token_predictor(hidden)  # (B, M, V)

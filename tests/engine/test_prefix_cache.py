@@ -1,0 +1,365 @@
+"""Training from kept states, on real runs over the digits."""
+
+import errno
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+from vptm_mm.checkpoints import WriteError
+from vptm_mm.engine import PrefixCacheHook
+from vptm_mm.models import VPTMBackbone
+
+from .test_hooks import digits_runner, read_log
+
+LATE = {'model.backbone.prompt_blocks': (4,), 'train_cfg.max_epochs': 2}
+
+
+def cached_runner(work_dir, options=None, config=None, **hook):
+    """Two epochs of two steps, prompts at block 4 of 6."""
+    name = config or 'vptm_beitv2-tiny_digits.py'
+    late = {k: v for k, v in LATE.items() if not config or 'model' not in k}
+    options = {**late, **(options or {})}
+    runner = digits_runner(work_dir, name, **options)
+    runner.register_hook(PrefixCacheHook(**hook))
+    return runner
+
+
+def tuned(runner):
+    return {
+        name: parameter.detach().clone()
+        for name, parameter in runner.model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+@HOOKS.register_module()
+class CountImagesHook(Hook):
+    """How many images a training or validation epoch embeds."""
+
+    def before_train(self, runner):
+        self.embedded = 0
+        backbone = runner.model.backbone
+        backbone.encoder.patch_embed.register_forward_hook(self.count)
+
+    def count(self, module, args, out):
+        self.embedded += len(args[0])
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """The same run without a cache: epoch e draws what view e draws."""
+    runner = digits_runner(tmp_path / 'plain', **LATE)
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize('in_file', [True, False])
+def test_equal_to_training_without_it(tmp_path, plain, in_file):
+    folder = str(tmp_path / 'cache') if in_file else None
+    runner = cached_runner(tmp_path / 'cached', views=2, folder=folder)
+    count = CountImagesHook()
+    runner.register_hook(count, 'LOWEST')
+    runner.train()
+    # Only the 32 test images after training: they are not kept.
+    assert count.embedded == 32
+    for name, wanted in tuned(plain).items():
+        ours = tuned(runner)[name]
+        assert (ours - wanted).norm() <= 1e-4 * wanted.norm(), name
+    plain_hub, hub = plain.message_hub, runner.message_hub
+    for name in ('train/loss', 'val/accuracy/top1'):
+        wanted = plain_hub.get_scalar(name).data[0]
+        assert hub.get_scalar(name).data[0] == pytest.approx(wanted, abs=1e-5)
+    place = folder or 'memory'
+    size = 2 * 64 * 18 * 128 * 4 / 1e6
+    assert (
+        f'Prefix cache, train: 64 images x 2 view(s), 18 states of 128 in '
+        f'torch.float32 each: {size:,.1f} MB in {place}, after 4 of 6 blocks.'
+    ) in read_log(tmp_path / 'cached')
+
+
+def test_gradients_of_one_step(tmp_path):
+    gradients = []
+    for hook in (None, PrefixCacheHook()):
+        runner = digits_runner(
+            tmp_path / str(hook is None), **{**LATE, 'train_cfg.max_epochs': 1}
+        )
+        if hook is not None:
+            runner.register_hook(hook)
+        keep = {}
+
+        class KeepHook(Hook):
+            def after_train_iter(self, runner, batch_idx, keep=keep, **_):
+                for name, p in runner.model.named_parameters():
+                    if p.requires_grad and batch_idx == 0:
+                        keep[name] = p.grad.clone()
+
+        runner.register_hook(KeepHook())
+        runner.train()
+        gradients.append(keep)
+    plain, cached = gradients
+    assert plain.keys() == cached.keys()
+    assert len(plain) == 3
+    for name, wanted in plain.items():
+        assert (cached[name] - wanted).norm() <= 1e-4 * wanted.norm(), name
+        assert wanted.norm() > 0
+
+
+def run_and_read(tmp_path, name, **hook):
+    runner = cached_runner(tmp_path / name, folder=str(tmp_path / 'c'), **hook)
+    runner.train()
+    return tuned(runner), read_log(tmp_path / name)
+
+
+def cache_file(tmp_path, part='train0') -> Path:
+    (path,) = (tmp_path / 'c').glob(f'{part}_*.safetensors')
+    return path
+
+
+def test_a_second_run_reads_the_file(tmp_path):
+    first, _ = run_and_read(tmp_path, 'one')
+    path = cache_file(tmp_path)
+    written = path.stat().st_mtime_ns
+    second, log = run_and_read(tmp_path, 'two')
+    assert f'Prefix cache, train: read {path}.' in log
+    assert path.stat().st_mtime_ns == written
+    for name, tensor in first.items():
+        assert torch.equal(second[name], tensor)
+
+
+def flip(path: Path, position: int) -> None:
+    with path.open('r+b') as file:
+        file.seek(position, 2 if position < 0 else 0)
+        byte = file.read(1)[0]
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+
+
+def cut(path: Path) -> None:
+    with path.open('r+b') as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+DAMAGES = {
+    'states': lambda path: flip(path, -100),
+    'header': lambda path: flip(path, 40),
+    'length': lambda path: flip(path, 1),
+    'cut': cut,
+    'empty': lambda path: path.write_bytes(b''),
+}
+
+
+def test_a_damaged_file_is_made_anew(tmp_path):
+    first, _ = run_and_read(tmp_path, 'whole')
+    path = cache_file(tmp_path)
+    content = path.read_bytes()
+    for name, damage in DAMAGES.items():
+        path.write_bytes(content)
+        damage(path)
+        assert path.read_bytes() != content
+        again, log = run_and_read(tmp_path, name)
+        assert 'It is made anew.' in log, name
+        assert path.read_bytes() == content, name
+        for key, tensor in first.items():
+            assert torch.equal(again[key], tensor), (name, key)
+
+
+def test_half_a_file_is_left_alone_and_written_over(tmp_path):
+    run_and_read(tmp_path, 'whole')
+    path = cache_file(tmp_path)
+    content = path.read_bytes()
+    path.rename(path.with_name(path.name + '.part'))
+    cut(path.with_name(path.name + '.part'))
+    run_and_read(tmp_path, 'again')
+    assert path.read_bytes() == content
+    assert not list((tmp_path / 'c').glob('*.part'))
+
+
+CHANGES = {
+    'weights': {},
+    'views': {},
+    'crop': {
+        'train_dataloader.dataset.pipeline.0.crop_ratio_range': (0.5, 1.0)
+    },
+    'images': {'train_dataloader.dataset.indices': 63},
+    'block': {'model.backbone.prompt_blocks': (3,)},
+    'mean': {'data_preprocessor.mean': [0.0, 0.0, 0.0]},
+    'masks': {'model.backbone.mask_grid': 2, 'model.head.in_channels': 512},
+}
+
+
+def key_of(tmp_path, monkeypatch, name, options=None, **hook):
+    """Name of the file of a run that ends before it is written."""
+    written = []
+
+    def stop(path, *args):
+        written.append(path.name)
+        raise StopIteration(path)
+
+    monkeypatch.setattr('vptm_mm.engine.hooks.prefix_cache.write_states', stop)
+    runner = cached_runner(
+        tmp_path / name, options, folder=str(tmp_path / 'c'), **hook
+    )
+    if name == 'weights':
+        backbone = runner.model.backbone
+        state = backbone.state_dict()
+        state['encoder.cls_token'] = state['encoder.cls_token'] + 1
+        backbone.load_state_dict(state)
+    with pytest.raises(StopIteration, match='train0_'):
+        runner.train()
+    return written[0]
+
+
+def test_what_states_depend_on_changes_the_file(tmp_path, monkeypatch):
+    same = {'model.backbone.prompt_length': 3, 'param_scheduler.1.end': 9}
+    original = key_of(tmp_path, monkeypatch, 'original')
+    assert key_of(tmp_path, monkeypatch, 'same', same) == original
+    names = {original}
+    for name, options in CHANGES.items():
+        hook = dict(views=2) if name == 'views' else {}
+        names.add(key_of(tmp_path, monkeypatch, name, options, **hook))
+    assert len(names) == 1 + len(CHANGES)
+
+
+def test_no_room(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
+    with pytest.raises(WriteError, match=r'needs 0.6 MB, and 0.0 MB are free'):
+        run_and_read(tmp_path, 'full')
+    assert not list((tmp_path / 'c').iterdir())
+
+
+def test_a_disk_that_fills_up_leaves_no_file(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('os.fsync', full)
+    with pytest.raises(WriteError, match='the disk is full'):
+        run_and_read(tmp_path, 'full')
+    assert not list((tmp_path / 'c').iterdir())
+
+
+def test_resumed_run_is_bit_identical(tmp_path):
+    options = {
+        'train_dataloader.num_workers': 2,
+        'train_dataloader.persistent_workers': True,
+    }
+    whole = cached_runner(tmp_path / 'whole', options, views=2)
+    whole.train()
+    shutil.copytree(tmp_path / 'whole', tmp_path / 'half')
+    resumed = cached_runner(
+        tmp_path / 'half',
+        {'load_from': str(tmp_path / 'half/epoch_1.pth'), 'resume': True},
+        views=2,
+    )
+    resumed.train()
+    for name, tensor in tuned(whole).items():
+        assert torch.equal(tuned(resumed)[name], tensor), name
+
+
+def test_wrappers_bfloat16_and_class_means(tmp_path):
+    """A data set of two, one of them k-shot; kept in bfloat16."""
+    runner = digits_runner(tmp_path / 'settings')
+    part = runner.cfg.train_dataloader.dataset
+    options = {
+        'train_dataloader.dataset': dict(
+            _delete_=True,
+            type='ConcatDataset',
+            datasets=[part, dict(type='KShot', shots=1, dataset=part)],
+        ),
+        'model.head.prototype_init': 'class_mean',
+    }
+    runner = cached_runner(
+        tmp_path / 'run', options, dtype='bfloat16', folder=str(tmp_path / 'c')
+    )
+    runner.train()
+    log = read_log(tmp_path / 'run')
+    assert 'train: 64 images x 1' in log
+    assert 'train: 10 images x 1' in log
+    assert 'means of 74 images' in log
+    size = cache_file(tmp_path, 'train1').stat().st_size
+    assert 0 < size - 10 * 18 * 128 * 2 < 1000
+
+
+def test_linear_probe_and_test_images(tmp_path):
+    """All blocks are kept, of [CLS] only; a test keeps its images, too."""
+    config = 'rivals/linear-cls_beitv2-tiny_digits.py'
+    plain = digits_runner(tmp_path / 'plain', config, **{'resume': False})
+    plain.train()
+    runner = cached_runner(
+        tmp_path / 'run',
+        {'train_cfg.max_epochs': 1},
+        config,
+        parts=('train', 'val', 'test'),
+    )
+    runner.train()
+    assert 'test: 32 images x 1 view(s), 1 states of 128' in read_log(
+        tmp_path / 'run'
+    )
+    results = [
+        (tmp_path / name / 'test_results.json').read_text()
+        for name in ('plain', 'run')
+    ]
+    assert results[0] == results[1]
+    for name, wanted in tuned(plain).items():
+        ours = tuned(runner)[name]
+        assert (ours - wanted).norm() <= 1e-4 * wanted.norm(), name
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(views=0), 'views=0 must be >= 1'),
+        (dict(seed=-1), 'seed=-1 >= 0'),
+        (dict(dtype='float16'), "dtype='float16' must be one of"),
+        (dict(parts=()), r'parts=\(\) must be some of'),
+        (dict(parts='training'), r"parts=\('training',\) must be some of"),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        PrefixCacheHook(**options)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (
+            {'model.backbone.prompt_blocks': (0, 4)},
+            'VPTMBackbone has no block before what it tunes',
+        ),
+        (
+            {
+                'model.train_cfg': dict(augments=dict(type='Mixup')),
+                'data_preprocessor.num_classes': 10,
+            },
+            'augments mixes images',
+        ),
+        (
+            {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2)},
+            'IterBasedTrainLoop counts none',
+        ),
+    ],
+)
+def test_nothing_can_be_kept(tmp_path, options, message):
+    runner = cached_runner(tmp_path, options, views=2)
+    assert isinstance(runner.model.backbone, VPTMBackbone)
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+
+
+def test_pipelines_must_pack(tmp_path):
+    runner = cached_runner(tmp_path)
+    runner.train_dataloader['dataset']['pipeline'].pop()
+    with pytest.raises(ValueError, match='no pipeline that ends with PackIn'):
+        runner.train()
+
+
+def test_files_need_the_config_of_the_data(tmp_path):
+    runner = cached_runner(tmp_path, folder=str(tmp_path / 'c'))
+    del runner.cfg.train_dataloader
+    with pytest.raises(ValueError, match='no train_dataloader.dataset, which'):
+        runner.train()

@@ -1,0 +1,253 @@
+"""Keeps what the frozen blocks before the first prompts compute.
+
+Symbols: R views; n images; S sequence length; C embedding width; D blocks;
+k blocks before the first prompts.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.dist import barrier
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpretrain.registry import HOOKS
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..prefix import (
+    CachedInputs,
+    DamagedStatesError,
+    StatePreprocessor,
+    cache_key,
+    leaf_datasets,
+    read_states,
+    write_states,
+)
+from ..prefix.cached_inputs import require_whole_images
+from ..prefix.state_file import DTYPES
+from ..runners.position_seeds import SampleSeed
+from ..unwrap import unwrap_model
+
+PARTS = ('train', 'val', 'test')
+
+
+@HOOKS.register_module()
+class PrefixCacheHook(Hook):
+    """Compute once what training does not change: the first k blocks.
+
+    With late prompts (``prompt_blocks=(k,)``) the states before block k are
+    always the same for the same view of an image, so an epoch costs D - k
+    blocks. Without prompts, as in a linear probe, all blocks are kept.
+
+    A training image has R fixed views: view r is the augmentation drawn from
+    ``seed``, r and the image; epoch e reads view e mod R. Images of the other
+    parts have one.
+
+    Args:
+        views: Views R of each training image.
+        dtype: ``'float32'``, or ``'bfloat16'`` in half the room.
+        folder: Folder of files that other runs find again; None keeps the
+            states in memory, of each process.
+        parts: Which of ``'train'``, ``'val'`` and ``'test'`` are kept.
+        seed: Seed of the views.
+
+    Raises:
+        ValueError: If an option is out of range; or if nothing can be kept,
+            as the first block has prompts, images are mixed, epochs are not
+            counted, or a pipeline does not end with ``PackInputs``.
+        WriteError: If the disk has no room.
+    """
+
+    # Before hooks that read training images.
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(
+        self,
+        views: int = 1,
+        dtype: str = 'float32',
+        folder: str | None = None,
+        parts: Iterable[str] = ('train', 'val'),
+        seed: int = 0,
+    ) -> None:
+        parts = (parts,) if isinstance(parts, str) else tuple(parts)
+        if views < 1 or seed < 0:
+            raise ValueError(
+                f'views={views} must be >= 1, and seed={seed} >= 0.'
+            )
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
+        if not parts or not set(parts) <= set(PARTS):
+            raise ValueError(f'parts={parts} must be some of {PARTS}.')
+        self.views = views
+        self.dtype = DTYPES[dtype]
+        self.folder = None if folder is None else Path(folder).expanduser()
+        self.parts = parts
+        self.seed = seed
+        self._view = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def before_train(self, runner: Runner) -> None:
+        """Keep the training and validation images."""
+        if 'train' in self.parts:
+            if self.views > 1 and not isinstance(
+                runner.train_loop, EpochBasedTrainLoop
+            ):
+                raise ValueError(
+                    f'views={self.views} change with epochs, and '
+                    f'{type(runner.train_loop).__name__} counts none; take '
+                    'views=1, or a loop of epochs.'
+                )
+            self._keep(runner, 'train', runner.train_dataloader)
+        if 'val' in self.parts and runner._val_loop is not None:
+            self._keep(runner, 'val', runner.val_dataloader)
+
+    def before_val(self, runner: Runner) -> None:
+        """Keep the validation images of a run that does not train."""
+        if 'val' in self.parts:
+            self._keep(runner, 'val', runner.val_dataloader)
+
+    def before_test(self, runner: Runner) -> None:
+        """Keep the test images."""
+        if 'test' in self.parts:
+            self._keep(runner, 'test', runner.test_dataloader)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Choose the view of this epoch."""
+        self._view.fill_(runner.epoch % self.views)
+
+    def _keep(self, runner: Runner, part: str, loader: DataLoader) -> None:
+        model = unwrap_model(runner.model)
+        _require_prefix(model)
+        for number, leaf in enumerate(leaf_datasets(loader.dataset)):
+            pack = leaf.pipeline.transforms[-1]
+            if isinstance(leaf.pipeline.transforms[0], CachedInputs):
+                continue
+            states = self._states(runner, part, number, leaf, loader)
+            view = self._view if part == 'train' else torch.tensor(0)
+            leaf.pipeline.transforms[:] = [CachedInputs(states, view, pack)]
+        if not isinstance(model.data_preprocessor, StatePreprocessor):
+            model.data_preprocessor = StatePreprocessor(
+                model.data_preprocessor
+            )
+
+    def _states(
+        self,
+        runner: Runner,
+        part: str,
+        number: int,
+        leaf: Any,
+        loader: DataLoader,
+    ) -> Tensor:
+        """Return all states of a data set, ``(R, n, S, C)``."""
+        model = unwrap_model(runner.model)
+        views = self.views if part == 'train' else 1
+        if self.folder is None:
+            pieces, shape = self._compute(runner, leaf, loader, part, views)
+            states = torch.empty(prod(shape), dtype=self.dtype)
+            start = 0
+            for piece in pieces:
+                states[start : start + piece.numel()] = piece.flatten()
+                start += piece.numel()
+            return states.view(shape)
+        key = cache_key(
+            runner.cfg,
+            part,
+            model.backbone,
+            leaf,
+            leaf=number,
+            views=views,
+            seed=self.seed,
+            dtype=str(self.dtype),
+        )
+        path = self.folder / f'{part}{number}_{key[:16]}.safetensors'
+        if runner.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                states = read_states(path, key)
+                runner.logger.info(f'Prefix cache, {part}: read {path}.')
+            except (FileNotFoundError, DamagedStatesError) as error:
+                if isinstance(error, DamagedStatesError):
+                    runner.logger.warning(f'{error} It is made anew.')
+                pieces, shape = self._compute(
+                    runner, leaf, loader, part, views
+                )
+                write_states(path, key, shape, self.dtype, pieces)
+        barrier()
+        return read_states(path, key, verify=False)
+
+    def _compute(
+        self,
+        runner: Runner,
+        leaf: Any,
+        loader: DataLoader,
+        part: str,
+        views: int,
+    ) -> tuple[Iterator[Tensor], tuple[int, ...]]:
+        """Announce the states, and return them batch by batch."""
+        model = unwrap_model(runner.model)
+        pieces = self._run(model, leaf, loader, views, runner.rank)
+        first = next(pieces)
+        shape = (views, len(leaf), *first.shape[1:])
+        size = prod(shape) * self.dtype.itemsize
+        runner.logger.info(
+            f'Prefix cache, {part}: {len(leaf)} images x {views} view(s), '
+            f'{shape[2]} states of {shape[3]} in {self.dtype} each: '
+            f'{size / 1e6:,.1f} MB in {self.folder or "memory"}, after '
+            f'{model.backbone.prefix_depth} of '
+            f'{len(model.backbone.encoder.layers)} blocks.'
+        )
+        return chain([first], pieces), shape
+
+    def _run(
+        self,
+        model: BaseModel,
+        leaf: Any,
+        loader: DataLoader,
+        views: int,
+        rank: int,
+    ) -> Iterator[Tensor]:
+        model.eval()
+        transforms = leaf.pipeline.transforms
+        plain = [t for t in transforms if not isinstance(t, SampleSeed)]
+        view = torch.zeros((), dtype=torch.int64).share_memory_()
+        transforms[:] = [SampleSeed(self.seed, view), *plain]
+        batches = DataLoader(
+            leaf,
+            batch_size=loader.batch_size or 64,
+            num_workers=loader.num_workers,
+            collate_fn=pseudo_collate,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+        )
+        for number in range(views):
+            view.fill_(number)
+            for batch in track(
+                batches,
+                description=f'Prefix cache, view {number + 1} of {views}',
+                disable=rank != 0,
+            ):
+                yield self._run_batch(model, batch)
+
+    @torch.no_grad()
+    def _run_batch(
+        self, model: BaseModel, batch: dict[str, Sequence]
+    ) -> Tensor:
+        images = model.data_preprocessor(batch, False)['inputs']
+        return model.backbone.run_prefix(images).to('cpu', self.dtype)
+
+
+def _require_prefix(model: BaseModel) -> None:
+    backbone = getattr(model, 'backbone', None)
+    if not getattr(backbone, 'prefix_depth', 0):
+        raise ValueError(
+            f'{type(backbone).__name__} has no block before what it tunes, '
+            'so nothing can be kept; set model.backbone.prompt_blocks=(k,) '
+            'with k > 0, or remove PrefixCacheHook.'
+        )
+    require_whole_images(model.data_preprocessor)

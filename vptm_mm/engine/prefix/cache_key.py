@@ -1,0 +1,90 @@
+"""A digest of all that states depend on."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import mmpretrain
+import torch
+from mmengine.config import Config
+
+from ...version import __version__
+
+# Options of a backbone that cannot change states before the first prompts;
+# frozen weights have a digest of their own.
+WITHOUT_EFFECT = (
+    'init_cfg',
+    'num_visual_tokens',
+    'prompt_bias',
+    'prompt_blocks',
+    'prompt_length',
+    'prompt_location',
+    'visual_token',
+    'with_cp',
+)
+VERSIONS = (
+    cv2.__version__,
+    mmcv.__version__,
+    mmpretrain.__version__,
+    torch.__version__,
+    __version__,
+)
+
+
+def cache_key(
+    cfg: Config, part: str, backbone: Any, images: Any, **how: Any
+) -> str:
+    """Return the sha256 of weights, pipeline, images and versions.
+
+    Args:
+        cfg: The config of the run.
+        part: ``'train'``, ``'val'`` or ``'test'``.
+        backbone: The backbone, with its weights.
+        images: The data set; of its files path, size and time of change
+            count.
+        **how: What else counts.
+
+    Raises:
+        ValueError: If the config does not describe the data set.
+    """
+    loader = cfg.get(f'{part}_dataloader') or {}
+    if 'dataset' not in loader or 'model' not in cfg:
+        raise ValueError(
+            f'the config has no model or no {part}_dataloader.dataset, which '
+            'a file of states is looked up by; start the run by '
+            'Runner.from_cfg, or set folder=None of PrefixCacheHook.'
+        )
+    options = {
+        name: value
+        for name, value in cfg.model.get('backbone', {}).items()
+        if name not in WITHOUT_EFFECT
+    }
+    content = [
+        backbone.frozen_sha256,
+        backbone.prefix_depth,
+        options,
+        loader['dataset'],
+        cfg.get('data_preprocessor'),
+        cfg.model.get('data_preprocessor'),
+        _images_sha256(images),
+        VERSIONS,
+        how,
+    ]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _images_sha256(dataset: Any) -> str:
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if 'img' in info:
+            digest.update(info['img'].tobytes())
+        path = Path(info.get('img_path') or '')
+        found = path.stat() if path.is_file() else None
+        change = (found.st_size, found.st_mtime_ns) if found else None
+        digest.update(f'{path} {change}\n'.encode())
+    return digest.hexdigest()
