@@ -2,11 +2,14 @@
 
 import os
 
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
+
+from .laid_out_config import LaidOutConfig
 
 # What each launcher sets for its processes; the first is the local rank.
 VARIABLES = {
@@ -47,10 +50,21 @@ class AnyDeviceRunner(Runner):
     gives a local rank of -1, which ``torch.cuda.set_device`` ignores, the
     backend gloo, and no device.
 
+    The text of the config is laid out once, not at each checkpoint.
+
     Raises:
         RuntimeError: If the launcher has not set the variables that it should
             set.
     """
+
+    @property
+    def cfg(self) -> LaidOutConfig:
+        """The config of the run."""
+        return self._cfg
+
+    @cfg.setter
+    def cfg(self, cfg: Config) -> None:
+        self._cfg = LaidOutConfig.of(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Join the group of processes, if there are several."""

@@ -126,7 +126,7 @@ class PrefixCacheHook(Hook):
         _require_prefix(model)
         for number, leaf in enumerate(leaf_datasets(loader.dataset)):
             pack = leaf.pipeline.transforms[-1]
-            if isinstance(leaf.pipeline.transforms[0], CachedInputs):
+            if isinstance(pack, CachedInputs):
                 continue
             states = self._states(runner, part, number, leaf, loader)
             view = self._view if part == 'train' else torch.tensor(0)

@@ -73,7 +73,8 @@ def leaf_datasets(dataset: Any) -> list[Any]:
         return [leaf for part in parts for leaf in leaf_datasets(part)]
     pipeline = getattr(dataset, 'pipeline', None)
     transforms = getattr(pipeline, 'transforms', [])
-    if not transforms or not isinstance(transforms[-1], PackInputs):
+    last = transforms[-1] if transforms else None
+    if not isinstance(last, (PackInputs, CachedInputs)):
         raise ValueError(
             f'{type(dataset).__name__} has no pipeline that ends with '
             'PackInputs, so its states cannot be kept; add it, or remove '
