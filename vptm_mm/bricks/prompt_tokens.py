@@ -69,7 +69,8 @@ class PromptTokens(nn.Module):
             return tokens
         index = self.blocks.index(block)
         replaced = self.length if index else 0
-        prompts = self.prompts[index].expand(tokens.size(0), -1, -1)
+        prompts = self.prompts[index].to(tokens.dtype)
+        prompts = prompts.expand(tokens.size(0), -1, -1)
         return torch.cat(
             [tokens[:, :start], prompts, tokens[:, start + replaced :]], dim=1
         )  # (B, S, C)

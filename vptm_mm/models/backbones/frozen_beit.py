@@ -21,6 +21,7 @@ from .fused_attention import FusedAttention
 
 # Ways to the same result in less time, each of which can be left out.
 SPEEDUPS = ('fused_attention', 'lean_last_block')
+DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
 class FrozenBEiT(BaseBackbone):
@@ -42,10 +43,13 @@ class FrozenBEiT(BaseBackbone):
             of the host's explicit softmax; ``'lean_last_block'``, which
             computes the states that are read and no others. Results differ
             by rounding only.
+        dtype: What the frozen tensors are stored and computed in:
+            ``'float32'``, or ``'bfloat16'``. Their ``float32`` values stay in
+            the memory of the CPU then, for digests and checkpoints.
 
     Raises:
         ValueError: If the encoder is no BEiT v2, an image has another shape
-            than it expects, or a speed-up is unknown.
+            than it expects, or a speed-up or ``dtype`` is unknown.
         RuntimeError: If it runs without pre-trained weights.
     """
 
@@ -55,8 +59,11 @@ class FrozenBEiT(BaseBackbone):
         num_visual_tokens: int | None,
         init_cfg: Any,
         speedups: Iterable[str] = SPEEDUPS,
+        dtype: str = 'float32',
     ) -> None:
         super().__init__(init_cfg)
+        if dtype not in DTYPES:
+            raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         self.speedups = _check_speedups(speedups)
         self.encoder = _build_encoder(encoder)
         if 'fused_attention' in self.speedups:
@@ -69,8 +76,15 @@ class FrozenBEiT(BaseBackbone):
         )
         # Digest of the frozen tensors; None until they are pre-trained ones.
         self.frozen_sha256: str | None = None
+        # Values of the frozen tensors before they were rounded, by name.
+        self._unrounded: dict[str, Tensor] = {}
+        if dtype != 'float32':
+            self._unrounded = {
+                name: tensor.clone()
+                for name, tensor in self.frozen_state_dict().items()
+            }
         for module in self._frozen_modules():
-            freeze(module)
+            freeze(module.to(DTYPES[dtype]))
 
     @property
     def frozen_children(self) -> tuple[str, ...]:
@@ -103,6 +117,15 @@ class FrozenBEiT(BaseBackbone):
 
     def _is_frozen(self, name: str) -> bool:
         return name.partition('.')[0] in self.frozen_children
+
+    def state_dict(
+        self, *args: Any, prefix: str = '', **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """As in torch; frozen tensors are ``float32``, as they were read."""
+        state = super().state_dict(*args, prefix=prefix, **kwargs)
+        for name, tensor in self._unrounded.items():
+            state[prefix + name] = tensor
+        return state
 
     def frozen_state_dict(self) -> dict[str, Tensor]:
         """Return every frozen tensor by name, without derived buffers."""
@@ -160,6 +183,11 @@ class FrozenBEiT(BaseBackbone):
         }
         if len(brought) == len(frozen):
             self.frozen_sha256 = tensors_sha256(brought)
+            if self._unrounded:
+                self._unrounded = {
+                    name: tensor.detach().cpu().clone()
+                    for name, tensor in brought.items()
+                }
         elif brought:
             missing = sorted(set(frozen) - set(brought))
             raise ValueError(
@@ -211,9 +239,15 @@ class FrozenBEiT(BaseBackbone):
             RuntimeError: If somebody changed them. The host calls this after
                 a parent's ``init_cfg`` has initialised all sub-modules.
         """
-        if (
-            self.is_pretrained
-            and tensors_sha256(self.frozen_state_dict()) != self.frozen_sha256
+        rounded = super().state_dict()
+        if self.is_pretrained and (
+            tensors_sha256(self.frozen_state_dict()) != self.frozen_sha256
+            or not all(
+                torch.equal(
+                    rounded[name].cpu(), tensor.to(rounded[name].dtype).cpu()
+                )
+                for name, tensor in self._unrounded.items()
+            )
         ):
             raise RuntimeError(
                 'the pre-trained weights were changed after they were read: '
@@ -232,6 +266,7 @@ class FrozenBEiT(BaseBackbone):
     def _embed(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Turn images into [CLS] and patches, masked ones into [MASK]."""
         self._check_input(x)
+        x = x.to(self.encoder.cls_token.dtype)
         patches, _ = self.encoder.patch_embed(x)  # (B, N, C)
         if mask is not None:
             patches = torch.where(

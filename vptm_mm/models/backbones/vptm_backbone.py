@@ -5,11 +5,13 @@ tokens; g masks along one side, M = g * g of them; C embedding width;
 S = 1 + N + P + M sequence length; D blocks; V visual tokens.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ...bricks import TokenSequence
 from .encoder_block import run_block
@@ -56,6 +58,10 @@ class VPTMBackbone(FrozenBEiT):
             ``load_state_dict`` brings the weights.
         speedups: As in ``FrozenBEiT``; all are on by default, ``()`` is the
             host's plain computation.
+        dtype: As in ``FrozenBEiT``; what is tuned and what comes out stay
+            ``float32``.
+        with_cp: Whether training keeps the input of each prompted block only,
+            and computes the block again for its gradient.
 
     Shape:
         - Input: ``(B, in_channels, img_size, img_size)``, or the states of
@@ -93,6 +99,8 @@ class VPTMBackbone(FrozenBEiT):
         num_visual_tokens: int = 8192,
         init_cfg: dict | None = None,
         speedups: Iterable[str] = SPEEDUPS,
+        dtype: str = 'float32',
+        with_cp: bool = False,
     ) -> None:
         if visual_token not in VISUAL_TOKENS:
             raise ValueError(
@@ -104,7 +112,9 @@ class VPTMBackbone(FrozenBEiT):
             num_visual_tokens if visual_token == 'logits' else None,
             init_cfg,
             speedups,
+            dtype,
         )
+        self.with_cp = with_cp
         self.prompt_tokens = self._build_prompts(prompt_length, prompt_blocks)
         self.sequence = TokenSequence(
             self.encoder.patch_resolution,
@@ -117,7 +127,7 @@ class VPTMBackbone(FrozenBEiT):
         self._load_pretrained(init_cfg)
         if self.is_pretrained:
             self.prompt_tokens.reset_parameters(
-                std=self.encoder.mask_token.std().item()
+                std=self.encoder.mask_token.float().std().item()
             )
 
     @property
@@ -157,7 +167,10 @@ class VPTMBackbone(FrozenBEiT):
             tokens = self.prompt_tokens(
                 tokens, block, self.sequence.prompt_start
             )
-            tokens = run_block(layer, tokens, bias, self._read(layer))
+            run: Callable[..., Tensor] = run_block
+            if self.with_cp and tokens.requires_grad:
+                run = partial(checkpoint, run_block, use_reentrant=False)
+            tokens = run(layer, tokens, bias, self._read(layer))
         return tokens  # (B, S, C)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
@@ -168,4 +181,4 @@ class VPTMBackbone(FrozenBEiT):
         if self.token_predictor is not None:
             logits = self.token_predictor(hidden)  # (B, M, V)
             return (logits.float().log_softmax(-1).flatten(1),)
-        return (hidden.flatten(1),)  # (B, M * C)
+        return (hidden.float().flatten(1),)  # (B, M * C)
