@@ -5,8 +5,15 @@ import torch
 
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.checkpoints import read_task
+from vptm_mm.engine import AnyDeviceRunner
 
-from .test_hooks import digits_runner
+from . import test_hooks
+from .test_hooks import digits_runner, read_log
+
+
+@pytest.fixture(autouse=True)
+def _with_our_runner(monkeypatch):
+    monkeypatch.setattr(test_hooks, 'Runner', AnyDeviceRunner)
 
 
 @pytest.fixture
@@ -23,12 +30,33 @@ def train(folder, **options):
 
 
 def test_compiled_run_equals_a_plain_one(tmp_path, plain):
-    """``compile`` of the config, without a compiler: graphs are traced."""
-    runner = train(tmp_path / 'run', **{'compile': dict(backend='aot_eager')})
+    """Without a compiler: graphs are traced, and run as they are."""
+    options = dict(backend='aot_eager', fullgraph=True)
+    runner = train(tmp_path / 'run', compile=options)
+    assert 'The backbone is compiled' in read_log(tmp_path / 'run')
+    assert runner.model.backbone._compiled_call_impl is not None
     wanted = tuned_parameters(plain.model)
     for name, tensor in tuned_parameters(runner.model).items():
         difference = (tensor - wanted[name]).norm()
         assert difference <= 1e-4 * wanted[name].norm(), name
+    files = [
+        torch.load(tmp_path / name / 'epoch_1.pth', weights_only=True)
+        for name in ('run', 'plain')
+    ]
+    assert files[0]['state_dict'].keys() == files[1]['state_dict'].keys()
+
+
+@pytest.mark.parametrize('off', [False, None])
+def test_not_compiled(tmp_path, off):
+    runner = digits_runner(tmp_path, compile=off)
+    runner._maybe_compile('train_step')
+    assert runner.model.backbone._compiled_call_impl is None
+
+
+def test_compile_is_true_or_a_dict(tmp_path):
+    runner = digits_runner(tmp_path, compile='max-autotune')
+    with pytest.raises(TypeError, match="compile='max-autotune' must be True"):
+        runner._maybe_compile('train_step')
 
 
 def test_bfloat16_run(tmp_path, plain):

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .laid_out_config import LaidOutConfig
+from .unwrap import unwrap_model
 
 # What each launcher sets for its processes; the first is the local rank.
 VARIABLES = {
@@ -50,11 +51,14 @@ class AnyDeviceRunner(Runner):
     gives a local rank of -1, which ``torch.cuda.set_device`` ignores, the
     backend gloo, and no device.
 
-    The text of the config is laid out once, not at each checkpoint.
+    The text of the config is laid out once, not at each checkpoint. The key
+    ``compile`` compiles the backbone; the host's compiles the whole step, with
+    data samples and optimizer, which newer versions of torch cannot.
 
     Raises:
         RuntimeError: If the launcher has not set the variables that it should
             set.
+        TypeError: If ``compile`` is neither a bool nor a dict.
     """
 
     @property
@@ -96,6 +100,23 @@ class AnyDeviceRunner(Runner):
                 'device_ids': None,
             }
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the backbone, by arguments of ``torch.compile``."""
+        options = self.cfg.get('compile') or False
+        if not isinstance(options, (bool, dict)):
+            raise TypeError(
+                f'compile={options!r} must be True, or a dict of arguments '
+                "of torch.compile, as dict(mode='max-autotune')."
+            )
+        if options is False:
+            return
+        backbone = unwrap_model(self.model).backbone
+        backbone.compile(**({} if options is True else options))
+        self.logger.info(
+            'The backbone is compiled in the first iteration, which takes '
+            'its time.'
+        )
 
 
 def _require_variables(launcher: str) -> tuple[str, ...]:
