@@ -181,4 +181,5 @@ class VPTMBackbone(FrozenBEiT):
         if self.token_predictor is not None:
             logits = self.token_predictor(hidden)  # (B, M, V)
             return (logits.float().log_softmax(-1).flatten(1),)
-        return (hidden.float().flatten(1),)  # (B, M * C)
+        hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
+        return (hidden.flatten(1),)  # (B, M * C)
