@@ -94,8 +94,8 @@ def bombs() -> dict[str, bytes]:
     many = [0] * 1000
     for _ in range(3):
         many = [many] * 1000
-    array = np._core.multiarray._reconstruct
-    scalar = np._core.multiarray.scalar
+    array = np.empty(0).__reduce__()[0]
+    scalar = np.float64(0).__reduce__()[0]
     return {
         'storage': to_program(tensor(2**40, shape=(2**40,))),
         'expanded': to_program(tensor(shape=(2**40,), stride=(0,))),

@@ -57,6 +57,7 @@ def commands(config: str) -> list[tuple[str, ...]]:
         ('test', 'vptm_mm', CONFIG, *checkpoint, *TWO, *TESTED),
         ('train', 'mmpretrain', config, '--work-dir', 'three', *OPTIONS),
         ('train', 'mmpretrain', config, *TWO, '--work-dir', 'four', *OPTIONS),
+        ('test', 'mmpretrain', config, *checkpoint, *TESTED),
         ('test', 'mmpretrain', config, *checkpoint, *TWO, *TESTED),
         (
             *('gridsearch', 'vptm_mm', CONFIG, '--work-dir', 'grid'),

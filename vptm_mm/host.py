@@ -76,7 +76,6 @@ def host_globals() -> dict[str, Any]:
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
 
-    core = np._core if hasattr(np, '_core') else np.core
     types = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'b1')]
     allowed: dict[str, Any] = {
         f'{part.__module__}.{part.__qualname__}': part
@@ -84,8 +83,8 @@ def host_globals() -> dict[str, Any]:
     }
     # numpy 1 and 2 write the same functions under two names.
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed[f'{module}._reconstruct'] = core.multiarray._reconstruct
-        allowed[f'{module}.scalar'] = core.multiarray.scalar
+        allowed[f'{module}._reconstruct'] = np.empty(0).__reduce__()[0]
+        allowed[f'{module}.scalar'] = np.float64(0).__reduce__()[0]
     # Pickle writes a class's own function as getattr(class, name).
     for module in ('builtins', '__builtin__'):
         allowed[f'{module}.getattr'] = _history_statistic

@@ -2,11 +2,18 @@
 
 import pytest
 import torch
+from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS
 
+from vptm_mm.export.traced_classifier import TORCH_NEEDED
 from vptm_mm.models import FrozenFeatures
 
 from ..conftest import ENCODER
+
+needs_export = pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version(TORCH_NEEDED),
+    reason=f'export needs torch >= {TORCH_NEEDED}',
+)
 
 NUM_CLASSES = 5
 MEAN = [123.675, 116.28, 103.53]

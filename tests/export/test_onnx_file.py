@@ -10,7 +10,7 @@ from mmpretrain.models import LinearClsHead
 from vptm_mm.export import OPSET, export_onnx, onnx_file
 
 from ..conftest import ROOT
-from .conftest import normalised
+from .conftest import needs_export, normalised
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -44,6 +44,7 @@ def run(path, images):
     return torch.from_numpy(scores)
 
 
+@needs_export
 @pytest.mark.parametrize('options', MODELS.values(), ids=MODELS)
 def test_any_batch_has_the_classifiers_scores(
     classifier_on, photos, tmp_path, options
@@ -63,6 +64,7 @@ def test_any_batch_has_the_classifiers_scores(
     assert [p.name for p in tmp_path.iterdir()] == ['a.onnx']
 
 
+@needs_export
 def test_preprocessing_and_description_are_inside(
     classifier_on, photos, tmp_path
 ):
@@ -117,6 +119,7 @@ class GammaHead(LinearClsHead):
         )
 
 
+@needs_export
 def test_an_operation_that_onnx_lacks_is_refused(
     classifier_on, photos, tmp_path
 ):
@@ -128,6 +131,7 @@ def test_an_operation_that_onnx_lacks_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@needs_export
 def test_a_model_beyond_one_file_is_refused(
     classifier_on, photos, tmp_path, monkeypatch
 ):

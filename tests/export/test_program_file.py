@@ -9,7 +9,7 @@ import torch
 from vptm_mm.export import DESCRIPTION, export_program
 
 from ..conftest import ROOT
-from .conftest import normalised
+from .conftest import needs_export, normalised
 
 MODELS = {
     'shallow, 2x2 masks': (False, dict(mask_grid=2)),
@@ -24,6 +24,7 @@ MODELS = {
 }
 
 
+@needs_export
 @pytest.mark.parametrize(
     ('preprocessing', 'options'), MODELS.values(), ids=MODELS
 )

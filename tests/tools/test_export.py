@@ -10,6 +10,7 @@ from mmpretrain.datasets import build_dataset
 
 from vptm_mm.checkpoints import load_classifier, make_task, write_task
 
+from ..export.conftest import needs_export
 from .test_tools import DIGITS, fails, run
 
 NAMES = [f'digit {i}' for i in range(10)]
@@ -31,6 +32,7 @@ def digits(tmp_path_factory):
         return folder, images, prepared, model(prepared)
 
 
+@needs_export
 def test_onnx_takes_images_as_they_are(digits):
     onnxruntime = pytest.importorskip('onnxruntime')
     folder, images, _, expected = digits
@@ -54,6 +56,7 @@ def test_onnx_takes_images_as_they_are(digits):
     assert json.loads(metadata['pipeline'])[0]['type'] == 'Resize'
 
 
+@needs_export
 def test_pt2_takes_prepared_images(digits):
     folder, _, prepared, expected = digits
     result = run(
@@ -74,6 +77,7 @@ def test_pt2_takes_prepared_images(digits):
     assert json.loads(extra['vptm_mm.json'])['classes'] == NAMES
 
 
+@needs_export
 def test_a_file_that_differs_is_not_kept(digits, tmp_path):
     """Without a data set, too: random images then stand in."""
     pytest.importorskip('onnxscript')

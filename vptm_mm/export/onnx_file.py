@@ -13,7 +13,7 @@ from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
 from .description import describe
-from .traced_classifier import BATCH, INPUT, OUTPUT, trace_classifier
+from .traced_classifier import INPUT, OUTPUT, free_batch, trace_classifier
 from .verified_file import TOLERANCE, require_target, write_verified
 
 # The set that torch's exporter writes without conversion.
@@ -82,7 +82,7 @@ def export_onnx(
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=[OUTPUT],
-            dynamic_shapes={INPUT: {0: BATCH}},
+            dynamic_shapes=free_batch(),
             verbose=False,
         )
     except Exception as error:  # of torch, onnxscript or onnx

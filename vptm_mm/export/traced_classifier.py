@@ -4,6 +4,7 @@ Symbols: B batch; K classes.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.utils import digit_version
@@ -16,8 +17,6 @@ from .exported_classifier import ExportedClassifier
 TORCH_NEEDED = '2.7'
 INPUT = 'images'
 OUTPUT = 'scores'
-# Some versions of torch want an end.
-BATCH = torch.export.Dim('batch', min=1, max=2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,12 @@ class TracedClassifier:
     program: torch.export.ExportedProgram
     inputs: Tensor
     scores: Tensor
+
+
+def free_batch() -> dict[str, dict[int, Any]]:
+    """The sizes of the input that a graph leaves open: B."""
+    # Some versions of torch want an end; torch 2.1 has no Dim.
+    return {INPUT: {0: torch.export.Dim('batch', min=1, max=2**31 - 1)}}
 
 
 def trace_classifier(
@@ -53,12 +58,6 @@ def trace_classifier(
             else than ``(B, K)``.
         RuntimeError: If torch is too old, or cannot trace it.
     """
-    if digit_version(torch.__version__) < digit_version(TORCH_NEEDED):
-        raise RuntimeError(
-            f'torch {torch.__version__} cannot export this; torch >= '
-            f'{TORCH_NEEDED} can. A checkpoint or task file moves to a newer '
-            'torch as it is.'
-        )
     if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
         raise TypeError(
             f'images of {images.dtype} and shape {tuple(images.shape)} must '
@@ -75,6 +74,12 @@ def trace_classifier(
                 f'{type(classifier.head).__name__} returns {kind}; export '
                 'writes heads that return one tensor (B, num_classes).'
             )
+        if digit_version(torch.__version__) < digit_version(TORCH_NEEDED):
+            raise RuntimeError(
+                f'torch {torch.__version__} cannot export this; torch >= '
+                f'{TORCH_NEEDED} can. A checkpoint or task file moves to a '
+                'newer torch as it is.'
+            )
         inputs = images if preprocessing else prepared
         # A size of 1 would be taken for a constant. An example is stored in
         # the file: it must not be somebody's image.
@@ -83,7 +88,7 @@ def trace_classifier(
             program = torch.export.export(
                 exported,
                 (example,),
-                dynamic_shapes={INPUT: {0: BATCH}},
+                dynamic_shapes=free_batch(),
                 strict=False,
             )
         except Exception as error:  # any code in a model raises anything
