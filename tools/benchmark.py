@@ -28,7 +28,7 @@ import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from vptm_mm.bricks import freeze
 from vptm_mm.models import VPTMBackbone
@@ -37,7 +37,9 @@ PEERS = ('timm', 'transformers')
 TOLERANCE = 1e-4
 # A kernel for CPUs that the counter does not know.
 UNCOUNTED = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
+    )
 }
 
 
