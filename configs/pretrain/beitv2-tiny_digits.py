@@ -31,6 +31,19 @@ train_pipeline = [
     ),
     dict(type='PackInputs'),
 ]
+# The whole image twice, nothing masked.
+whole_pipeline = [
+    dict(
+        type='RandomResizedCropAndInterpolationWithTwoPic',
+        size=32,
+        second_size=32,
+        interpolation='bicubic',
+        second_interpolation='bicubic',
+        scale=(1.0, 1.0),
+        ratio=(1.0, 1.0),
+    ),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(
     batch_size=128,
     num_workers=0,
@@ -60,6 +73,20 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(checkpoint=dict(interval=50))
+labelled = dict(
+    batch_size=128,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='SklearnDigits', split='train', pipeline=whole_pipeline),
+)
+held_out = dict(
+    batch_size=128,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    collate_fn=dict(type='default_collate'),
+    dataset=dict(type='SklearnDigits', split='val', pipeline=whole_pipeline),
+)
 custom_hooks = [
     dict(type='FitTokenizerHook'),
     dict(
@@ -73,6 +100,12 @@ custom_hooks = [
                 type='SklearnDigits', split='val', pipeline=train_pipeline
             ),
         ),
+    ),
+    dict(type='TokenReportHook', dataloader=held_out),
+    dict(
+        type='LinearProbeHook',
+        train_dataloader=labelled,
+        test_dataloader=held_out,
     ),
     dict(
         type='ExportBackboneHook',

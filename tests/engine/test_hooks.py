@@ -322,7 +322,7 @@ def test_a_resumed_pre_training_keeps_its_codebook(pretraining_runner):
 
 def test_masked_tokens_are_those_of_the_masked_patches():
     model = make_pretraining_model()
-    model.target_generator.fit(torch.randn(50, 48))
+    model.target_generator.fit([torch.randn(50, 48)])
     images = torch.randn(2, 3, 16, 16)
     mask = torch.zeros(2, 4, 4, dtype=torch.long)
     mask[0, 1, 2] = mask[1, 3, 0] = 1

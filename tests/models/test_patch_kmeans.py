@@ -3,14 +3,15 @@ import torch
 from mmpretrain.structures import DataSample
 
 from vptm_mm.models import PatchKMeansTokenizer
+from vptm_mm.models.tokenizers import kmeans_tokenizer
 
 from ..conftest import make_pretraining_model
 
 
-def test_patchify_cuts_in_the_order_of_the_backbone():
+def test_describe_cuts_in_the_order_of_the_backbone():
     tokenizer = PatchKMeansTokenizer(2, patch_size=2)
     images = torch.arange(2 * 3 * 4 * 6.0).view(2, 3, 4, 6)
-    patches = tokenizer.patchify(images)
+    patches = tokenizer.describe(images)
     assert patches.shape == (2, 6, 12)
     expected = images[1, :, 2:4, 0:2].flatten()  # row 1, column 0
     assert torch.equal(patches[1, 3], expected)
@@ -19,9 +20,9 @@ def test_patchify_cuts_in_the_order_of_the_backbone():
 def test_token_is_the_nearest_entry():
     torch.manual_seed(0)
     tokenizer = PatchKMeansTokenizer(7, patch_size=4)
-    tokenizer.fit(torch.randn(200, 48))
+    tokenizer.fit([torch.randn(200, 48)])
     images = torch.randn(3, 3, 8, 8)
-    patches = tokenizer.patchify(images)
+    patches = tokenizer.describe(images)
     nearest = torch.cdist(patches, tokenizer.codebook[None]).argmin(-1)
     tokens = tokenizer(images)
     assert tokens.shape == (3, 4)
@@ -36,16 +37,42 @@ def test_fit_finds_separate_groups_and_is_seeded():
     books = []
     for _ in range(2):
         tokenizer = PatchKMeansTokenizer(3, patch_size=2, seed=1)
-        tokenizer.fit(patches)
+        tokenizer.fit([patches])
         books.append(tokenizer.codebook)
     assert torch.equal(*books)
     distance = torch.cdist(centres, books[0]).min(1).values
     assert distance.max() < 0.2
 
 
+def test_no_entry_of_the_codebook_is_dead():
+    """Many equal patches draw all centres but one or two."""
+    torch.manual_seed(0)
+    patches = torch.cat([torch.zeros(4000, 12), 5 * torch.randn(40, 12)])
+    tokenizer = PatchKMeansTokenizer(30, patch_size=2)
+    assert tokenizer.fit([patches]) == 30
+    images = patches.view(-1, 3, 2, 2)
+    assert len(tokenizer(images).unique()) == 30
+
+
+def test_a_stream_is_fitted_to_the_end(monkeypatch):
+    """What comes after the first chunk moves the codebook, too."""
+    monkeypatch.setattr(kmeans_tokenizer, 'FIRST_CHUNK', 100)
+    monkeypatch.setattr(kmeans_tokenizer, 'CHUNK', 50)
+    torch.manual_seed(0)
+    centres = 10 * torch.eye(3, 12)
+    near = [(centres + 0.1 * torch.randn(3, 12)) for _ in range(400)]
+    moved = [batch + 1 for batch in near]
+    tokenizer = PatchKMeansTokenizer(3, patch_size=2)
+    seen = []
+    tokenizer.fit(seen.append(1) or b for b in near[:40] + moved)
+    assert len(seen) == 440
+    distance = torch.cdist(centres + 1, tokenizer.codebook).min(1).values
+    assert distance.max() < 0.5
+
+
 def test_codebook_travels_in_the_checkpoint():
     tokenizer = PatchKMeansTokenizer(3, patch_size=2)
-    tokenizer.fit(torch.randn(20, 12))
+    tokenizer.fit([torch.randn(20, 12)])
     other = PatchKMeansTokenizer(3, patch_size=2)
     assert not other.is_fitted
     other.load_state_dict(tokenizer.state_dict())
@@ -61,7 +88,7 @@ def test_trains_with_the_hosts_self_supervisor():
         sample = DataSample()
         sample.mask = (torch.rand(4, 4) < 0.4).long()
         samples.append(sample)
-    model.target_generator.fit(torch.randn(20, 48))
+    model.target_generator.fit([torch.randn(20, 48)])
     losses = model.loss([images, targets], samples)
     assert set(losses) == {'loss_1', 'loss_2'}
     sum(losses.values()).backward()
@@ -77,7 +104,7 @@ def test_trains_with_the_hosts_self_supervisor():
             'num_visual_tokens=1 must be >= 2',
         ),
         (
-            lambda: PatchKMeansTokenizer(8, 2).fit(torch.randn(5, 12)),
+            lambda: PatchKMeansTokenizer(8, 2).fit([torch.randn(5, 12)]),
             ValueError,
             '5 patches cannot be grouped into num_visual_tokens=8',
         ),
@@ -87,14 +114,14 @@ def test_trains_with_the_hosts_self_supervisor():
             'no codebook yet; add .*FitTokenizerHook',
         ),
         (
-            lambda: PatchKMeansTokenizer(8, 3).patchify(
+            lambda: PatchKMeansTokenizer(8, 3).describe(
                 torch.randn(1, 3, 4, 4)
             ),
             ValueError,
             'do not divide into patches of 3 px',
         ),
         (
-            lambda: PatchKMeansTokenizer(8, 2).patchify(
+            lambda: PatchKMeansTokenizer(8, 2).describe(
                 torch.randn(1, 1, 4, 4)
             ),
             ValueError,

@@ -6,6 +6,7 @@ from .prompt_tokens import PromptTokens
 from .state_difference import StateDifference, compare_states
 from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
+from .vector_quantizer import VectorQuantizer
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     'PrototypicalVerbalizer',
     'StateDifference',
     'TokenSequence',
+    'VectorQuantizer',
     'compare_states',
     'freeze',
     'grid_places',

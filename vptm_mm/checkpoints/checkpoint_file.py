@@ -1,6 +1,7 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
 import pickle
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,8 +11,9 @@ from urllib.request import url2pathname
 
 import torch
 from mmengine.logging import MMLogger
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..bricks import compare_states
 from ..host import host_globals, reads_weights_only
 from .checkpoint_contents import (
     UnsafeCheckpointError,
@@ -129,3 +131,45 @@ def is_state_dict(content: Any) -> bool:
         isinstance(name, str) and isinstance(value, Tensor)
         for name, value in content.items()
     )
+
+
+def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
+    """Read all tensors of a module from a file, or none.
+
+    Index buffers that are derived from the configuration are neither wanted
+    nor minded.
+
+    Args:
+        path: The checkpoint.
+        module: The module that gets the tensors.
+        prefix: Of the names in the file. If no name has it, all are taken.
+
+    Raises:
+        ValueError: If the file does not fit; the text lists ``-`` missing,
+            ``+`` unexpected and ``!`` wrong tensors.
+    """
+    tensors = read_tensors(path)
+    if any(name.startswith(prefix) for name in tensors):
+        tensors = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(prefix)
+        }
+    tensors = _without_derived(tensors)
+    difference = compare_states(_without_derived(module.state_dict()), tensors)
+    if difference:
+        raise ValueError(
+            f'{path} does not fit {type(module).__name__} (- missing, '
+            f'+ unexpected, ! wrong):\n  {difference}\nCompare its arch and '
+            'the other sizes in the config with it.'
+        )
+    # What is not in the file is derived.
+    module.load_state_dict(tensors, strict=False)
+
+
+def _without_derived(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.endswith('relative_position_index')
+    }

@@ -1,5 +1,6 @@
 from .backbones import (
     AdaptFormerBackbone,
+    BlockFeatures,
     FineTunedBackbone,
     FrozenFeatures,
     GateVPTBackbone,
@@ -10,10 +11,17 @@ from .backbones import (
 )
 from .heads import PrototypeVerbalizerHead
 from .pool import VPTMTaskPool
-from .tokenizers import PatchKMeansTokenizer
+from .tokenizers import (
+    FeatureKMeansTokenizer,
+    PatchKMeansTokenizer,
+    VQKDDistiller,
+    VQKDTokenizer,
+)
 
 __all__ = [
     'AdaptFormerBackbone',
+    'BlockFeatures',
+    'FeatureKMeansTokenizer',
     'FineTunedBackbone',
     'FrozenFeatures',
     'GateVPTBackbone',
@@ -24,4 +32,6 @@ __all__ = [
     'VPTBackbone',
     'VPTMBackbone',
     'VPTMTaskPool',
+    'VQKDDistiller',
+    'VQKDTokenizer',
 ]

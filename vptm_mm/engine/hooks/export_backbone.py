@@ -11,8 +11,6 @@ from mmpretrain.registry import HOOKS
 from ...checkpoints import write_whole
 from ..unwrap import unwrap_model
 
-# The auxiliary layers and the tokenizer serve pre-training only.
-EXPORTED = ('backbone.', 'neck.norm.', 'head.cls_head.')
 DTYPES = ('float32', 'float16')
 
 
@@ -32,6 +30,9 @@ class ExportBackboneHook(Hook):
         ValueError: If ``dtype`` is neither.
     """
 
+    # The auxiliary layers and the tokenizer serve pre-training only.
+    parts = ('backbone.', 'neck.norm.', 'head.cls_head.')
+
     def __init__(self, filename: str, dtype: str = 'float32') -> None:
         if dtype not in DTYPES:
             raise ValueError(f'dtype={dtype!r} must be one of {DTYPES}.')
@@ -48,7 +49,7 @@ class ExportBackboneHook(Hook):
             if tensor.is_floating_point()
             else tensor.cpu()
             for name, tensor in model.state_dict().items()
-            if name.startswith(EXPORTED)
+            if name.startswith(self.parts)
             and not name.endswith('relative_position_index')
         }
         path = Path(runner.work_dir) / self.filename
@@ -56,6 +57,21 @@ class ExportBackboneHook(Hook):
         torch.save(dict(state_dict=tensors), content)
         write_whole(path, content.getvalue())
         runner.logger.info(
-            f'Backbone exported to {path}: {len(tensors)} tensors, '
+            f'Exported to {path}: {len(tensors)} tensors, '
             f'{path.stat().st_size / 1e6:.2f} MB.'
         )
+
+
+@HOOKS.register_module()
+class ExportTokenizerHook(ExportBackboneHook):
+    """Write the tokenizer of ``VQKDDistiller``, without decoder and teacher.
+
+    ``VQKDTokenizer`` reads it by
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+
+    Args:
+        filename: Name of the file in the work dir.
+        dtype: ``'float32'``, or ``'float16'`` for half the size.
+    """
+
+    parts = ('tokenizer.',)

@@ -1,10 +1,13 @@
 """Fits the visual tokenizer before masked visual token modelling."""
 
-import torch
+from collections.abc import Iterator
+
 from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import Tensor
 
 from ..unwrap import unwrap_model
 
@@ -37,17 +40,22 @@ class FitTokenizerHook(Hook):
             runner.logger.info('Visual tokenizer: codebook of the checkpoint.')
             return
         if is_main_process():
-            patches, count = [], 0
-            for batch in runner.train_dataloader:
-                # The second of the two views is the tokenizer's.
-                images = model.data_preprocessor(batch, True)['inputs'][1]
-                patches.append(tokenizer.patchify(images).flatten(0, 1))
-                count += len(patches[-1])
-                if count >= self.max_patches:
-                    break
-            tokenizer.fit(torch.cat(patches)[: self.max_patches])
+            used = tokenizer.fit(self._descriptions(runner, model))
             runner.logger.info(
                 f'Visual tokenizer: {tokenizer.num_visual_tokens} visual '
-                f'tokens fitted to {min(count, self.max_patches)} patches.'
+                f'tokens fitted, {used} of them in use.'
             )
         broadcast(tokenizer.codebook, src=0)
+
+    def _descriptions(
+        self, runner: Runner, model: BaseModel
+    ) -> Iterator[Tensor]:
+        left = self.max_patches
+        for batch in runner.train_dataloader:
+            # The second of the two views is the tokenizer's.
+            images = model.data_preprocessor(batch, True)['inputs'][1]
+            described = model.target_generator.describe(images).flatten(0, 1)
+            yield described[:left]
+            left -= len(described)
+            if left <= 0:
+                return

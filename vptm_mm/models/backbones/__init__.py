@@ -1,4 +1,5 @@
 from .adaptformer_backbone import AdaptFormerBackbone
+from .block_features import BlockFeatures
 from .fine_tuned_backbone import FineTunedBackbone
 from .frozen_features import FrozenFeatures
 from .gate_vpt_backbone import GateVPTBackbone
@@ -9,6 +10,7 @@ from .vptm_backbone import VPTMBackbone
 
 __all__ = [
     'AdaptFormerBackbone',
+    'BlockFeatures',
     'FineTunedBackbone',
     'FrozenFeatures',
     'GateVPTBackbone',

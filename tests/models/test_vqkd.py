@@ -1,0 +1,174 @@
+"""The tokenizer of BEiT v2: the host's encoder, and its training."""
+
+import pytest
+import torch
+from mmpretrain.models import VQKD
+from mmpretrain.registry import MODELS
+
+from vptm_mm.bricks import tuned_parameters
+from vptm_mm.models import VQKDDistiller, VQKDTokenizer
+
+from ..conftest import ARCH, ENCODER, randomize
+
+# As MMPretrain's config has it: absolute positions, no layer scale.
+PUBLISHED = dict(
+    arch=ARCH,
+    img_size=16,
+    patch_size=4,
+    out_type='featmap',
+    with_cls_token=True,
+    use_abs_pos_emb=True,
+    use_rel_pos_bias=False,
+    use_shared_rel_pos_bias=False,
+    layer_scale_init_value=0.0,
+)
+
+
+def tokenizer_config(**options) -> dict:
+    encoder = dict(arch=ARCH, img_size=16, patch_size=4, out_type='featmap')
+    return dict(
+        type='VQKDTokenizer',
+        encoder_config=encoder,
+        num_embed=10,
+        embed_dims=6,
+        **options,
+    )
+
+
+@pytest.fixture
+def distiller(checkpoint):
+    torch.manual_seed(0)
+    return MODELS.build(
+        dict(
+            type='VQKDDistiller',
+            tokenizer=tokenizer_config(decay=0.9),
+            decoder=dict(arch={**ARCH, 'num_layers': 1}),
+            teacher=dict(
+                type='BlockFeatures',
+                encoder=ENCODER,
+                block=1,
+                init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+            ),
+            teacher_dims=16,
+        )
+    )
+
+
+def test_reads_the_published_layout_and_gives_its_tokens(tmp_path):
+    host = VQKD(dict(PUBLISHED), num_embed=10, embed_dims=6)
+    randomize(host)
+    host.quantize.embedding.initted.fill_(1)
+    host.eval()
+    torch.save(dict(state_dict=host.state_dict()), tmp_path / 'vqkd.pth')
+    ours = VQKDTokenizer(
+        dict(PUBLISHED),
+        10,
+        6,
+        init_cfg=dict(
+            type='Pretrained', checkpoint=str(tmp_path / 'vqkd.pth')
+        ),
+    ).eval()
+    ours.init_weights()
+    assert ours.is_fitted
+    assert ours.num_visual_tokens == 10
+    images = torch.randn(5, 3, 16, 16)
+    tokens = ours(images)
+    assert tokens.shape == (5, 16)
+    # The host's codebook is not of length 1 here.
+    weight = host.quantize.embedding.weight.data
+    host.quantize.embedding.weight.data = torch.nn.functional.normalize(
+        weight, dim=-1
+    )
+    ours.quantize.embedding.weight.data = host.quantize.embedding.weight.data
+    assert torch.equal(ours(images), host(images))
+
+
+def test_losses_fall_and_the_teacher_stays(distiller):
+    torch.manual_seed(0)
+    images = torch.randn(16, 3, 16, 16)
+    tuned = tuned_parameters(distiller)
+    assert not any(name.startswith('teacher.') for name in tuned)
+    assert 'tokenizer.quantize.embedding.weight' not in tuned
+    before = {k: v.clone() for k, v in distiller.teacher.state_dict().items()}
+    optimizer = torch.optim.AdamW(tuned.values(), lr=3e-3)
+    distiller.train()
+    losses = []
+    for _ in range(60):
+        # Two views, as the pipelines of BEiT give them.
+        found = distiller([torch.zeros(0), images], [], mode='loss')
+        optimizer.zero_grad()
+        sum(found.values()).backward()
+        optimizer.step()
+        losses.append(found['loss_distillation'].item())
+    assert losses[-1] < 0.7 * losses[0]
+    after = distiller.teacher.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    distiller.eval()
+    assert len(distiller(images, []).unique()) > 3
+
+
+def test_the_exported_tokenizer_gives_the_same_tokens(distiller, tmp_path):
+    torch.manual_seed(0)
+    images = torch.randn(4, 3, 16, 16)
+    distiller.train()
+    distiller(images, [], mode='loss')
+    distiller.eval()
+    state = {
+        name: tensor
+        for name, tensor in distiller.state_dict().items()
+        if name.startswith('tokenizer.')
+    }
+    torch.save(dict(state_dict=state), tmp_path / 'tokenizer.pth')
+    read = MODELS.build(
+        tokenizer_config(
+            init_cfg=dict(
+                type='Pretrained', checkpoint=str(tmp_path / 'tokenizer.pth')
+            )
+        )
+    ).eval()
+    assert torch.equal(read(images), distiller(images, []))
+    del state['tokenizer.encode_task_layer.0.weight']
+    torch.save(dict(state_dict=state), tmp_path / 'tokenizer.pth')
+    with pytest.raises(ValueError, match=r'- encode_task_layer\.0\.weight'):
+        VQKDTokenizer(
+            **{
+                k: v
+                for k, v in tokenizer_config().items()
+                if k not in ('type', 'init_cfg')
+            },
+            init_cfg=dict(
+                type='Pretrained', checkpoint=str(tmp_path / 'tokenizer.pth')
+            ),
+        )
+
+
+def test_an_untrained_tokenizer_does_not_run():
+    tokenizer = MODELS.build(tokenizer_config())
+    with pytest.raises(RuntimeError, match='VQ-KD tokenizer has not been'):
+        tokenizer(torch.randn(1, 3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (
+            dict(init_cfg=dict(type='Constant')),
+            r"must be dict\(type='Pretrained', checkpoint",
+        ),
+        (
+            dict(encoder_config=dict(arch=ARCH)),
+            "out_type=None must be 'featmap'",
+        ),
+    ],
+)
+def test_errors(change, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build({**tokenizer_config(), **change})
+
+
+def test_a_distiller_takes_no_trained_tokenizer():
+    tokenizer = tokenizer_config(
+        init_cfg=dict(type='Pretrained', checkpoint='a.pth')
+    )
+    with pytest.raises(ValueError, match=r'tokenizer\.init_cfg=.* must be'):
+        VQKDDistiller(tokenizer, {}, {}, 16)

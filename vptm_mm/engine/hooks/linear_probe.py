@@ -1,0 +1,102 @@
+"""Measures a pre-trained backbone by a linear classifier on its states.
+
+Symbols: B batch; N patches; C embedding width.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from ...checkpoints import write_whole
+from ..unwrap import unwrap_model
+
+
+@HOOKS.register_module()
+class LinearProbeHook(Hook):
+    """Write ``linear_probe.json`` after masked visual token modelling.
+
+    Accuracy on held-out images of a logistic regression on standardised
+    states, of [CLS] and of the averaged patches. A quick look at the
+    backbone; it chooses no strength of regularisation.
+
+    Args:
+        train_dataloader: Config of a loader over labelled images.
+        test_dataloader: Config of a loader over other labelled images.
+        max_iter: Steps of the solver at most.
+
+    Raises:
+        ValueError: If an image has no label.
+    """
+
+    def __init__(
+        self,
+        train_dataloader: dict,
+        test_dataloader: dict,
+        max_iter: int = 1000,
+    ) -> None:
+        self.dataloaders = (train_dataloader, test_dataloader)
+        self.max_iter = max_iter
+
+    def after_train(self, runner: Runner) -> None:
+        """Fit on the one loader and score on the other, on rank 0."""
+        if not is_main_process():
+            return
+        model = unwrap_model(runner.model)
+        model.eval()
+        (train, train_labels), (test, test_labels) = (
+            _read(model, self._loader(runner, cfg)) for cfg in self.dataloaders
+        )
+        report = {}
+        for readout in train:
+            probe = make_pipeline(
+                StandardScaler(), LogisticRegression(max_iter=self.max_iter)
+            )
+            probe.fit(train[readout], train_labels)
+            report[readout] = probe.score(test[readout], test_labels)
+        runner.logger.info(f'Linear probe, held out: {report}')
+        path = Path(runner.work_dir) / 'linear_probe.json'
+        write_whole(path, f'{json.dumps(report, indent=2)}\n'.encode())
+
+    @staticmethod
+    def _loader(runner: Runner, cfg: dict) -> torch.utils.data.DataLoader:
+        return runner.build_dataloader(
+            {**cfg, 'sampler': dict(type='SequentialSampler')},
+            seed=runner.seed,
+        )
+
+
+@torch.no_grad()
+def _read(
+    model: BaseModel, loader: torch.utils.data.DataLoader
+) -> tuple[dict[str, Tensor], Tensor]:
+    """States of whole images by readout, and labels."""
+    states, labels = [], []
+    for batch in loader:
+        data = model.data_preprocessor(batch, False)
+        images = data['inputs'][0]
+        # No patch is masked.
+        nothing = images.new_zeros(
+            len(images), *model.backbone.patch_resolution
+        )
+        tokens = model.backbone(images, nothing)[-1]  # (B, 1 + N, C)
+        tokens = model.neck.norm(tokens)
+        states.append(torch.stack([tokens[:, 0], tokens[:, 1:].mean(1)]).cpu())
+        for sample in data['data_samples']:
+            if 'gt_label' not in sample:
+                raise ValueError(
+                    'LinearProbeHook read an image without a label: its data '
+                    'sets need with_label=True.'
+                )
+            labels.append(sample.gt_label.cpu())
+    cls_token, patches = torch.cat(states, dim=1)
+    return dict(cls=cls_token, patches=patches), torch.cat(labels)

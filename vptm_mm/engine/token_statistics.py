@@ -1,0 +1,38 @@
+"""How a visual tokenizer uses its codebook, and what its tokens mean.
+
+Symbols: B images; N patches; V visual tokens.
+"""
+
+import torch
+from sklearn.metrics import normalized_mutual_info_score
+from torch import Tensor
+
+
+def token_statistics(
+    tokens: Tensor, num_visual_tokens: int, labels: Tensor | None = None
+) -> dict[str, float]:
+    """Describe the tokens of some images.
+
+    Args:
+        tokens: Token ids, ``(B, N)``.
+        num_visual_tokens: Codebook size V.
+        labels: Class of each image, ``(B,)``, if known.
+
+    Returns:
+        ``used``, the share of the codebook that occurs; ``perplexity``, e to
+        the entropy of the tokens: V if all are equally frequent; with labels
+        ``nmi``, the mutual information of token and class of its image over
+        the mean of their entropies, 0-1.
+    """
+    counts = tokens.flatten().bincount(minlength=num_visual_tokens)
+    shares = counts / counts.sum()
+    found = dict(
+        used=(counts > 0).float().mean().item(),
+        perplexity=torch.special.entr(shares).sum().exp().item(),
+    )
+    if labels is not None:
+        found['nmi'] = normalized_mutual_info_score(
+            labels.repeat_interleave(tokens.shape[1]).numpy(),
+            tokens.flatten().numpy(),
+        )
+    return found

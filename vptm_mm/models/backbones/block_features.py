@@ -1,0 +1,49 @@
+"""Feature maps of any block of a frozen BEiT v2.
+
+Symbols: B batch; H, W rows and columns of patches; C embedding width.
+"""
+
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from .frozen_beit import FrozenBEiT
+
+
+@MODELS.register_module()
+class BlockFeatures(FrozenBEiT):
+    """States of the patches after one block of a frozen BEiT v2.
+
+    A teacher for the tokenizer of the next round of pre-training: middle
+    blocks hold more of what an image shows than the last one, which has to
+    predict tokens.
+
+    Args:
+        encoder: As in ``VPTMBackbone``.
+        block: Index of the block, counted from 0.
+        init_cfg: As in ``VPTMBackbone``.
+
+    Shape:
+        - Input: ``(B, in_channels, img_size, img_size)``
+        - Output: a tuple of one ``(B, C, H, W)`` tensor
+
+    Raises:
+        ValueError: If the encoder has no such block.
+    """
+
+    def __init__(
+        self, encoder: dict, block: int, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(encoder, None, init_cfg)
+        depth = len(self.encoder.layers)
+        if not 0 <= block < depth:
+            raise ValueError(f'block={block} must be in 0..{depth - 1}.')
+        self.block = block
+        self._load_pretrained(init_cfg)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        tokens = self._embed(x)  # (B, 1 + N, C)
+        bias = self.encoder.rel_pos_bias()
+        for layer in self.encoder.layers[: self.block + 1]:
+            tokens = layer(tokens, rel_pos_bias=bias)
+        grid = tokens[:, 1:].unflatten(1, self.encoder.patch_resolution)
+        return (grid.permute(0, 3, 1, 2),)  # (B, C, H, W)

@@ -1,0 +1,114 @@
+"""A frozen model whose features describe patches.
+
+Symbols: B batch; N patches, H = W of them along a side; E width of a feature.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import Tensor, nn
+
+from ...bricks import freeze, tensors_sha256
+from ...checkpoints.checkpoint_file import fetch, read_module
+from ..backbones.frozen_beit import FrozenBEiT
+
+
+class FeatureTeacher(BaseModule):
+    """Any backbone that gives a feature map, with weights that were loaded.
+
+    ``BlockFeatures`` is the backbone of a previous round of pre-training. A
+    backbone of MMPretrain needs ``init_cfg=dict(type='Pretrained',
+    checkpoint=...)`` and an ``out_type`` that is a feature map;
+    ``TIMMBackbone`` needs ``features_only=True`` and ``pretrained=True`` or a
+    ``checkpoint_path``.
+
+    Args:
+        backbone: Its config; the last of its outputs is read.
+        embed_dims: Width E of its features.
+        grid_size: Patches along one side of what is to be described. A map of
+            a multiple of it is averaged.
+
+    Shape:
+        - Input: images as the backbone takes them
+        - Output: ``(B, grid_size * grid_size, embed_dims)``
+
+    Raises:
+        ValueError: If nothing says where the weights come from, if they lack
+            some, or if the map has another shape.
+        RuntimeError: If somebody changed the weights.
+    """
+
+    def __init__(
+        self, backbone: dict, embed_dims: int, grid_size: int
+    ) -> None:
+        super().__init__()
+        self.backbone = _build_backbone(backbone)
+        self.embed_dims = embed_dims
+        self.grid_size = grid_size
+        freeze(self.backbone)
+        self._digest = tensors_sha256(self.backbone.state_dict())
+
+    def train(self, mode: bool = True) -> 'FeatureTeacher':
+        """Keep the teacher in eval."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def init_weights(self) -> None:
+        """Keep the weights that were read when the teacher was built."""
+        if tensors_sha256(self.backbone.state_dict()) != self._digest:
+            raise RuntimeError(
+                "the teacher's weights were changed after they were read: an "
+                'init_cfg of the whole model initialises it, too. Move it to '
+                'the parts that are trained.'
+            )
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = self.backbone(images)
+        features = outputs[-1] if isinstance(outputs, tuple) else outputs
+        side = features.shape[-1] if features.ndim == 4 else 0
+        if (
+            features.ndim != 4
+            or features.shape[1] != self.embed_dims
+            or features.shape[2] != side
+            or side % self.grid_size
+        ):
+            raise ValueError(
+                f'the teacher gives {tuple(features.shape)} for images of '
+                f'{tuple(images.shape)}; expected (B, {self.embed_dims}, k * '
+                f'{self.grid_size}, k * {self.grid_size}). Set embed_dims '
+                "and grid_size, second_size in the pipeline, or the teacher's "
+                "out_type='featmap'."
+            )
+        pooled = F.avg_pool2d(features, side // self.grid_size)
+        return pooled.flatten(2).transpose(1, 2)  # (B, N, E)
+
+
+def _build_backbone(cfg: dict) -> nn.Module:
+    """Build a backbone and load its weights, all of them."""
+    cls = MODELS.get(cfg['type'])
+    if cls is None:
+        raise ValueError(f'backbone.type={cfg["type"]!r} is not registered.')
+    if issubclass(cls, FrozenBEiT):  # strict by itself
+        return MODELS.build(cfg)
+    if cfg['type'] == 'TIMMBackbone':
+        if not (cfg.get('pretrained') or cfg.get('checkpoint_path')):
+            raise ValueError(
+                'a teacher needs weights: set pretrained=True or '
+                'checkpoint_path of TIMMBackbone.'
+            )
+        return MODELS.build(cfg)
+    init_cfg = cfg.get('init_cfg')
+    if not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
+        raise ValueError(
+            f'init_cfg={init_cfg!r} of the teacher {cfg["type"]} must be '
+            "dict(type='Pretrained', checkpoint=...)."
+        )
+    backbone = MODELS.build({**cfg, 'init_cfg': None})
+    path = fetch(init_cfg['checkpoint'])
+    read_module(path, backbone, prefix='backbone.')
+    MMLogger.get_current_instance().info(f'Teacher: weights of {path}.')
+    return backbone

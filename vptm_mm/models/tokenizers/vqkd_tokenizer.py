@@ -1,0 +1,104 @@
+"""The visual tokenizer of BEiT v2.
+
+Symbols: B batch; N patches, H x W of them; E width of a codebook entry.
+"""
+
+from mmpretrain.models import VQKD
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ...bricks import VectorQuantizer
+from ...checkpoints.checkpoint_file import fetch, read_module
+
+
+@MODELS.register_module()
+class VQKDTokenizer(VQKD):
+    """MMPretrain's VQ-KD encoder, with a codebook that can be trained.
+
+    Vector-quantized knowledge distillation, `BEiT v2
+    <https://arxiv.org/abs/2208.06366>`_, section 2.2; ``VQKDDistiller`` trains
+    it. The file that MMPretrain publishes, ``vqkd_encoder.pth``, is read, and
+    so are those that ``ExportTokenizerHook`` writes; both strictly.
+
+    Args:
+        encoder_config: Arguments of MMPretrain's ``BEiTViT``, with
+            ``out_type='featmap'``.
+        num_embed: Codebook size.
+        embed_dims: Width E of an entry.
+        decay: As in ``VectorQuantizer``.
+        beta: As in ``VectorQuantizer``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)``, or None to
+            train it.
+
+    Shape:
+        - Input: ``(B, 3, img_size, img_size)``
+        - Output: ``(B, N)`` token ids
+
+    Raises:
+        ValueError: If the encoder gives no feature map, or the file does not
+            fit.
+        RuntimeError: If it runs before it was trained or loaded.
+    """
+
+    def __init__(
+        self,
+        encoder_config: dict,
+        num_embed: int,
+        embed_dims: int = 32,
+        decay: float = 0.99,
+        beta: float = 1.0,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if encoder_config.get('out_type') != 'featmap':
+            raise ValueError(
+                f'encoder_config.out_type={encoder_config.get("out_type")!r} '
+                "must be 'featmap'."
+            )
+        super().__init__(encoder_config, None, num_embed, embed_dims)
+        self.quantize = _MapQuantizer(num_embed, embed_dims, decay, beta)
+        self.checkpoint = _address(init_cfg)
+        if self.checkpoint is not None:
+            read_module(fetch(self.checkpoint), self, prefix='tokenizer.')
+
+    @property
+    def num_visual_tokens(self) -> int:
+        """Codebook size."""
+        return len(self.quantize.cluster_size)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has been trained or loaded."""
+        return self.quantize.is_fitted
+
+    def init_weights(self) -> None:
+        """Initialise what is to be trained; keep what was read."""
+        if self.checkpoint is None:
+            super().init_weights()
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.is_fitted:
+            raise RuntimeError(
+                'the VQ-KD tokenizer has not been trained; set init_cfg=dict('
+                "type='Pretrained', checkpoint=...) to a file that "
+                'VQKDDistiller or MMPretrain made.'
+            )
+        return super().forward(images)
+
+
+class _MapQuantizer(VectorQuantizer):
+    """Quantizes a map ``(B, E, H, W)``, as the host's encoder asks for it."""
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        quantized, loss, ids = super().forward(maps.permute(0, 2, 3, 1))
+        return quantized.permute(0, 3, 1, 2), loss, ids.flatten()
+
+
+def _address(init_cfg: dict | None) -> str | None:
+    if init_cfg is None:
+        return None
+    if init_cfg.get('type') != 'Pretrained' or 'checkpoint' not in init_cfg:
+        raise ValueError(
+            f'init_cfg={init_cfg!r} must be dict(type='
+            "'Pretrained', checkpoint=...), or None to train the tokenizer."
+        )
+    return init_cfg['checkpoint']

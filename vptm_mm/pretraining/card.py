@@ -1,0 +1,76 @@
+"""The card of a pre-trained backbone: where it comes from, how good it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import write_whole
+from ..checkpoints.download import sha256
+from ..report import read_run
+
+REPORTS = (
+    'masked_token_accuracy.json',
+    'visual_tokens.json',
+    'linear_probe.json',
+)
+
+
+def write_card(folder: Path, export: str, tokens: str) -> Path:
+    """Write ``card.md`` beside a backbone, from what its run has left.
+
+    Args:
+        folder: Work dir of the run.
+        export: Name of the file of the backbone.
+        tokens: What it has predicted, in words.
+
+    Returns:
+        The path of the card.
+
+    Raises:
+        FileNotFoundError: If there is no run in the folder.
+    """
+    run = read_run(folder)
+    record = run.record
+    path = folder / export
+    rows = {
+        'file': f'{export}, {path.stat().st_size / 1e6:.2f} MB',
+        'sha256': sha256(path),
+        'predicts': tokens,
+        'images': record.get('images', {}).get('train'),
+        'command': f'`{record.get("command")}`',
+        'seed': record.get('seed'),
+        'started': record.get('started'),
+        'starts': len(run.sessions),
+        'hours of iterations': _hours(run.scalars),
+        'device': f'{record.get("device")}, {record.get("processes")} process',
+        'versions': _join(record.get('versions', {})),
+        'commit': record.get('commit'),
+    }
+    for name in REPORTS:
+        report = folder / name
+        if report.is_file():
+            rows[Path(name).stem.replace('_', ' ')] = _join(
+                json.loads(report.read_text())
+            )
+    lines = [f'# {path.stem}', '', '| | |', '|---|---|']
+    lines += [f'| {name} | {value} |' for name, value in rows.items()]
+    card = folder / 'card.md'
+    write_whole(card, ('\n'.join(lines) + '\n').encode())
+    return card
+
+
+def _hours(scalars: dict[str, list]) -> str:
+    """Time of the logged iterations; the log names a mean of each interval."""
+    points = scalars.get('time', [])
+    last, seconds = 0, 0.0
+    for iteration, mean in points:
+        seconds += (iteration - last) * mean
+        last = iteration
+    return f'{seconds / 3600:.2f}'
+
+
+def _join(values: dict[str, Any]) -> str:
+    return ', '.join(
+        f'{name} {f"{value:.4g}" if isinstance(value, float) else value}'
+        for name, value in values.items()
+    )
