@@ -1,0 +1,104 @@
+"""The configs of later rounds are those of the first, but for the tokens."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from vptm_mm.models import FeatureKMeansTokenizer, VQKDDistiller
+from vptm_mm.pretraining import rounds
+
+from ..conftest import ROOT
+
+DIGITS = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_digits.py'
+BACKBONE = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
+
+
+@pytest.fixture
+def cfg():
+    return Config.fromfile(DIGITS)
+
+
+def types(cfg) -> list[str]:
+    return [hook['type'] for hook in cfg.custom_hooks]
+
+
+def test_steps_of_all_kinds():
+    steps = rounds.plan_steps(['patches', 'features', 'vqkd'])
+    assert [step.name for step in steps] == [
+        '1_patches',
+        '2_features',
+        '3_vqkd-tokenizer',
+        '3_vqkd',
+    ]
+
+
+def test_the_first_round_is_the_config(cfg):
+    (step,) = rounds.plan_steps(['patches'])
+    assert step.make_config(cfg, None, None).pretty_text == cfg.pretty_text
+
+
+@pytest.mark.parametrize(('block', 'expected'), [(None, 3), (5, 5)])
+def test_features_of_the_round_before(cfg, block, expected):
+    before = cfg.pretty_text
+    derived = rounds.feature_tokens(cfg, BACKBONE, block)
+    assert cfg.pretty_text == before
+    model = MODELS.build(derived.model)
+    tokenizer = model.target_generator
+    assert isinstance(tokenizer, FeatureKMeansTokenizer)
+    assert tokenizer.teacher.backbone.block == expected
+    assert tokenizer.teacher.backbone.is_pretrained
+    assert tokenizer.num_visual_tokens == 256
+    # Both views are normalised as the teacher was trained.
+    preprocessor = derived.data_preprocessor
+    assert preprocessor.second_mean == preprocessor.mean
+    assert types(derived) == types(cfg)
+
+
+def test_distillation_and_its_tokens(cfg):
+    derived = rounds.distillation(cfg, BACKBONE, None)
+    assert isinstance(MODELS.build(derived.model), VQKDDistiller)
+    assert rounds.export_name(derived) == 'tokenizer.pth'
+    assert 'FitTokenizerHook' not in types(derived)
+    assert 'TokenReportHook' in types(derived)
+    derived = rounds.vqkd_tokens(cfg, Path('tokenizer.pth'))
+    tokenizer = derived.model.target_generator
+    assert tokenizer.init_cfg.checkpoint == 'tokenizer.pth'
+    assert 'FitTokenizerHook' not in types(derived)
+    assert rounds.export_name(derived) == 'beitv2-tiny_digits.pth'
+
+
+def test_an_arch_of_the_host_by_its_name(cfg):
+    cfg.model.backbone.arch = 'base'
+    encoder = rounds.encoder_of(cfg)
+    assert encoder['arch'] == 'base'
+    assert rounds.teacher(cfg, BACKBONE, None)['block'] == 6
+    assert rounds.distillation(cfg, BACKBONE, None).model.teacher_dims == 768
+
+
+@pytest.mark.parametrize(
+    ('tokens', 'message'),
+    [
+        ([], r"tokens=\[\] must be of \('patches'"),
+        (['patches', 'dall-e'], "'dall-e'.* must be of"),
+        (['features'], "must begin with 'patches': there is no backbone"),
+    ],
+)
+def test_rounds_that_cannot_be(tokens, message):
+    with pytest.raises(ValueError, match=message):
+        rounds.plan_steps(tokens)
+
+
+def test_a_round_without_the_one_before(cfg):
+    steps = rounds.plan_steps(['patches', 'features'])
+    with pytest.raises(ValueError, match='needs the file of the round before'):
+        steps[1].make_config(cfg, None, None)
+
+
+def test_a_config_that_exports_nothing(cfg):
+    cfg.custom_hooks = []
+    with pytest.raises(
+        ValueError, match='must have one of .* in custom_hooks'
+    ):
+        rounds.export_name(cfg)

@@ -1,0 +1,145 @@
+"""``tools/pretrain.py`` as a user runs it: rounds, killed and gone on with."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from ..conftest import ROOT
+from .test_tools import run
+
+CONFIG = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_digits.py'
+# One epoch of two batches.
+SMALL = (
+    'train_cfg.max_epochs=1',
+    'train_dataloader.dataset.indices=128',
+    'train_dataloader.batch_size=64',
+    'param_scheduler.0.end=1',
+    'param_scheduler.1.end=2',
+    'param_scheduler.1.begin=1',
+    'model.head.num_embed=16',
+    'model.target_generator.num_visual_tokens=16',
+)
+
+
+def pretrain(cwd, *options, **settings):
+    return run('pretrain.py', CONFIG, *options, cwd=cwd, **settings)
+
+
+@pytest.mark.slow
+def test_all_kinds_of_rounds(tmp_path):
+    options = ('--work-dir', 'rounds', '--cfg-options', *SMALL)
+    tokens = ('--tokens', 'patches', 'features', 'vqkd')
+    result = pretrain(tmp_path, *tokens, *options)
+    root = tmp_path / 'rounds'
+    for name in ('1_patches', '2_features', '3_vqkd'):
+        card = (root / name / 'card.md').read_text()
+        assert re.search(r'\| sha256 \| [0-9a-f]{64} \|', card)
+        assert '| images | 128 |' in card
+        for report in ('masked token accuracy', 'linear probe', 'perplexity'):
+            assert report in card
+        assert f'{name}/beitv2-tiny_digits.pth' in result.stdout
+    assert (root / '3_vqkd-tokenizer' / 'tokenizer.pth').is_file()
+    # A tuning run reads the result.
+    run(
+        'train.py',
+        ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py',
+        '--cfg-options',
+        'model.backbone.init_cfg.checkpoint='
+        f'{root}/3_vqkd/beitv2-tiny_digits.pth',
+        'train_cfg.max_epochs=1',
+        'param_scheduler.1.end=2',
+        'train_dataloader.dataset.indices=64',
+        cwd=tmp_path,
+    )
+    # Started again, nothing is trained again.
+    exported = root / '3_vqkd' / 'beitv2-tiny_digits.pth'
+    before = exported.stat().st_mtime_ns
+    pretrain(tmp_path, *tokens, *options)
+    assert exported.stat().st_mtime_ns == before
+    # Other settings are not mixed with them.
+    result = pretrain(
+        tmp_path, *tokens, *options, 'train_cfg.max_epochs=2', check=False
+    )
+    assert result.returncode
+    assert '1_patches.py holds other settings than these' in result.stderr
+
+
+@pytest.mark.slow
+def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
+    """The result is that of rounds that were left alone."""
+    options = ('--tokens', 'patches', 'features', '--cfg-options', *SMALL)
+    longer = (*options, 'train_cfg.max_epochs=3', 'param_scheduler.1.end=3')
+    pretrain(tmp_path, '--work-dir', 'alone', *longer)
+    command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
+    command += [str(CONFIG), '--work-dir', 'killed', *longer]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    second = tmp_path / 'killed' / '2_features'
+    deadline = time.monotonic() + 240
+    while not (second / 'epoch_1.pth').exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (second / 'beitv2-tiny_digits.pth').exists()
+    pretrain(tmp_path, '--work-dir', 'killed', *longer)
+    exported = [
+        torch.load(
+            tmp_path / name / '2_features' / 'beitv2-tiny_digits.pth',
+            weights_only=True,
+        )['state_dict']
+        for name in ('alone', 'killed')
+    ]
+    assert exported[0].keys() == exported[1].keys()
+    for name, tensor in exported[0].items():
+        assert torch.equal(tensor, exported[1][name]), name
+
+
+@pytest.mark.slow
+def test_predictions_of_masked_tokens_beat_chance(tmp_path):
+    run(
+        'train.py',
+        CONFIG,
+        '--work-dir',
+        'run',
+        '--cfg-options',
+        'train_cfg.max_epochs=8',
+        'train_dataloader.batch_size=64',
+        'optim_wrapper.optimizer.lr=3e-3',
+        'param_scheduler.0.end=1',
+        'param_scheduler.1.begin=1',
+        'param_scheduler.1.end=8',
+        'model.head.num_embed=16',
+        'model.target_generator.num_visual_tokens=16',
+        cwd=tmp_path,
+    )
+    report = json.loads(
+        (tmp_path / 'run' / 'masked_token_accuracy.json').read_text()
+    )
+    assert report['accuracy'] > report['chance'] + 0.03
+    scalars = next(tmp_path.glob('run/*/vis_data/scalars.json'))
+    losses = [
+        line['loss']
+        for line in map(json.loads, scalars.read_text().splitlines())
+        if 'loss' in line
+    ]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_a_missing_config(tmp_path):
+    result = run('pretrain.py', 'none.py', cwd=tmp_path, check=False)
+    assert result.returncode
+    assert 'FileNotFoundError: no config at ' in result.stderr
