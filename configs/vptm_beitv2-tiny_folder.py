@@ -1,0 +1,48 @@
+"""VPTM on a folder of your own, on a tiny backbone of your own, 32 px.
+
+    IMAGE_FOLDER=path/to/images python tools/train.py \
+        configs/vptm_beitv2-tiny_folder.py --cfg-options \
+        model.backbone.init_cfg.checkpoint=path/to/backbone.pth
+
+docs/pretraining.md says how such a backbone is made; without the option it is
+the one that comes with the package, of CIFAR-10. Folders as in
+``vptm_beitv2_folder.py``.
+
+Result: not yet measured.
+"""
+
+_base_ = './vptm_beitv2_folder.py'
+
+model = dict(
+    backbone=dict(
+        encoder=dict(
+            arch=dict(
+                _delete_=True,
+                embed_dims=128,
+                num_layers=6,
+                num_heads=4,
+                feedforward_channels=512,
+            ),
+            img_size=32,
+            patch_size=8,
+        ),
+        init_cfg=dict(checkpoint='vptm_mm://beitv2-tiny_cifar10.pth'),
+    ),
+    head=dict(in_channels=128),
+)
+train_pipeline = [
+    dict(type='LoadCheckedImage'),
+    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
+    dict(type='RandomCrop', crop_size=32),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadCheckedImage'),
+    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
