@@ -59,6 +59,7 @@ def test_bricks_know_torch_only():
             ('vptm_mm.models', 'vptm_mm.visualization', 'vptm_mm.export'),
         ),
         ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
+        ('pretraining', ('vptm_mm.engine', 'vptm_mm.models')),
         ('compare', ('vptm_mm.models', 'vptm_mm.checkpoints')),
         ('report', ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.export')),
         (
