@@ -155,6 +155,12 @@ def test_values_of_another_kind(options, message):
         merge_cfg_options(copy.deepcopy(CFG), options)
 
 
+def test_an_option_that_another_one_overwrites():
+    options = {'auto_scale_lr.base_batch_size': 1, 'auto_scale_lr': None}
+    with pytest.raises(ValueError, match='another option sets auto_scale_lr='):
+        merge_cfg_options(copy.deepcopy(CFG), options)
+
+
 def test_an_empty_type_is_left_to_the_host():
     cfg = copy.deepcopy(CFG)
     merge_cfg_options(cfg, {'custom_hooks.0.type': ''})

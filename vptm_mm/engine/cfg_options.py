@@ -114,6 +114,12 @@ def _check_keys(cfg: Config, merged: Config, option: str) -> None:
             continue
         if not isinstance(old, Mapping):
             return  # below a value that the config does not set
+        if not isinstance(new, Mapping):
+            raise ValueError(
+                f'--cfg-options {option}: another option sets '
+                f'{".".join(keys[:depth])}={new!r:.80}, so this one is lost; '
+                'leave one of them out.'
+            )
         known = _known_keys(old, new, keys[:depth])
         if known is not None and key not in known:
             if key in old:
