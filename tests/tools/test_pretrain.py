@@ -33,6 +33,7 @@ def pretrain(cwd, *options, **settings):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_all_kinds_of_rounds(tmp_path):
     options = ('--work-dir', 'rounds', '--cfg-options', *SMALL)
     tokens = ('--tokens', 'patches', 'features', 'vqkd')
@@ -72,6 +73,7 @@ def test_all_kinds_of_rounds(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
     """The result is that of rounds that were left alone."""
     options = ('--tokens', 'patches', 'features', '--cfg-options', *SMALL)
