@@ -31,7 +31,7 @@ class ExportBackboneHook(Hook):
     """
 
     # The auxiliary layers and the tokenizer serve pre-training only.
-    parts = ('backbone.', 'neck.norm.', 'head.cls_head.')
+    parts: tuple[str, ...] = ('backbone.', 'neck.norm.', 'head.cls_head.')
 
     def __init__(self, filename: str, dtype: str = 'float32') -> None:
         if dtype not in DTYPES:

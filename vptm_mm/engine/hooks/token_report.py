@@ -42,7 +42,7 @@ class TokenReportHook(Hook):
                 s.gt_label for s in data['data_samples'] if 'gt_label' in s
             ]
         all_tokens = torch.cat(all_gather_object(torch.cat(tokens)))
-        all_labels = sum(all_gather_object(labels), [])
+        all_labels: list[Tensor] = sum(all_gather_object(labels), [])
         report = token_statistics(
             all_tokens,
             _tokenizer(model).num_visual_tokens,
