@@ -1,7 +1,9 @@
 """VPTM for MMPretrain: importing this package registers everything."""
 
 from .host import allow_host_checkpoints, require_host
+from .tested_versions import warn_of_untested_versions
 
+warn_of_untested_versions()
 require_host()
 allow_host_checkpoints()
 

@@ -21,6 +21,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 import vptm_mm  # noqa: F401
+from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import LOADERS, build_runner, finish_config
 
 from ..conftest import ROOT
@@ -167,9 +168,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     for name in files:
         path = folder / name
         if name.endswith('.pth'):
-            content[name] = _without_times(
-                torch.load(path, weights_only=True, map_location='cpu')
-            )
+            content[name] = _without_times(load_file(path))
         elif name == 'test_results.json':
             content[name] = json.loads(path.read_text())
         elif name == 'task.safetensors':

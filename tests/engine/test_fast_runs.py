@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import read_task
+from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import AnyDeviceRunner
 
 from . import test_hooks
@@ -40,8 +40,7 @@ def test_compiled_run_equals_a_plain_one(tmp_path, plain):
         difference = (tensor - wanted[name]).norm()
         assert difference <= 1e-4 * wanted[name].norm(), name
     files = [
-        torch.load(tmp_path / name / 'epoch_1.pth', weights_only=True)
-        for name in ('run', 'plain')
+        load_file(tmp_path / name / 'epoch_1.pth') for name in ('run', 'plain')
     ]
     assert files[0]['state_dict'].keys() == files[1]['state_dict'].keys()
 
@@ -65,9 +64,7 @@ def test_bfloat16_run(tmp_path, plain):
     assert runner.model.backbone.encoder.cls_token.dtype == torch.bfloat16
     states, digests = [], []
     for name in ('plain', 'run'):
-        checkpoint = torch.load(
-            tmp_path / name / 'epoch_1.pth', weights_only=True
-        )
+        checkpoint = load_file(tmp_path / name / 'epoch_1.pth')
         states.append(checkpoint['state_dict'])
         task = read_task(tmp_path / name / 'task.safetensors')
         digests.append(task.frozen_sha256)

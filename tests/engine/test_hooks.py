@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import read_task, write_task
+from vptm_mm.checkpoints import load_file, read_task, write_task
 from vptm_mm.engine import (
     BestCheckpointTestHook,
     CheckpointCheckHook,
@@ -70,7 +70,7 @@ def test_a_whole_training_run(tmp_path):
         'head.verbalizer.prototypes',
         'head.verbalizer.projection.weight',
     }
-    last = torch.load(tmp_path / 'epoch_1.pth', weights_only=True)
+    last = load_file(tmp_path / 'epoch_1.pth')
     for name, tensor in last['state_dict'].items():
         assert torch.equal(tensor, before[name]) == (name not in tuned), name
 
@@ -385,9 +385,7 @@ def test_a_task_file_of_the_best_checkpoint(tmp_path):
     runner = digits_runner(tmp_path)
     runner.train()
     task = read_task(tmp_path / 'task.safetensors')
-    best = torch.load(
-        tmp_path / 'best_accuracy_top1_epoch_1.pth', weights_only=True
-    )['state_dict']
+    best = load_file(tmp_path / 'best_accuracy_top1_epoch_1.pth')['state_dict']
     for name, tensor in task.tensors.items():
         assert torch.equal(tensor, best[name]), name
     assert task.classes == tuple('0123456789')

@@ -4,9 +4,9 @@ import copy
 import pickle
 
 import pytest
-import torch
 from mmengine.config import Config
 
+from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.laid_out_config import LaidOutConfig
 from vptm_mm.engine.launch import build_runner
 
@@ -71,5 +71,5 @@ def test_a_run_formats_once_for_all_checkpoints(tmp_path, formatted):
     runner.train()
     assert formatted == []
     for path in tmp_path.glob('*.pth'):
-        meta = torch.load(path, weights_only=True)['meta']
+        meta = load_file(path)['meta']
         assert meta['cfg'] == text, path

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
+from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import finish_config
 
 from ..conftest import ROOT
@@ -34,7 +34,7 @@ def stop(folder: Path, iteration: int, **options) -> dict:
     with pytest.raises(SystemExit, match='^75$'):
         runner.train()
     assert signal.getsignal(signal.SIGTERM) is before
-    return torch.load(folder / 'interrupted.pth', weights_only=True)
+    return load_file(folder / 'interrupted.pth')
 
 
 def resume(folder: Path, **options):

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
+
+from vptm_mm.checkpoints import load_file
 
 from ..conftest import ROOT
 from .made_runs import OPTIONS, Run, differences, outcome
@@ -59,7 +60,7 @@ def test_asked_to_stop(tmp_path, left_alone, workers, number, moment, start):
     assert (folder / 'last_checkpoint').read_text().endswith('interrupted.pth')
     log = (tmp_path / 'run_0.txt').read_text()
     assert f'by {number.name}: {folder}/interrupted.pth' in log
-    meta = torch.load(folder / 'interrupted.pth', weights_only=True)['meta']
+    meta = load_file(folder / 'interrupted.pth')['meta']
     assert meta['iter'] in start
     resumed = Run(folder, workers)
     assert resumed.end() == 0
@@ -167,9 +168,7 @@ def test_two_processes_stop_after_the_same_step(tmp_path):
     text = log.read_text()
     assert f'exitcode  : {STOPPED}' in text
     assert 'interrupted.pth' in text
-    found = torch.load(
-        tmp_path / 'stopped' / 'interrupted.pth', weights_only=True
-    )
+    found = load_file(tmp_path / 'stopped' / 'interrupted.pth')
     assert found['meta']['epoch'] == 1
     assert found['meta']['iter'] in (4, 5, 6)
     assert start('stopped').wait() == 0

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.runner import load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
-from vptm_mm.checkpoints import UnsafeCheckpointError
+from vptm_mm.checkpoints import UnsafeCheckpointError, load_file
 from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
 from vptm_mm.models import VPTMTaskPool
 
@@ -148,7 +148,7 @@ def test_a_config_in_a_checkpoint_is_not_run(tool, tmp_path):
     """Resuming, mmengine runs the text under meta.config."""
     tool('train.py', DIGITS, '--work-dir', 'run', *OPTIONS)
     path = tmp_path / 'run' / 'epoch_1.pth'
-    content = torch.load(path, weights_only=True)
+    content = load_file(path)
     text = hostile_config(tmp_path / 'was-run')
     content['meta'].update(cfg=text, config=text)
     content['message_hub']['runtime_info']['cfg'] = text
@@ -173,7 +173,7 @@ def test_a_trusted_file_is_read_and_no_other(tool, tmp_path, capsys):
     """A checkpoint of the user's own, with the arguments of its run."""
     tool('train.py', DIGITS, '--work-dir', 'run', *OPTIONS)
     path = tmp_path / 'run' / 'epoch_1.pth'
-    content = torch.load(path, weights_only=True)
+    content = load_file(path)
     torch.save(dict(content, args=argparse.Namespace(lr=1)), path)
     command = ('test.py', DIGITS, path, *OPTIONS)
     other = tmp_path / 'other.pth'

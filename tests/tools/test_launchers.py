@@ -48,7 +48,7 @@ def train(folder, launcher, batch_size, work_dir=None, more=()) -> str:
 def losses(folder, name) -> torch.Tensor:
     """The loss of each step, as it is logged."""
     path = folder / name / 'epoch_2.pth'
-    scalars = torch.load(path, weights_only=True)['message_hub']['log_scalars']
+    scalars = load_file(path)['message_hub']['log_scalars']
     return torch.as_tensor(scalars['train/loss'].data[0])
 
 

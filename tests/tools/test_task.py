@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmpretrain import ImageClassificationInferencer
 
-from vptm_mm.checkpoints import classifier_of, read_task, write_task
+from vptm_mm.checkpoints import classifier_of, load_file, read_task, write_task
 from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.models import VPTMTaskPool
@@ -86,8 +86,8 @@ def test_there_and_back_again(trained):
         assert torch.equal(ours.tensors[name], tensor), name
 
     run('task.py', 'export', 'a.safetensors', '--out', 'b.pth', cwd=trained)
-    back = torch.load(trained / 'b.pth', weights_only=True)['state_dict']
-    whole = torch.load(best, weights_only=True)['state_dict']
+    back = load_file(trained / 'b.pth')['state_dict']
+    whole = load_file(best)['state_dict']
     for name, tensor in whole.items():
         assert torch.equal(back[name], tensor), name
     images = torch.rand(2, 3, 32, 32)

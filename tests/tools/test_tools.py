@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from vptm_mm.checkpoints import load_file
+
 from ..conftest import (
     ENCODER,
     NUM_VISUAL_TOKENS,
@@ -148,7 +150,7 @@ def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):
         )
     assert 'resumed epoch: 1' in result.stdout + result.stderr
     whole, halves = (
-        torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True)
+        load_file(tmp_path / name / 'epoch_2.pth')
         for name in ('whole', 'halves')
     )
     assert halves['meta']['iter'] == whole['meta']['iter'] == 4
@@ -299,9 +301,7 @@ def test_pre_training_on_any_folder(tmp_path):
         IMAGE_FOLDER='images',
     )
     work_dir = tmp_path / 'work_dirs' / 'beitv2-tiny_folder'
-    state = torch.load(work_dir / 'beitv2-tiny_folder.pth', weights_only=True)[
-        'state_dict'
-    ]
+    state = load_file(work_dir / 'beitv2-tiny_folder.pth')['state_dict']
     assert state['head.cls_head.weight'].shape == (512, 128)
     assert not any(name.startswith('target_generator') for name in state)
 
@@ -332,8 +332,7 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     output = result.stdout + result.stderr
     assert output.count('Tuned parameters:') == 1
     one, two = (
-        torch.load(tmp_path / name / 'epoch_1.pth', weights_only=True)
-        for name in ('one', 'two')
+        load_file(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two')
     )
     for name, tensor in one['state_dict'].items():
         torch.testing.assert_close(
