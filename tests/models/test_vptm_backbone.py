@@ -14,6 +14,7 @@ from ..conftest import (
     ENCODER,
     NUM_VISUAL_TOKENS,
     make_pretraining_model,
+    needs_compile,
 )
 
 BASE = dict(
@@ -243,10 +244,7 @@ def test_bfloat16_autocast(build, images):
     assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
 
 
-@pytest.mark.skipif(
-    torch.__version__.startswith('2.1.'),
-    reason="torch 2.1 cannot compile MMEngine's decorators",
-)
+@needs_compile
 def test_compiles_in_one_graph(build, images):
     backbone = build(prompt_blocks=(1, 2), visual_token='logits')
     compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)

@@ -6,6 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vptm_mm import checkpoints
+
 from ..launched import launch
 from .test_tools import metrics, plain_config
 
@@ -48,7 +50,7 @@ def train(folder, launcher, batch_size, work_dir=None, more=()) -> str:
 def losses(folder, name) -> torch.Tensor:
     """The loss of each step, as it is logged."""
     path = folder / name / 'epoch_2.pth'
-    scalars = load_file(path)['message_hub']['log_scalars']
+    scalars = checkpoints.load_file(path)['message_hub']['log_scalars']
     return torch.as_tensor(scalars['train/loss'].data[0])
 
 
