@@ -1,9 +1,9 @@
 """VPTM on a folder of your own, on a tiny backbone of your own, 32 px.
 
-    IMAGE_FOLDER=path/to/images python tools/train.py \
-        configs/vptm_beitv2-tiny_folder.py --cfg-options \
-        model.backbone.init_cfg.checkpoint=path/to/backbone.pth
+    IMAGE_FOLDER=path/to/images \
+        python tools/train.py configs/vptm_beitv2-tiny_folder.py
 
+with ``--cfg-options model.backbone.init_cfg.checkpoint=path/to/backbone.pth``:
 docs/pretraining.md says how such a backbone is made; without the option it is
 the one that comes with the package, of CIFAR-10. Folders as in
 ``vptm_beitv2_folder.py``.

@@ -55,7 +55,7 @@ def test_all_kinds_of_rounds(tmp_path):
         'model.backbone.init_cfg.checkpoint='
         f'{root}/3_vqkd/beitv2-tiny_digits.pth',
         'train_cfg.max_epochs=1',
-        'param_scheduler.1.end=2',
+        'param_scheduler.1.end=3',
         'train_dataloader.dataset.indices=64',
         cwd=tmp_path,
     )
@@ -77,7 +77,12 @@ def test_all_kinds_of_rounds(tmp_path):
 def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
     """The result is that of rounds that were left alone."""
     options = ('--tokens', 'patches', 'features', '--cfg-options', *SMALL)
-    longer = (*options, 'train_cfg.max_epochs=3', 'param_scheduler.1.end=3')
+    longer = (
+        *options,
+        'train_cfg.max_epochs=3',
+        'param_scheduler.1.end=3',
+        'default_hooks.checkpoint.interval=1',
+    )
     pretrain(tmp_path, '--work-dir', 'alone', *longer)
     command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
     command += [str(CONFIG), '--work-dir', 'killed', *longer]
@@ -92,6 +97,7 @@ def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
     second = tmp_path / 'killed' / '2_features'
     deadline = time.monotonic() + 240
     while not (second / 'epoch_1.pth').exists():
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
