@@ -14,15 +14,15 @@ _base_ = [
 
 max_epochs = 250
 warmup_epochs = 10
+two_views = dict(
+    type='RandomResizedCropAndInterpolationWithTwoPic',
+    size=32,
+    second_size=32,
+    interpolation='bicubic',
+    second_interpolation='bicubic',
+)
 train_pipeline = [
-    dict(
-        type='RandomResizedCropAndInterpolationWithTwoPic',
-        size=32,
-        second_size=32,
-        interpolation='bicubic',
-        second_interpolation='bicubic',
-        scale=(0.6, 1.0),
-    ),
+    dict(**two_views, scale=(0.6, 1.0)),
     dict(
         type='BlockMaskGenerator',
         input_size=(4, 4),
@@ -33,15 +33,7 @@ train_pipeline = [
 ]
 # The whole image twice, nothing masked.
 whole_pipeline = [
-    dict(
-        type='RandomResizedCropAndInterpolationWithTwoPic',
-        size=32,
-        second_size=32,
-        interpolation='bicubic',
-        second_interpolation='bicubic',
-        scale=(1.0, 1.0),
-        ratio=(1.0, 1.0),
-    ),
+    dict(**two_views, scale=(1.0, 1.0), ratio=(1.0, 1.0)),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
@@ -73,18 +65,18 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(checkpoint=dict(interval=50))
-labelled = dict(
+in_order = dict(
     batch_size=128,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
+)
+labelled = dict(
+    **in_order,
     dataset=dict(type='SklearnDigits', split='train', pipeline=whole_pipeline),
 )
 held_out = dict(
-    batch_size=128,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
+    **in_order,
     dataset=dict(type='SklearnDigits', split='val', pipeline=whole_pipeline),
 )
 custom_hooks = [
@@ -92,10 +84,7 @@ custom_hooks = [
     dict(
         type='MaskedTokenAccuracyHook',
         dataloader=dict(
-            batch_size=128,
-            num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=False),
-            collate_fn=dict(type='default_collate'),
+            **in_order,
             dataset=dict(
                 type='SklearnDigits', split='val', pipeline=train_pipeline
             ),

@@ -165,7 +165,8 @@ def test_a_teacher_of_timm(tmp_path):
         model_name=name,
         features_only=True,
         out_indices=(3,),
-        checkpoint_path=str(tmp_path / 'model.pth'),
+        pretrained=True,
+        pretrained_cfg_overlay=dict(file=str(tmp_path / 'model.pth')),
     )
     teacher = FeatureTeacher(cfg, 256, grid_size=2)
     images = torch.randn(1, 3, 32, 32)

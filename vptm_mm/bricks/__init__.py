@@ -3,7 +3,7 @@ from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
-from .state_difference import StateDifference, compare_states
+from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
 from .vector_quantizer import VectorQuantizer
@@ -27,4 +27,5 @@ __all__ = [
     'instance_loss',
     'tensors_sha256',
     'tuned_parameters',
+    'without_derived',
 ]

@@ -49,3 +49,12 @@ def compare_states(
             if given[name].shape != wanted[name].shape
         ],
     )
+
+
+def without_derived(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the buffers of a BEiT that follow from its configuration."""
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.endswith('relative_position_index')
+    }

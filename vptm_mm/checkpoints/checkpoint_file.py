@@ -1,7 +1,6 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
 import pickle
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from ..bricks import compare_states
+from ..bricks import compare_states, without_derived
 from ..host import host_globals, reads_weights_only
 from .checkpoint_contents import (
     UnsafeCheckpointError,
@@ -155,8 +154,8 @@ def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }
-    tensors = _without_derived(tensors)
-    difference = compare_states(_without_derived(module.state_dict()), tensors)
+    tensors = without_derived(tensors)
+    difference = compare_states(without_derived(module.state_dict()), tensors)
     if difference:
         raise ValueError(
             f'{path} does not fit {type(module).__name__} (- missing, '
@@ -165,11 +164,3 @@ def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
         )
     # What is not in the file is derived.
     module.load_state_dict(tensors, strict=False)
-
-
-def _without_derived(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not name.endswith('relative_position_index')
-    }

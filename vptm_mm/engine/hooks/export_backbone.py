@@ -8,6 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ...bricks import without_derived
 from ...checkpoints import write_whole
 from ..unwrap import unwrap_model
 
@@ -48,9 +49,8 @@ class ExportBackboneHook(Hook):
             name: tensor.cpu().to(self.dtype)
             if tensor.is_floating_point()
             else tensor.cpu()
-            for name, tensor in model.state_dict().items()
+            for name, tensor in without_derived(model.state_dict()).items()
             if name.startswith(self.parts)
-            and not name.endswith('relative_position_index')
         }
         path = Path(runner.work_dir) / self.filename
         content = io.BytesIO()

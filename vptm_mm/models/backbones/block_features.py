@@ -40,10 +40,12 @@ class BlockFeatures(FrozenBEiT):
         self.block = block
         self._load_pretrained(init_cfg)
 
+    @property
+    def prefix_depth(self) -> int:
+        """Blocks that are run; nothing is tuned."""
+        return self.block + 1
+
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        tokens = self._embed(x)  # (B, 1 + N, C)
-        bias = self.encoder.rel_pos_bias()
-        for layer in self.encoder.layers[: self.block + 1]:
-            tokens = layer(tokens, rel_pos_bias=bias)
+        tokens = self.run_prefix(x)  # (B, 1 + N, C)
         grid = tokens[:, 1:].unflatten(1, self.encoder.patch_resolution)
         return (grid.permute(0, 3, 1, 2),)  # (B, C, H, W)

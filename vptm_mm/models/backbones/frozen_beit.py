@@ -14,7 +14,13 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import PromptTokens, compare_states, freeze, tensors_sha256
+from ...bricks import (
+    PromptTokens,
+    compare_states,
+    freeze,
+    tensors_sha256,
+    without_derived,
+)
 from ...checkpoints.pretrained import read_pretrained
 from .encoder_block import run_block
 from .fused_attention import FusedAttention
@@ -131,9 +137,8 @@ class FrozenBEiT(BaseBackbone):
         """Return every frozen tensor by name, without derived buffers."""
         return {
             name: tensor
-            for name, tensor in self.state_dict().items()
+            for name, tensor in without_derived(self.state_dict()).items()
             if self._is_frozen(name)
-            and not name.endswith('relative_position_index')
         }
 
     def _load_pretrained(self, init_cfg: Any) -> None:

@@ -21,8 +21,9 @@ class FeatureTeacher(BaseModule):
     ``BlockFeatures`` is the backbone of a previous round of pre-training. A
     backbone of MMPretrain needs ``init_cfg=dict(type='Pretrained',
     checkpoint=...)`` and an ``out_type`` that is a feature map;
-    ``TIMMBackbone`` needs ``features_only=True`` and ``pretrained=True`` or a
-    ``checkpoint_path``.
+    ``TIMMBackbone`` needs ``features_only=True`` and ``pretrained=True``, with
+    ``pretrained_cfg_overlay=dict(file=...)`` for a file of one's own; its
+    ``checkpoint_path`` does not go together with ``features_only``.
 
     Args:
         backbone: Its config; the last of its outputs is read.
@@ -95,10 +96,11 @@ def _build_backbone(cfg: dict) -> nn.Module:
     if issubclass(cls, FrozenBEiT):  # strict by itself
         return MODELS.build(cfg)
     if cfg['type'] == 'TIMMBackbone':
-        if not (cfg.get('pretrained') or cfg.get('checkpoint_path')):
+        if not cfg.get('pretrained'):
             raise ValueError(
-                'a teacher needs weights: set pretrained=True or '
-                'checkpoint_path of TIMMBackbone.'
+                'a teacher needs weights: set pretrained=True of '
+                'TIMMBackbone, and pretrained_cfg_overlay=dict(file=PATH) for '
+                'a file of your own.'
             )
         return MODELS.build(cfg)
     init_cfg = cfg.get('init_cfg')
