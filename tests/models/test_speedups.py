@@ -16,7 +16,7 @@ from ..conftest import ENCODER
 
 SUBSETS = [
     subset
-    for count in (1, 2)
+    for count in (1, 2, 3)
     for subset in itertools.combinations(SPEEDUPS, count)
 ]
 SEQUENCES = [
@@ -29,22 +29,26 @@ SEQUENCES = [
 ]
 
 
-def outputs_and_gradients(backbone, images):
+def outputs_and_gradients(backbone, images, of_images=True):
     """What leaves the backbone, and what reaches prompts and images."""
-    images = images.clone().requires_grad_()
+    images = images.clone().requires_grad_(of_images)
     (out,) = backbone(images)
-    weights = torch.linspace(-1, 1, out.numel()).view_as(out)
     tuned = [p for p in backbone.parameters() if p.requires_grad]
-    return out, torch.autograd.grad((out * weights).sum(), [images, *tuned])
+    wanted = [images, *tuned] if of_images else tuned
+    if not wanted:
+        return out, []
+    weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+    return out, torch.autograd.grad((out * weights).sum(), wanted)
 
 
+@pytest.mark.parametrize('of_images', [False, True])
 @pytest.mark.parametrize('speedups', SUBSETS)
 @pytest.mark.parametrize('options', SEQUENCES)
-def test_equal_to_the_plain_path(build, images, options, speedups):
+def test_equal_to_the_plain_path(build, images, options, speedups, of_images):
     plain = build(speedups=(), **options)
     fast = build(speedups=speedups, **options)
-    expected, wanted = outputs_and_gradients(plain, images)
-    out, gradients = outputs_and_gradients(fast, images)
+    expected, wanted = outputs_and_gradients(plain, images, of_images)
+    out, gradients = outputs_and_gradients(fast, images, of_images)
     assert (out - expected).abs().max() <= 1e-5
     for ours, host in zip(gradients, wanted, strict=True):
         assert (ours - host).norm() <= 1e-4 * host.norm()
@@ -62,54 +66,84 @@ def test_all_are_on_and_the_names_are_the_hosts(build):
 
 
 @pytest.mark.parametrize('bias', ['qv_bias', True, False])
-@pytest.mark.parametrize('queries', [None, slice(2, 4)])
-def test_attention_equals_the_hosts(bias, queries):
+@pytest.mark.parametrize('queries', [None, slice(2, 4), slice(0, 7)])
+@pytest.mark.parametrize('num_heads', [2, 4])
+def test_attention_equals_the_hosts(bias, queries, num_heads):
+    """With few queries and with many, for which keys are cheaper."""
     torch.manual_seed(0)
-    host = BEiTAttention(16, 2, None, False, bias=bias, qk_scale=0.3)
+    host = BEiTAttention(16, num_heads, None, False, bias=bias, qk_scale=0.3)
     for parameter in host.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     ours = FusedAttention.like(host)
-    x, one = torch.randn(3, 7, 16), torch.randn(2, 7, 7)
-    for rel_pos_bias in (one, torch.randn(3, 2, 7, 7)):
+    x, one = torch.randn(3, 7, 16), torch.randn(num_heads, 7, 7)
+    for rel_pos_bias in (one, torch.randn(3, num_heads, 7, 7)):
         expected = host(x, rel_pos_bias)
         expected = expected if queries is None else expected[:, queries]
         out = ours(x, rel_pos_bias, queries)
         torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
 
 
-class Rows(TorchDispatchMode):
-    """Records how many rows each matrix product has."""
+class Products(TorchDispatchMode):
+    """Records the rows of each matrix product, and the numbers per row."""
 
     def __init__(self):
         super().__init__()
-        self.rows = []
+        self.shapes = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
         if func in (torch.ops.aten.addmm.default, torch.ops.aten.mm.default):
-            matrix = args[1] if 'addmm' in str(func) else args[0]
-            self.rows.append(matrix.size(0))
-        return func(*args, **(kwargs or {}))
+            self.shapes.append(tuple(out.shape))
+        return out
 
 
 def test_the_last_block_computes_what_is_read(build, images):
-    """Of 2 images with 21 tokens, one [MASK] each."""
-    counts = {}
+    """Of 2 images with 21 tokens of width 16, one [MASK] each."""
+    shapes = {}
     for speedups in (('fused_attention',), SPEEDUPS):
         backbone = build(speedups=speedups)
-        with Rows() as counted:
+        with Products() as products, torch.no_grad():
             backbone(images)
-        # Projection of the attention, two matrices of the MLP.
-        counts[speedups] = counted.rows[-3:]
-    assert counts['fused_attention',] == [2 * 21] * 3
-    assert counts[SPEEDUPS] == [2] * 3
+        shapes[speedups] = products.shapes[-4:]
+    # Projections into and out of the attention, two matrices of the MLP.
+    assert shapes['fused_attention',] == [
+        (42, 48),
+        (42, 16),
+        (42, 32),
+        (42, 16),
+    ]
+    # Neither keys nor values.
+    assert shapes[SPEEDUPS] == [(2, 16), (2, 16), (2, 32), (2, 16)]
+
+
+@pytest.mark.parametrize('start', [0, 1])
+def test_the_first_block_computes_gradients_of_prompts(build, images, start):
+    """Of 2 images with 3 prompts each among 21 tokens."""
+    backbone = build(prompt_blocks=(start,))
+    (out,) = backbone(images)
+    with Products() as products:
+        out.sum().backward()
+    assert products.shapes[-1] == (6, 16)
+    backbone.speedups = ('fused_attention', 'lean_last_block')
+    (out,) = backbone(images)
+    with Products() as products:
+        out.sum().backward()
+    assert products.shapes[-1] == (42, 16)
+
+
+def test_a_prediction_copies_nothing_for_gradients(build, images):
+    backbone = build()
+    with Products() as products, torch.no_grad():
+        backbone(images)
+    assert products.shapes[0] == (42, 48)
 
 
 def test_the_linear_probe_on_cls_is_lean_too(checkpoint, images):
     init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
     probe = FrozenFeatures(ENCODER, init_cfg=init_cfg)
-    with Rows() as counted:
+    with Products() as products:
         (lean,) = probe(images)
-    assert counted.rows[-3:] == [2] * 3
+    assert products.shapes[-4:] == [(2, 16), (2, 16), (2, 32), (2, 16)]
     probe.speedups = ()
     torch.testing.assert_close(lean, probe(images)[0], atol=1e-5, rtol=1e-5)
 

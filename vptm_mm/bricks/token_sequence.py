@@ -27,10 +27,10 @@ class TokenSequence(nn.Module):
 
     ``plain_bias`` is the position bias without prompts, ``(h, S - P, S - P)``
     from the shared table; ``prompted_bias`` the one with prompts,
-    ``(h, S, S)``. Prompts enter at ``prompt_start``; once they are in, the
-    patches stand at ``patches``, the [MASK]s at ``masks``. ``mask_places`` is
-    the row and column of each [MASK] in patches, ``(M, 2)``, or None if they
-    have no place.
+    ``(h, S, S)``. Prompts enter at ``prompt_start``; once they are in, they
+    stand at ``prompts``, the patches at ``patches``, the [MASK]s at ``masks``.
+    ``mask_places`` is the row and column of each [MASK] in patches,
+    ``(M, 2)``, or None if they have no place.
 
     Args:
         grid_size: Rows H and columns W of patches.
@@ -82,6 +82,7 @@ class TokenSequence(nn.Module):
         if prompt_location != 'after_mask':
             first_mask += prompt_length
         self.prompt_start = start
+        self.prompts = slice(start, start + prompt_length)
         self.patches = slice(first_patch, first_patch + num_patches)
         self.masks = slice(first_mask, first_mask + self.num_masks)
 

@@ -26,7 +26,7 @@ from .encoder_block import run_block
 from .fused_attention import FusedAttention
 
 # Ways to the same result in less time, each of which can be left out.
-SPEEDUPS = ('fused_attention', 'lean_last_block')
+SPEEDUPS = ('fused_attention', 'lean_first_block', 'lean_last_block')
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 
 
@@ -46,7 +46,9 @@ class FrozenBEiT(BaseBackbone):
             ``load_state_dict`` brings the weights. Subclasses pass it on to
             ``_load_pretrained`` when they are complete.
         speedups: Which of ``SPEEDUPS`` are on: ``'fused_attention'`` in place
-            of the host's explicit softmax; ``'lean_last_block'``, which
+            of the host's explicit softmax; ``'lean_first_block'``, which
+            needs it, and computes no gradient of the projections of tokens
+            that nothing tuned has reached; ``'lean_last_block'``, which
             computes the states that are read and no others. Results differ
             by rounding only.
         dtype: What the frozen tensors are stored and computed in:
@@ -335,6 +337,12 @@ class FrozenBEiT(BaseBackbone):
         is_last = layer is self.encoder.layers[-1]
         lean = 'lean_last_block' in self.speedups
         return wanted if is_last and lean else None
+
+    def _tuned_in(self, tokens: Tensor, prompts: slice) -> slice | None:
+        """What needs a gradient where prompts join tokens; None for all."""
+        lean = 'lean_first_block' in self.speedups
+        needs_all = tokens.requires_grad or not torch.is_grad_enabled()
+        return prompts if lean and not needs_all else None
 
     def predict_masked_patches(self, x: Tensor, mask: Tensor) -> Tensor:
         """Run the pre-training task: [MASK] *replaces* patches.

@@ -71,40 +71,122 @@ class FusedAttention(BEiTAttention):
         x: Tensor,
         rel_pos_bias: Tensor,
         queries: slice | None = None,
+        tuned: slice | None = None,
     ) -> Tensor:
-        """Attend; ``queries`` are the tokens that look, None for all."""
-        query, key, value = self._project(x, queries)
-        bias = rel_pos_bias.to(query.dtype)
-        if queries is not None:
-            bias = bias[..., queries, :]
+        """Attend.
+
+        Args:
+            x: Normed states, ``(B, S, C)``.
+            rel_pos_bias: The position bias.
+            queries: The tokens that look; None for all.
+            tuned: The only tokens that need a gradient; None for all.
+
+        Returns:
+            ``(B, Q, C)``.
+        """
+        if queries is None:
+            bias = rel_pos_bias
+            query, key, value = self._project(x, tuned)
+        else:
+            bias = rel_pos_bias[..., queries, :]
+            if self._is_cheaper_without_keys(bias.size(-2)):
+                return self.proj_drop(
+                    self.proj(self._attend_to_states(x, bias, queries))
+                )
+            query, key, value = self._project_apart(x, queries)
         attended = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=bias if bias.dim() == 4 else bias[None],
+            attn_mask=_as_mask(bias, query),
             dropout_p=self.attn_drop.p if self.training else 0.0,
             scale=self.scale,
         )  # (B, h, Q, C / h)
         attended = attended.transpose(1, 2).flatten(2)  # (B, Q, C)
         return self.proj_drop(self.proj(attended))
 
-    def _project(self, x: Tensor, queries: slice | None) -> tuple[Tensor, ...]:
-        """Return queries, keys and values, ``(B, h, ..., C / h)``."""
-        weight, bias = self.qkv.weight, self.qkv.bias
-        if self.bias == 'qv_bias':
-            no_bias = torch.zeros_like(self.v_bias)
-            bias = torch.cat([self.q_bias, no_bias, self.v_bias])
-        if queries is None:
-            projected = F.linear(x, weight, bias).chunk(3, dim=-1)
+    def _project(self, x: Tensor, tuned: slice | None) -> tuple[Tensor, ...]:
+        """Return queries, keys and values, ``(B, h, S, C / h)``."""
+        weight, bias = self.qkv.weight, self._qkv_bias()
+        if tuned is None:
+            projected = F.linear(x, weight, bias)
         else:
-            width = self.embed_dims
-            query_bias, rest_bias = (
-                (None, None) if bias is None else (bias[:width], bias[width:])
-            )
-            query = F.linear(x[:, queries], weight[:width], query_bias)
-            rest = F.linear(x, weight[width:], rest_bias)
-            projected = query, *rest.chunk(2, dim=-1)
-        return tuple(
-            tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for tokens in projected
+            start, stop, _ = tuned.indices(x.size(1))
+            # Contiguous, or linear would repeat the weight for each image.
+            again = F.linear(x[:, tuned].contiguous(), weight, bias)
+            projected = F.linear(x.detach(), weight, bias)
+            projected = projected.slice_scatter(again, 1, start, stop)
+        return tuple(map(self._split_heads, projected.chunk(3, dim=-1)))
+
+    def _project_apart(self, x: Tensor, queries: slice) -> tuple[Tensor, ...]:
+        """Return queries, ``(B, h, Q, C / h)``, keys and values of all."""
+        width = self.embed_dims
+        weight, bias = self.qkv.weight, self._qkv_bias()
+        query_bias, rest_bias = (
+            (None, None) if bias is None else (bias[:width], bias[width:])
         )
+        looking = x[:, queries].contiguous()
+        query = F.linear(looking, weight[:width], query_bias)
+        rest = F.linear(x, weight[width:], rest_bias)
+        return tuple(map(self._split_heads, (query, *rest.chunk(2, dim=-1))))
+
+    def _is_cheaper_without_keys(self, queries: int) -> bool:
+        """Whether a few tokens look, and no weight of theirs is dropped."""
+        drops = self.training and self.attn_drop.p > 0
+        return queries * self.num_heads < self.embed_dims and not drops
+
+    def _attend_to_states(
+        self, x: Tensor, bias: Tensor, queries: slice
+    ) -> Tensor:
+        """Attend without keys and values, which need S products each.
+
+        A query times a projected state is the query, projected back, times
+        the state; and the mean of projected states is the projected mean.
+        The bias of the keys adds the same to each score of a query: it
+        cancels out.
+
+        Returns:
+            ``(B, Q, C)``.
+        """
+        weights = self.qkv.weight.unflatten(0, (3, self.num_heads, -1))
+        query_weight, key_weight, value_weight = weights  # (h, C / h, C)
+        qkv_bias = self._qkv_bias()
+        query_bias, _, value_bias = (
+            (None, None, None) if qkv_bias is None else qkv_bias.chunk(3)
+        )
+        query = self._split_heads(
+            F.linear(
+                x[:, queries].contiguous(),
+                query_weight.flatten(0, 1),
+                query_bias,
+            )
+        )
+        states = x[:, None]  # (B, 1, S, C)
+        looking = (query @ key_weight).flatten(1, 2)  # (B, h * Q, C)
+        mean = F.scaled_dot_product_attention(
+            looking[:, None],
+            states,
+            states,
+            attn_mask=_as_mask(bias, x).flatten(1, 2)[:, None],
+            scale=self.scale,
+        )  # (B, 1, h * Q, C)
+        mean = mean.view(x.size(0), self.num_heads, -1, self.embed_dims)
+        attended = mean @ value_weight.transpose(1, 2)  # (B, h, Q, C / h)
+        attended = attended.transpose(1, 2).flatten(2)
+        return attended if value_bias is None else attended + value_bias
+
+    def _qkv_bias(self) -> Tensor | None:
+        if self.bias != 'qv_bias':
+            return self.qkv.bias
+        no_bias = torch.zeros_like(self.v_bias)
+        return torch.cat([self.q_bias, no_bias, self.v_bias])
+
+    def _split_heads(self, tokens: Tensor) -> Tensor:
+        """Turn ``(B, S, C)`` into ``(B, h, S, C / h)``."""
+        return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+def _as_mask(bias: Tensor, like: Tensor) -> Tensor:
+    """Turn a position bias into a mask, ``(1, h, Q, S)`` or B of them."""
+    bias = bias.to(like.dtype)
+    return bias if bias.dim() == 4 else bias[None]

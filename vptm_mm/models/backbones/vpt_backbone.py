@@ -72,11 +72,16 @@ class VPTBackbone(FrozenFeatures):
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
         start = self.prefix_depth
         bias = self._prompted_bias()  # (h, S, S)
+        prompts = slice(1, 1 + self.prompt_tokens.length)
+        tuned = self._tuned_in(tokens, prompts)
         for block, layer in enumerate(
             list(self.encoder.layers)[start:], start
         ):
             tokens = self.prompt_tokens(tokens, block, start=1)
-            tokens = run_block(layer, tokens, bias, self._read(layer))
+            tokens = run_block(
+                layer, tokens, bias, self._read(layer), tuned=tuned
+            )
+            tuned = None
         return self._without_prompts(tokens)
 
     def _prompted_bias(self) -> Tensor:

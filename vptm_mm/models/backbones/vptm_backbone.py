@@ -161,6 +161,7 @@ class VPTMBackbone(FrozenBEiT):
         start = self.prefix_depth
         table = self.encoder.rel_pos_bias.relative_position_bias_table
         bias = self.sequence.prompted_bias(table)  # (h, S, S)
+        tuned = self._tuned_in(tokens, self.sequence.prompts)
         for block, layer in enumerate(
             list(self.encoder.layers)[start:], start
         ):
@@ -170,7 +171,8 @@ class VPTMBackbone(FrozenBEiT):
             run: Callable[..., Tensor] = run_block
             if self.with_cp and tokens.requires_grad:
                 run = partial(checkpoint, run_block, use_reentrant=False)
-            tokens = run(layer, tokens, bias, self._read(layer))
+            tokens = run(layer, tokens, bias, self._read(layer), tuned=tuned)
+            tuned = None
         return tokens  # (B, S, C)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
