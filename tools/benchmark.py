@@ -1,23 +1,22 @@
 """Measure VPTM beside other implementations of the same blocks.
 
-    python tools/benchmark.py --threads 2 --out benchmark.json
+    python tools/benchmark.py --threads 2 --out work_dirs/benchmark.json
+    python tools/benchmark.py --growth --threads 2 --out work_dirs/growth.json
 
 Ours beside MMPretrain's stock blocks, and beside timm's and Hugging Face
 transformers' where they are installed (`vptm_mm[bench]`): one sequence with
 prompts and [MASK], one position bias, one set of weights. Nothing is timed
 before all agree. One process, repetitions interleaved, medians. Weights are
 random: speed does not depend on them. Ratios are to the stock blocks.
+
+With `--growth` ours alone, along prompt length, prompted blocks, first
+prompted block, image size, classes and batch size. A plot is written beside
+each JSON file. See docs/performance.md.
 """
 
 import argparse
-import functools
-import importlib.util
 import json
-import math
 import platform
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import vptm_mm  # noqa: F401
@@ -26,122 +25,18 @@ import vptm_mm  # noqa: F401
 
 import torch
 from mmengine.logging import MMLogger
-from rich.progress import track
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from vptm_mm.bricks import freeze
-from vptm_mm.models import VPTMBackbone
-
-PEERS = ('timm', 'transformers')
-TOLERANCE = 1e-4
-# A kernel for CPUs that the counter does not know.
-UNCOUNTED = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
-    )
-}
-
-
-class Sequence(nn.Module):
-    """Blocks of any implementation on the sequence of a backbone of ours.
-
-    Args:
-        backbone: Brings embedding, prompts, position bias and final norm.
-        blocks: Each called with states, ``(B, S, C)``, and a bias.
-        whole_bias: Whether the bias is ``(1, h, S, S)``, not ``(h, S, S)``.
-    """
-
-    def __init__(
-        self, backbone: VPTMBackbone, blocks: list[nn.Module], whole_bias: bool
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.blocks = nn.ModuleList(blocks)
-        self.whole_bias = whole_bias
-        freeze(self.blocks)
-
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        encoder, sequence = self.backbone.encoder, self.backbone.sequence
-        tokens = self.backbone.run_prefix(x)
-        tokens = self.backbone.prompt_tokens(tokens, 0, sequence.prompt_start)
-        table = encoder.rel_pos_bias.relative_position_bias_table
-        bias = sequence.prompted_bias(table)
-        bias = bias[None] if self.whole_bias else bias
-        for block in self.blocks:
-            tokens = block(tokens, bias)
-        return (encoder.norm1(tokens[:, sequence.masks]).flatten(1),)
-
-
-class StockBlock(nn.Module):
-    """A block of MMPretrain, called with the bias as second argument."""
-
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, tokens: Tensor, bias: Tensor) -> Tensor:
-        return self.layer(tokens, rel_pos_bias=bias)
-
-
-def load_block(block: nn.Module, state: dict, names: dict) -> nn.Module:
-    """Give a block the host's weights under its own names."""
-    renamed = {}
-    for name, tensor in state.items():
-        for host, other in names.items():
-            name = name.replace(host, other)
-        renamed[name] = tensor
-    left = block.load_state_dict(renamed, strict=False)
-    if left.unexpected_keys or left.missing_keys:
-        raise RuntimeError(f'weights do not fit: {left}; another version?')
-    return block
-
-
-def timm_block(layer: nn.Module) -> nn.Module:
-    from timm.models.beit import Block
-
-    block = Block(
-        layer.attn.embed_dims,
-        layer.attn.num_heads,
-        qkv_bias=True,
-        init_values=0.1,
-        norm_layer=functools.partial(nn.LayerNorm, eps=layer.ln1.eps),
-    )
-    names = {
-        'ffn.layers.0.0': 'mlp.fc1',
-        'ffn.layers.1': 'mlp.fc2',
-        'ln': 'norm',
-    }
-    return load_block(block, layer.state_dict(), names)
-
-
-def transformers_block(layer: nn.Module) -> nn.Module:
-    from transformers import BeitConfig
-    from transformers.models.beit.modeling_beit import BeitLayer
-
-    config = BeitConfig(
-        hidden_size=layer.attn.embed_dims,
-        num_attention_heads=layer.attn.num_heads,
-        intermediate_size=layer.ffn.layers[0][0].out_features,
-        layer_norm_eps=layer.ln1.eps,
-        attn_implementation='sdpa',
-    )
-    state = layer.state_dict()
-    weights = state.pop('attn.qkv.weight').chunk(3)
-    for name, weight in zip('qkv', weights, strict=True):
-        state[f'attn.{name}_proj.weight'] = weight
-    names = {
-        'ffn.layers.0.0': 'mlp.fc1',
-        'ffn.layers.1': 'mlp.fc2',
-        'ln1': 'layernorm_before',
-        'ln2': 'layernorm_after',
-        'gamma': 'lambda',
-        'attn.q_bias': 'attn.q_proj.bias',
-        'attn.v_bias': 'attn.v_proj.bias',
-        'attn.proj': 'attn.o_proj',
-        'attn': 'attention',
-    }
-    return load_block(BeitLayer(config), state, names)
+from vptm_mm.benchmark import entrants as known
+from vptm_mm.benchmark.growth import AXES, Point, excess, measure_growth
+from vptm_mm.benchmark.measure import (
+    INFERENCE,
+    TRAINING,
+    check,
+    measure_batch,
+)
+from vptm_mm.benchmark.memory import peak_memory_mb
+from vptm_mm.benchmark.peers import PEERS, installed_peers
+from vptm_mm.benchmark.plots import draw_comparison, draw_growth
 
 
 def parse_args() -> argparse.Namespace:
@@ -149,7 +44,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--arch', default='base', help="of MMPretrain's BEiT")
     parser.add_argument('--img-size', type=int, default=224)
     parser.add_argument(
-        '--batch-sizes', type=int, nargs='+', default=[1, 8, 32]
+        '--batch-sizes',
+        type=int,
+        nargs='+',
+        help='default: 1 8 32; with --growth, one: 8',
     )
     parser.add_argument('--prompt-length', type=int, default=10)
     parser.add_argument('--repetitions', type=int, default=5)
@@ -160,12 +58,38 @@ def parse_args() -> argparse.Namespace:
         choices=PEERS,
         help='default: those that are installed',
     )
+    parser.add_argument(
+        '--bfloat16', action='store_true', help='add ours in bfloat16'
+    )
+    parser.add_argument(
+        '--compile', action='store_true', help='add ours through torch.compile'
+    )
+    parser.add_argument(
+        '--growth',
+        nargs='*',
+        metavar='AXIS',
+        help=f'measure growth along axes: {", ".join(AXES)}; default all',
+    )
     parser.add_argument('--device', default='cpu')
-    parser.add_argument('--out', type=Path, help='JSON file')
+    parser.add_argument(
+        '--out', type=Path, help='JSON file; the plot is written beside it'
+    )
     args = parser.parse_args()
     if args.prompt_length < 1:
         parser.error('--prompt-length must be at least 1: it is what trains')
-    installed = [name for name in PEERS if importlib.util.find_spec(name)]
+    if args.repetitions < 1:
+        parser.error('--repetitions must be at least 1')
+    for axis in args.growth or ():
+        if axis not in AXES:
+            parser.error(f'--growth {axis!r} must be of {", ".join(AXES)}')
+    args.batch_sizes = args.batch_sizes or (
+        [1, 8, 32] if args.growth is None else [8]
+    )
+    if min(args.batch_sizes) < 1:
+        parser.error(f'--batch-sizes {args.batch_sizes} must be at least 1')
+    if args.growth is not None and len(args.batch_sizes) > 1:
+        parser.error('--growth takes one of --batch-sizes')
+    installed = installed_peers()
     if args.peers is None:
         args.peers = installed
     for name in args.peers:
@@ -174,118 +98,93 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def build_entrants(args: argparse.Namespace) -> dict[str, nn.Module]:
-    encoder = dict(
-        type='BEiTPretrainViT', arch=args.arch, img_size=args.img_size
-    )
-    build = functools.partial(VPTMBackbone, encoder, args.prompt_length)
-    torch.manual_seed(0)
-    plain = build(speedups=())
-    state = {
-        # Norms and layer scale near their values, all else around zero.
-        name: torch.randn(tensor.shape) * 0.02
-        + (1 if 'ln' in name and name.endswith('weight') else 0)
-        + (0.1 if 'gamma' in name else 0)
-        for name, tensor in plain.frozen_state_dict().items()
-    }
-    layers = list(plain.encoder.layers)
-    ours, late = build(), build(prompt_blocks=(len(layers) * 2 // 3,))
-    for backbone in (plain, ours, late):
-        backbone.load_state_dict(state, strict=False)
-    ours.prompt_tokens.load_state_dict(plain.prompt_tokens.state_dict())
-    entrants = dict(
-        mmpretrain=Sequence(plain, [StockBlock(x) for x in layers], False),
-        ours=ours,
-        late=late,
-    )
-    blocks = dict(timm=timm_block, transformers=transformers_block)
-    for name in args.peers:
-        entrants[name] = Sequence(
-            plain, [blocks[name](x) for x in layers], True
-        )
-    return {
-        name: entrant.eval().to(args.device)
-        for name, entrant in entrants.items()
-    }
+def entrant_names(args: argparse.Namespace) -> list[str]:
+    names = [known.STOCK, *args.peers, known.OURS]
+    if args.compile:
+        names.append(known.COMPILED)
+    names += [known.LATE, known.CACHED]
+    if args.bfloat16:
+        names += known.BFLOAT16.values()
+    return names
 
 
-@torch.no_grad()
-def check(entrants: dict[str, nn.Module], images: Tensor) -> dict:
-    """Compare what all compute; late prompts compute something else."""
-    (expected,) = entrants['ours'](images)
-    differences = {}
-    for name, entrant in entrants.items():
-        if name in ('ours', 'late'):
-            continue
-        difference = (entrant(images)[0] - expected).abs().max().item()
-        if not difference <= TOLERANCE:
-            raise RuntimeError(
-                f'{name} differs from ours by {difference:.1e}, over '
-                f'{TOLERANCE}; nothing is timed.'
-            )
-        differences[name] = difference
-    return differences
-
-
-def training_step(entrant: nn.Module, images: Tensor) -> Callable[[], None]:
-    tuned = [p for p in entrant.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(tuned, lr=0.0)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        entrant(images)[0].square().mean().backward()
-        optimizer.step()
-
-    return step
-
-
-def inference(entrant: nn.Module, images: Tensor) -> Callable[[], None]:
-    def infer() -> None:
-        with torch.inference_mode():
-            entrant(images)
-
-    return infer
-
-
-def kept_mb(entrant: nn.Module, images: Tensor) -> float:
-    """Memory that a forward pass keeps for the backward pass, in MB."""
-    weights = {
-        x.untyped_storage().data_ptr()
-        for x in (*entrant.parameters(), *entrant.buffers())
-    }
-    sizes: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        out = entrant(images)[0]
-    del out
-    return sum(sizes.values()) / 1e6
-
-
-def seconds(function: Callable, device: str) -> float:
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def measure(args: argparse.Namespace) -> dict:
-    entrants = build_entrants(args)
-    shape = (3, args.img_size, args.img_size)
-    images = torch.randn(2, *shape, device=args.device)
-    result = dict(differences=check(entrants, images), rows=[])
+def compare(args: argparse.Namespace, setting: known.Setting) -> dict:
+    names = entrant_names(args)
+    entrants = {name: known.make_entrant(name, setting) for name in names}
+    differences = check(entrants, setting.images(2))
+    rows = []
     for batch_size in args.batch_sizes:
-        images = torch.randn(batch_size, *shape, device=args.device)
-        result['rows'] += measure_batch(args, entrants, images)
-    return result | dict(
+        here = measure_batch(setting, entrants, batch_size, args.repetitions)
+        for row in here:
+            if row['what'] == TRAINING:
+                row['peak_mb'] = peak_memory_mb(
+                    row['name'], setting, batch_size
+                )
+        rows += here
+    return dict(differences=differences, rows=rows)
+
+
+def grow(args: argparse.Namespace, setting: known.Setting) -> dict:
+    start = Point(setting, batch_size=args.batch_sizes[0])
+    rows = []
+    for axis in args.growth or AXES:
+        rows += measure_growth(axis, start, args.repetitions)
+    return dict(rows=rows)
+
+
+def show_comparison(result: dict) -> None:
+    for name, difference in result['differences'].items():
+        print(f'{name} agrees with ours within {difference:.1e}')
+    print(
+        '| batch | what | blocks | s | spread | faster | kept MB | peak MB '
+        '| of limit |'
+    )
+    print('|---' * 9 + '|')
+    for row in result['rows']:
+        kept, peak = row.get('kept_mb'), row.get('peak_mb')
+        print(
+            f'| {row["batch_size"]} | {row["what"]} | {row["name"]} '
+            f'| {row["median_s"]:.4f} '
+            f'| {row["fastest_s"]:.4f} to {row["slowest_s"]:.4f} '
+            f'| {row["faster"]:.2f} '
+            f'| {"-" if kept is None else f"{kept:.0f}"} '
+            f'| {"-" if peak is None else f"{peak:.0f}"} '
+            f'| {row["of_limit"]:.0%} |'
+        )
+
+
+def show_growth(result: dict) -> None:
+    print('| axis | what | values | s | kept MB | over arithmetic |')
+    print('|---' * 6 + '|')
+    for axis in dict.fromkeys(row['axis'] for row in result['rows']):
+        for what in (INFERENCE, TRAINING):
+            rows = [
+                row
+                for row in result['rows']
+                if (row['axis'], row['what']) == (axis, what)
+            ]
+            times = [f'{row["median_s"]:.3g}' for row in rows]
+            kept = [
+                f'{row["kept_mb"]:.0f}' for row in rows if 'kept_mb' in row
+            ]
+            print(
+                f'| {axis} | {what} '
+                f'| {", ".join(str(row["value"]) for row in rows)} '
+                f'| {", ".join(times)} '
+                f'| {", ".join(kept) or "-"} | {excess(rows):.2f} |'
+            )
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_current_instance().setLevel('WARNING')
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    setting = known.Setting(
+        args.arch, args.img_size, args.prompt_length, args.device
+    )
+    measured = compare if args.growth is None else grow
+    result = measured(args, setting) | dict(
         arch=args.arch,
         img_size=args.img_size,
         prompt_length=args.prompt_length,
@@ -295,93 +194,13 @@ def measure(args: argparse.Namespace) -> dict:
         torch=torch.__version__,
         python=platform.python_version(),
     )
-
-
-def measure_batch(
-    args: argparse.Namespace, entrants: dict[str, nn.Module], images: Tensor
-) -> list[dict]:
-    encoder = entrants['ours'].encoder
-    width = encoder.embed_dims
-    states = encoder.cls_token.new_ones(
-        len(images)
-        * (2 + math.prod(encoder.patch_resolution) + args.prompt_length),
-        width,
-    )
-    weight = states.new_ones(width, 4 * width)
-    product_flops = 2 * len(states) * width * 4 * width
-    runs = {('product', 'matmul'): lambda: states @ weight}
-    for name, entrant in entrants.items():
-        runs[name, 'inference'] = inference(entrant, images)
-        runs[name, 'training'] = training_step(entrant, images)
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
-    for repetition in track(
-        range(args.repetitions + 1), description=f'batch {len(images)}'
-    ):
-        for key, function in runs.items():
-            taken = seconds(function, args.device)
-            if repetition:  # the first one warms up
-                times[key].append(taken)
-    rate = product_flops / statistics.median(times.pop(('product', 'matmul')))
-    rows = []
-    for (name, what), taken in times.items():
-        row = dict(
-            batch_size=len(images),
-            what=what,
-            name=name,
-            median_s=statistics.median(taken),
-            fastest_s=min(taken),
-            slowest_s=max(taken),
-            # Within a repetition, so that a busy machine slows both.
-            faster=statistics.median(
-                stock / own
-                for stock, own in zip(
-                    times['mmpretrain', what], taken, strict=True
-                )
-            ),
-        )
-        if what == 'training':
-            row['kept_mb'] = kept_mb(entrants[name], images)
-        else:
-            with (
-                FlopCounterMode(
-                    display=False, custom_mapping=UNCOUNTED
-                ) as counter,
-                torch.no_grad(),
-            ):
-                entrants[name](images)
-            row['flops'] = counter.get_total_flops()
-            row['of_limit'] = row['flops'] / row['median_s'] / rate
-        rows.append(row)
-    return rows
-
-
-def show(result: dict) -> None:
     print(f'{result["threads"]} threads, {result["device"]}')
-    for name, difference in result['differences'].items():
-        print(f'{name} agrees with ours within {difference:.1e}')
-    print('| batch | what | blocks | s | spread | faster | MB | of limit |')
-    print('|---|---|---|---|---|---|---|---|')
-    for row in result['rows']:
-        kept, limit = row.get('kept_mb'), row.get('of_limit')
-        print(
-            f'| {row["batch_size"]} | {row["what"]} | {row["name"]} '
-            f'| {row["median_s"]:.4f} '
-            f'| {row["fastest_s"]:.4f} to {row["slowest_s"]:.4f} '
-            f'| {row["faster"]:.2f} '
-            f'| {"-" if kept is None else f"{kept:.1f}"} '
-            f'| {"-" if limit is None else f"{limit:.0%}"} |'
-        )
-
-
-def main() -> None:
-    args = parse_args()
-    MMLogger.get_current_instance().setLevel('WARNING')
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    result = measure(args)
-    show(result)
+    (show_comparison if args.growth is None else show_growth)(result)
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result, indent=2) + '\n')
+        draw = draw_comparison if args.growth is None else draw_growth
+        print(draw(result['rows'], args.out.with_suffix('.png')))
 
 
 if __name__ == '__main__':

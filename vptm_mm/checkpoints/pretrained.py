@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from mmpretrain.models.utils import resize_relative_position_bias_table
-from scipy import interpolate
 from torch import Tensor
 
 from ..bricks import StateDifference, compare_states
@@ -99,6 +98,9 @@ class _CubicInterp2d:
     """What ``scipy.interpolate.interp2d`` computed on a regular grid."""
 
     def __init__(self, x: Any, y: Any, z: Any, kind: str) -> None:
+        # Not at the top: it would slow every start.
+        from scipy import interpolate
+
         self.spline = interpolate.RectBivariateSpline(x, y, z.T)
 
     def __call__(self, x: Any, y: Any) -> Any:
@@ -108,6 +110,8 @@ class _CubicInterp2d:
 @contextmanager
 def _interp2d_of_old() -> Iterator[None]:
     """Give MMPretrain's function the ``interp2d`` that SciPy 1.14 removed."""
+    from scipy import interpolate
+
     original = interpolate.interp2d
     interpolate.interp2d = _CubicInterp2d
     try:

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
-from scipy.io import loadmat, whosmat
 
 from .index_files import require_images
 
@@ -100,6 +99,9 @@ class StanfordDogs(BaseDataset):
 
 def _read_list(path: str) -> list[tuple[str, int]]:
     """Return paths below ``Images``, with labels that count from 1."""
+    # Not at the top: it would slow every start.
+    from scipy.io import loadmat
+
     if not osp.isfile(path):
         raise FileNotFoundError(f'no {osp.abspath(path)}')
     try:
@@ -129,6 +131,8 @@ def _read_list(path: str) -> list[tuple[str, int]]:
 
 def _require_small(path: str) -> None:
     """Inflate a list part by part before SciPy inflates all of it."""
+    from scipy.io import whosmat
+
     content = Path(path).read_bytes()
     order: Literal['little', 'big'] = (
         'little' if content[126:128] == b'IM' else 'big'

@@ -1,6 +1,7 @@
 """What ``tools/train.py`` and ``tools/test.py`` share."""
 
 import argparse
+import gc
 import os
 from os import path as osp
 from pathlib import Path
@@ -133,4 +134,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
             'to cut; see docs/launching.md.'
         )
     cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
+    # What was imported stays; the host collects garbage for each data set,
+    # and would look at all of it again.
+    gc.freeze()
     return RUNNERS.build(cfg)

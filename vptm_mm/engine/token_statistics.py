@@ -4,7 +4,6 @@ Symbols: B images; N patches; V visual tokens.
 """
 
 import torch
-from sklearn.metrics import normalized_mutual_info_score
 from torch import Tensor
 
 
@@ -31,6 +30,9 @@ def token_statistics(
         perplexity=torch.special.entr(shares).sum().exp().item(),
     )
     if labels is not None:
+        # Not at the top: it would take a third of the time of a start.
+        from sklearn.metrics import normalized_mutual_info_score
+
         found['nmi'] = normalized_mutual_info_score(
             labels.repeat_interleave(tokens.shape[1]).numpy(),
             tokens.flatten().numpy(),

@@ -1,16 +1,20 @@
 """Draws how training went."""
 
+from __future__ import annotations
+
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ACCURACY = 'accuracy/top1'
 # In the message hub, so that a resumed run draws the whole training. The host
@@ -35,6 +39,9 @@ class TrainingCurvesHook(Hook):
         scalars = runner.message_hub.log_scalars
         if runner.rank != 0 or 'train/loss' not in scalars:
             return
+        # Not at the top: it would slow every start.
+        from matplotlib.figure import Figure
+
         loss = np.asarray(scalars['train/loss'].data[0], dtype=float)
         steps = runner.message_hub.get_info(STEPS, [])
         figure = Figure(figsize=(9, 3.5), layout='constrained')

@@ -154,25 +154,21 @@ class FusedAttention(BEiTAttention):
         query_bias, _, value_bias = (
             (None, None, None) if qkv_bias is None else qkv_bias.chunk(3)
         )
-        query = self._split_heads(
-            F.linear(
-                x[:, queries].contiguous(),
-                query_weight.flatten(0, 1),
-                query_bias,
-            )
-        )
-        states = x[:, None]  # (B, 1, S, C)
-        looking = (query @ key_weight).flatten(1, 2)  # (B, h * Q, C)
+        query = F.linear(
+            x[:, queries].contiguous(), query_weight.flatten(0, 1), query_bias
+        ).unflatten(-1, (self.num_heads, -1))
+        # A matrix product would repeat the weights for each image.
+        looking = torch.einsum('bqhd,hdc->bhqc', query, key_weight)
         mean = F.scaled_dot_product_attention(
-            looking[:, None],
-            states,
-            states,
+            looking.flatten(1, 2)[:, None],
+            x[:, None],
+            x[:, None],
             attn_mask=_as_mask(bias, x).flatten(1, 2)[:, None],
             scale=self.scale,
         )  # (B, 1, h * Q, C)
-        mean = mean.view(x.size(0), self.num_heads, -1, self.embed_dims)
-        attended = mean @ value_weight.transpose(1, 2)  # (B, h, Q, C / h)
-        attended = attended.transpose(1, 2).flatten(2)
+        mean = mean.view_as(looking)
+        attended = torch.einsum('bhqc,hdc->bqhd', mean, value_weight)
+        attended = attended.flatten(2)
         return attended if value_bias is None else attended + value_bias
 
     def _qkv_bias(self) -> Tensor | None:

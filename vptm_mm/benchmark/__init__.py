@@ -1,0 +1,1 @@
+"""What ``tools/benchmark.py`` and ``tools/benchmark_run.py`` measure."""

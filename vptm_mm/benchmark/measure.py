@@ -1,0 +1,240 @@
+"""Seconds, memory and arithmetic of inference and of a training step.
+
+Symbols: B batch; S sequence length; C embedding width.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmpretrain.models import BEiTPretrainViT
+from rich.progress import track
+from torch import Tensor, nn
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    sdpa_backward_flop_count,
+    sdpa_flop_count,
+)
+
+from .entrants import OURS, STOCK, Entrant, Setting
+
+INFERENCE, TRAINING = 'inference', 'training'
+# What other implementations may differ by, with random weights.
+TOLERANCE = 1e-4
+# Kernels for CPUs that the counter does not know.
+_CPU_KERNELS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
+    ),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        lambda grad, query, key, value, *_, **__: sdpa_backward_flop_count(
+            grad, query, key, value
+        )
+    ),
+}
+
+
+@torch.no_grad()
+def check(entrants: Mapping[str, Entrant], images: Tensor) -> dict[str, float]:
+    """Compare the outputs of those that compute the same as ours.
+
+    Args:
+        entrants: By name, ``'ours'`` among them.
+        images: A few images.
+
+    Returns:
+        The largest difference of each from ours.
+
+    Raises:
+        RuntimeError: If one is above ``TOLERANCE``.
+    """
+    (expected,) = entrants[OURS].module(images)
+    differences = {}
+    for name, entrant in entrants.items():
+        if name == OURS or not entrant.computes_the_same:
+            continue
+        out = entrant.module(entrant.inputs(images))[0]
+        difference = (out - expected).abs().max().item()
+        if not difference <= TOLERANCE:
+            raise RuntimeError(
+                f'{name} differs from ours by {difference:.1e}, over '
+                f'{TOLERANCE}; nothing is timed.'
+            )
+        differences[name] = difference
+    return differences
+
+
+def make_inference(module: nn.Module, x: Tensor) -> Callable[[], None]:
+    """Return a function that predicts."""
+
+    def infer() -> None:
+        with torch.no_grad():
+            module(x)
+
+    return infer
+
+
+def make_training_step(module: nn.Module, x: Tensor) -> Callable[[], None]:
+    """Return a function that runs forward, backward and optimizer."""
+    tuned = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(tuned, lr=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        module(x)[-1].float().square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def interleaved_seconds(
+    runs: Mapping[Any, Callable[[], None]],
+    repetitions: int,
+    device: str,
+    description: str,
+) -> dict[Any, list[float]]:
+    """Time functions in turn, so that a busy machine slows them alike.
+
+    Args:
+        runs: The functions; each warms up once.
+        repetitions: Times that each is timed.
+        device: Where they run.
+        description: Shown beside the progress.
+    """
+    times: dict[Any, list[float]] = {key: [] for key in runs}
+    for repetition in track(range(repetitions + 1), description=description):
+        for key, function in runs.items():
+            taken = seconds(function, device)
+            if repetition:
+                times[key].append(taken)
+    return times
+
+
+def seconds(function: Callable[[], None], device: str) -> float:
+    """Time a function, to the end of what it started on the device."""
+    if device != 'cpu':
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    function()
+    if device != 'cpu':
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def count_flops(function: Callable[[], None]) -> int:
+    """Count the arithmetic of matrix products, two for a multiply-add."""
+    counter = FlopCounterMode(display=False, custom_mapping=_CPU_KERNELS)
+    with counter:
+        function()
+    return counter.get_total_flops()
+
+
+def kept_mb(module: nn.Module, x: Tensor) -> float:
+    """Return the memory that forward keeps for backward, in MB."""
+    weights = {
+        tensor.untyped_storage().data_ptr()
+        for tensor in (*module.parameters(), *module.buffers())
+    }
+    sizes: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        out = module(x)
+    del out
+    return sum(sizes.values()) / 1e6
+
+
+def measure_batch(
+    setting: Setting,
+    entrants: Mapping[str, Entrant],
+    batch_size: int,
+    repetitions: int,
+) -> list[dict[str, Any]]:
+    """Measure all entrants on one batch.
+
+    Args:
+        setting: What they share.
+        entrants: By name, the stock blocks among them.
+        batch_size: Images B.
+        repetitions: Times that each is timed.
+
+    Returns:
+        A row for each entrant and inference or training: ``median_s``,
+        ``fastest_s`` and ``slowest_s`` in seconds; ``faster``, the median
+        ratio to the stock blocks; ``flops``, and ``of_limit``, their rate over
+        that of a matrix product in the same type; for training ``kept_mb``.
+    """
+    images = setting.images(batch_size)
+    inputs = {name: one.inputs(images) for name, one in entrants.items()}
+    runs: dict[Any, Callable[[], None]] = {}
+    dtypes = {entrant.dtype for entrant in entrants.values()}
+    products = {
+        dtype: _Product(setting, batch_size, dtype) for dtype in dtypes
+    }
+    for dtype, product in products.items():
+        runs[dtype] = product
+    for name, entrant in entrants.items():
+        runs[name, INFERENCE] = make_inference(entrant.module, inputs[name])
+        runs[name, TRAINING] = make_training_step(entrant.module, inputs[name])
+    times = interleaved_seconds(
+        runs, repetitions, setting.device, f'batch {batch_size}'
+    )
+    rows = []
+    for name, entrant in entrants.items():
+        product = products[entrant.dtype]
+        rate = product.flops / statistics.median(times[entrant.dtype])
+        for what in (INFERENCE, TRAINING):
+            taken = times[name, what]
+            row: dict[str, Any] = dict(
+                batch_size=batch_size,
+                what=what,
+                name=name,
+                **summary(taken),
+                # Within a repetition, so that a busy machine slows both.
+                faster=statistics.median(
+                    stock / own
+                    for stock, own in zip(
+                        times[STOCK, what], taken, strict=True
+                    )
+                ),
+            )
+            row['flops'] = count_flops(runs[name, what])
+            if what == TRAINING:
+                row['kept_mb'] = kept_mb(entrant.module, inputs[name])
+            row['of_limit'] = row['flops'] / row['median_s'] / rate
+            rows.append(row)
+    return rows
+
+
+def summary(times: Sequence[float]) -> dict[str, float]:
+    """Return median and spread, in seconds."""
+    return dict(
+        median_s=statistics.median(times),
+        fastest_s=min(times),
+        slowest_s=max(times),
+    )
+
+
+class _Product:
+    """The machine's limit: the first product of the MLP, nothing else."""
+
+    def __init__(
+        self, setting: Setting, batch_size: int, dtype: torch.dtype
+    ) -> None:
+        width = BEiTPretrainViT.arch_zoo[setting.arch]['embed_dims']
+        rows = batch_size * setting.num_tokens
+        self.states = torch.ones(
+            rows, width, dtype=dtype, device=setting.device
+        )
+        self.weight = self.states.new_ones((width, 4 * width))
+        self.flops = 2 * rows * width * 4 * width
+
+    def __call__(self) -> None:
+        _ = self.states @ self.weight

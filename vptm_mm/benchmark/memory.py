@@ -1,0 +1,92 @@
+"""Peak memory of one training step, each in a fresh process."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .entrants import Entrant, Setting, make_entrant
+from .measure import make_training_step
+
+STATUS = Path('/proc/self/status')
+CLEAR = Path('/proc/self/clear_refs')
+
+
+def peak_memory_mb(
+    name: str, setting: Setting, batch_size: int
+) -> float | None:
+    """Return the most memory that a step takes above the model, in MB.
+
+    On a CPU it is what is resident, which only Linux tells; None elsewhere.
+    A step on one image comes first: it loads the libraries' code.
+
+    Args:
+        name: Name of an entrant.
+        setting: What all entrants share.
+        batch_size: Images of the step.
+
+    Raises:
+        RuntimeError: If the process ended without a figure.
+    """
+    # Forked from a server that has imported everything and done nothing else;
+    # CUDA does not survive a fork.
+    methods = multiprocessing.get_all_start_methods()
+    fork = setting.device == 'cpu' and 'forkserver' in methods
+    context: Any = multiprocessing.get_context(
+        'forkserver' if fork else 'spawn'
+    )
+    if fork:
+        context.set_forkserver_preload([__name__])
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_measure,
+        args=(name, setting, batch_size, torch.get_num_threads(), sender),
+    )
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(
+            f'the process that measured the memory of {name!r} ended with '
+            f'exit code {process.exitcode}; out of memory?'
+        ) from None
+    finally:
+        process.join()
+
+
+def _measure(
+    name: str, setting: Setting, batch_size: int, threads: int, sender: Any
+) -> None:
+    torch.set_num_threads(threads)
+    entrant = make_entrant(name, setting)
+    _make_step(entrant, setting, 1)()
+    step = _make_step(entrant, setting, batch_size)
+    if setting.device != 'cpu':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        peak = torch.cuda.max_memory_allocated()
+    elif CLEAR.exists():
+        CLEAR.write_text('5')  # the peak is counted anew
+        before = _resident('VmRSS')
+        step()
+        peak = _resident('VmHWM')
+    else:
+        sender.send(None)
+        return
+    sender.send((peak - before) / 1e6)
+
+
+def _make_step(entrant: Entrant, setting: Setting, batch_size: int) -> Any:
+    inputs = entrant.inputs(setting.images(batch_size))
+    return make_training_step(entrant.module, inputs)
+
+
+def _resident(what: str) -> int:
+    """Return bytes that are resident, or were at the peak."""
+    lines = STATUS.read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f'{what}:'))
+    return int(line.split()[1]) * 1024
