@@ -9,10 +9,12 @@ import torch
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from vptm_mm.checkpoints import WriteError
+from vptm_mm.checkpoints import WriteError, load_file
 from vptm_mm.engine import PrefixCacheHook
 from vptm_mm.models import VPTMBackbone
 
+from ..conftest import ROOT
+from ..launched import launch
 from .test_hooks import digits_runner, read_log
 
 LATE = {'model.backbone.prompt_blocks': (4,), 'train_cfg.max_epochs': 2}
@@ -217,6 +219,81 @@ def test_wrappers_bfloat16_and_class_means(tmp_path):
     assert 'means of 74 images' in log
     size = cache_file(tmp_path, 'train1').stat().st_size
     assert 0 < size - 10 * 18 * 128 * 2 < 1000
+
+
+def test_repeated_split_and_workers(tmp_path):
+    """Wrappers of each kind, read by two workers that stay."""
+    runner = digits_runner(tmp_path / 'settings')
+    part = runner.cfg.train_dataloader.dataset
+    split = dict(type='TrainValSplit', part='val', val_fraction=0.3)
+    losses = {}
+    for name, hook in (('plain', None), ('cached', PrefixCacheHook())):
+        options = {
+            **LATE,
+            'train_dataloader.dataset': dict(
+                _delete_=True,
+                type='RepeatDataset',
+                times=2,
+                dataset=dict(split, dataset=part),
+            ),
+            'train_dataloader.num_workers': 2,
+            'train_dataloader.persistent_workers': True,
+            # Its pipeline draws crops, which would differ.
+            'train_dataloader.dataset.dataset.dataset.pipeline': [
+                dict(type='Resize', scale=32),
+                dict(type='PackInputs'),
+            ],
+        }
+        runner = digits_runner(tmp_path / name, **options)
+        if hook is not None:
+            runner.register_hook(hook)
+        runner.train()
+        losses[name] = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses['cached']) > 2
+    assert losses['cached'] == pytest.approx(losses['plain'], abs=1e-5)
+    # A third of 64 images, each class rounded; kept once, not twice.
+    assert 'train: 19 images x 1 view(s)' in read_log(tmp_path / 'cached')
+
+
+@pytest.mark.parametrize('in_file', [True, False])
+def test_two_processes_read_what_one_wrote(tmp_path, in_file):
+    """As a launcher starts them: the losses are those of one process."""
+    place = repr(str(tmp_path / 'cache')) if in_file else None
+    config = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
+    (tmp_path / 'cached.py').write_text(
+        f"_base_ = '{config}'\n"
+        'custom_hooks = [\n'
+        '    *_base_.custom_hooks,\n'
+        f"    dict(type='PrefixCacheHook', views=2, folder={place}),\n"
+        ']\n'
+    )
+    losses = {}
+    for launcher, batch_size in (('none', 32), ('pytorch', 16)):
+        launch(
+            'train.py',
+            *('cached.py', '--work-dir', launcher, '--cfg-options'),
+            'model.backbone.prompt_blocks=[4]',
+            'train_dataloader.dataset.indices=64',
+            f'train_dataloader.batch_size={batch_size}',
+            'val_dataloader.dataset.indices=33',
+            'test_dataloader.dataset.indices=33',
+            *('train_cfg.max_epochs=2', 'param_scheduler.1.end=3'),
+            cwd=tmp_path,
+            launcher=launcher,
+        )
+        saved = load_file(tmp_path / launcher / 'epoch_2.pth')
+        scalars = saved['message_hub']['log_scalars']
+        losses[launcher] = torch.as_tensor(scalars['train/loss'].data[0])
+        if launcher == 'none' and in_file:
+            shutil.rmtree(tmp_path / 'cache')
+    assert len(losses['none']) == 4
+    torch.testing.assert_close(*losses.values(), atol=1e-5, rtol=1e-5)
+    if in_file:
+        names = [path.name for path in (tmp_path / 'cache').iterdir()]
+        assert sorted(name.partition('_')[0] for name in names) == [
+            'train0',
+            'val0',
+        ]
 
 
 def test_linear_probe_and_test_images(tmp_path):

@@ -158,12 +158,15 @@ def test_dropped_weights_and_paths_are_the_hosts(build, images):
     assert torch.equal(out, tokens[:, 1:3])
 
 
-def test_rows_of_the_bias_are_aligned(build):
-    backbone = build()
+@pytest.mark.parametrize(
+    ('prompts', 'tokens', 'row'), [(3, 21, 24), (6, 24, 24)]
+)
+def test_rows_of_the_bias_are_aligned(build, prompts, tokens, row):
+    backbone = build(prompt_length=prompts)
     table = backbone.encoder.rel_pos_bias.relative_position_bias_table
-    bias = backbone.sequence.prompted_bias(table)  # 21 tokens
-    assert bias.shape == (2, 21, 21)
-    assert bias.stride() == (21 * 24, 24, 1)
+    bias = backbone.sequence.prompted_bias(table)
+    assert bias.shape == (2, tokens, tokens)
+    assert bias.stride() == (tokens * row, row, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import torch
 
 from vptm_mm.benchmark.entrants import Setting, make_entrant
 from vptm_mm.benchmark.growth import excess
-from vptm_mm.benchmark.measure import check
+from vptm_mm.benchmark.measure import check, kept_mb
+from vptm_mm.benchmark.memory import CLEAR, peak_memory_mb
 
 from ..conftest import ROOT
 from .test_tools import fails, run
@@ -72,6 +73,21 @@ def check_arithmetic(rows):
     }
     assert 0 < kept['late'] < 0.55 * kept['ours']
     assert kept['ours'] < kept['mmpretrain']
+
+
+@pytest.mark.skipif(not CLEAR.exists(), reason='Linux tells it')
+def test_peak_memory_is_what_a_step_needs():
+    setting = Setting('deit-tiny', 64)
+    module = make_entrant('ours', setting).module
+    kept = kept_mb(module, setting.images(64))
+    peak = peak_memory_mb('ours', setting, 64)
+    assert kept > 100
+    assert kept < peak < 2 * kept
+
+
+def test_a_process_that_dies_is_named():
+    with pytest.raises(RuntimeError, match="memory of 'nobody' ended with"):
+        peak_memory_mb('nobody', Setting('deit-tiny', 32), 1)
 
 
 def test_growth(tmp_path):

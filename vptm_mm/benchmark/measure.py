@@ -23,16 +23,20 @@ from .entrants import OURS, STOCK, Entrant, Setting
 INFERENCE, TRAINING = 'inference', 'training'
 # What other implementations may differ by, with random weights.
 TOLERANCE = 1e-4
-# Kernels for CPUs that the counter does not know.
+# Kernels for CPUs that the counter does not know, from torch 2.2 on.
+_CPU_KERNEL = '_scaled_dot_product_flash_attention_for_cpu'
 _CPU_KERNELS = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, query, key, value, *_, **__: sdpa_backward_flop_count(
-            grad, query, key, value
-        )
-    ),
+    getattr(torch.ops.aten, name): count
+    for name, count in (
+        (_CPU_KERNEL, lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)),
+        (
+            f'{_CPU_KERNEL}_backward',
+            lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(
+                grad, q, k, v
+            ),
+        ),
+    )
+    if hasattr(torch.ops.aten, name)
 }
 
 

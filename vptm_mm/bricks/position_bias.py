@@ -128,4 +128,5 @@ def _align_rows(bias: Tensor) -> Tensor:
     Else they copy the bias in every block.
     """
     length = bias.size(-1)
-    return F.pad(bias, (0, -length % 8))[..., :length]
+    # Without anything to add, pad would keep the layout.
+    return F.pad(bias.contiguous(), (0, -length % 8))[..., :length]
