@@ -52,9 +52,12 @@ class FusedAttention(BEiTAttention):
 
     @classmethod
     def like(cls, attention: BEiTAttention) -> 'FusedAttention':
-        """Build one with options and weights of a module of the host's."""
-        # What is drawn after it must not depend on which of them is there.
-        with torch.random.fork_rng(devices=[]):
+        """Build one with options and weights of a module of the host's.
+
+        They share the weights.
+        """
+        # Without memory, and without drawing what is replaced at once.
+        with torch.device('meta'):
             fused = cls(
                 attention.embed_dims,
                 attention.num_heads,
@@ -63,7 +66,7 @@ class FusedAttention(BEiTAttention):
                 attention.attn_drop.p,
                 attention.proj_drop.p,
             )
-        fused.load_state_dict(attention.state_dict())
+        fused.load_state_dict(attention.state_dict(), assign=True)
         return fused
 
     def forward(
