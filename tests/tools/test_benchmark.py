@@ -1,7 +1,9 @@
 """tools/benchmark.py and benchmark_run.py, in subprocesses, elsewhere."""
 
+import gc
 import importlib.util
 import json
+import weakref
 
 import pytest
 import torch
@@ -83,6 +85,25 @@ def test_peak_memory_is_what_a_step_needs():
     peak = peak_memory_mb('ours', setting, 64)
     assert kept > 100
     assert kept < peak < 2 * kept
+
+
+def test_what_is_kept_is_let_go():
+    setting = Setting('deit-tiny', 32)
+    module = make_entrant('ours', setting).module
+    # Lives as long as the graph.
+    marker = type('Marker', (), {})()
+    held = weakref.ref(marker)
+    markers = [marker]
+    del marker
+    module.encoder.layers[3].register_forward_hook(
+        lambda layer, args, out: out.grad_fn.metadata.update(
+            marker=markers.pop()
+        )
+    )
+    assert kept_mb(module, setting.images(2)) > 1
+    gc.collect()
+    assert not markers
+    assert held() is None
 
 
 def test_a_process_that_dies_is_named():

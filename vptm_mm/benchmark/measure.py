@@ -152,7 +152,8 @@ def kept_mb(module: nn.Module, x: Tensor) -> float:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # Not the tensor itself: an output would hold its own graph for ever.
+        return tensor.detach()
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         out = module(x)
