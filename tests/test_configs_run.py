@@ -22,7 +22,11 @@ SMALL = {
     'CenterCrop': dict(crop_size=16),
     'RandomResizedCrop': dict(scale=16),
 }
-BASE_SIZE = [path for path in MAIN if 'tiny' not in path.name]
+BASE_SIZE = [
+    path
+    for path in MAIN
+    if 'tiny' not in path.name and path.parent.name != 'pretrain'
+]
 
 
 @pytest.fixture(scope='module')

@@ -36,6 +36,7 @@ def test_the_shortest_plan(tmp_path):
 
 def test_shipped_plans_are_found():
     assert [path.name for path in PLANS] == [
+        'cifar10-kshot.yml',
         'cifar10.yml',
         'digits-kshot.yml',
         'digits.yml',
@@ -145,7 +146,7 @@ def test_data_sets_are_chosen_by_name(tmp_path):
 
 
 def test_axes_are_chosen_by_name():
-    plan = load_plan(PLANS[0], CONFIGS)
+    plan = load_plan(CONFIGS / 'compare' / 'cifar10.yml', CONFIGS)
     along = plan.along(['prototype_dim'])
     assert [m.name for m in along.methods] == ['VPTM', 'VPT, shallow']
     assert [axis.name for axis in along.axes] == ['prototype_dim']

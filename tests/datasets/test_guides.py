@@ -11,7 +11,11 @@ from vptm_mm.datasets.guides import GUIDES
 from ..made_datasets import MAKERS, make_stanford_cars, make_vtab
 from ..test_configs import MAIN, name_of
 
-FOLDERS = [path for path in MAIN if 'tiny' not in path.name]
+FOLDERS = [
+    path
+    for path in MAIN
+    if 'tiny' not in path.name and path.parent.name != 'pretrain'
+]
 
 
 def innermost(dataset: dict) -> dict:
