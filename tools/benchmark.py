@@ -104,7 +104,7 @@ def entrant_names(args: argparse.Namespace) -> list[str]:
         names.append(known.COMPILED)
     names += [known.LATE, known.CACHED]
     if args.bfloat16:
-        names += known.BFLOAT16.values()
+        names += known.BFLOAT16
     return names
 
 

@@ -19,7 +19,8 @@ OURS = 'ours'
 LATE = 'late'
 CACHED = 'late, cached'
 COMPILED = 'ours, compiled'
-BFLOAT16 = {name: f'{name}, bfloat16' for name in (OURS, LATE, CACHED)}
+SUFFIX = ', bfloat16'
+BFLOAT16 = tuple(f'{name}{SUFFIX}' for name in (OURS, LATE, CACHED))
 
 
 @dataclass(frozen=True)
@@ -124,8 +125,8 @@ def make_entrant(name: str, setting: Setting) -> Entrant:
         name: ``'mmpretrain'``, a peer, or one of the constants above.
         setting: What all entrants share.
     """
-    kind, _, dtype = name.partition(', bfloat16')
-    dtype = 'float32' if name == kind else 'bfloat16'
+    kind = name.removesuffix(SUFFIX)
+    dtype = 'float32' if kind == name else 'bfloat16'
     torch_dtype = getattr(torch, dtype)
     if kind in (LATE, CACHED):
         depth = BEiTPretrainViT.arch_zoo[setting.arch]['num_layers']
