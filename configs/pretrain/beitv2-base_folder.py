@@ -1,12 +1,12 @@
 """Pre-train a BEiT v2 base at 224 px on any folder of images, without labels.
 
-    IMAGE_FOLDER=path/to/images torchrun --nproc-per-node 8 \
-        tools/train.py configs/pretrain/beitv2-base_folder.py --amp \
-        --launcher pytorch --cfg-options train_dataloader.batch_size=32
+    IMAGE_FOLDER=path/to/images \
+        python tools/train.py configs/pretrain/beitv2-base_folder.py --amp
 
-As ``beitv2-small_folder.py``, of the size of the published backbone; one that
-``configs/vptm_beitv2_folder.py`` reads. On one GPU: ``python tools/train.py
-configs/pretrain/beitv2-base_folder.py --amp``. Result: not yet measured.
+As ``beitv2-small_folder.py``, of the size of the published backbone;
+``configs/vptm_beitv2_folder.py`` reads it. On 8 GPUs put ``torchrun
+--nproc-per-node 8`` in place of ``python``, and add ``--launcher pytorch
+--cfg-options train_dataloader.batch_size=32``. Result: not yet measured.
 """
 
 _base_ = './beitv2-small_folder.py'
