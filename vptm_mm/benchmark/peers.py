@@ -5,6 +5,7 @@ Symbols: B batch; S sequence length; C embedding width; h heads.
 
 import functools
 import importlib.util
+from typing import Any
 
 from mmpretrain.models.backbones.beit import BEiTTransformerEncoderLayer
 from torch import Tensor, nn
@@ -82,13 +83,13 @@ def make_peer(name: str, plain: VPTMBackbone) -> BlockSequence:
 def _timm_block(layer: BEiTTransformerEncoderLayer) -> nn.Module:
     from timm.models.beit import Block
 
-    block = Block(
-        layer.attn.embed_dims,
-        layer.attn.num_heads,
+    # Their types say less than they take.
+    options: dict[str, Any] = dict(
         qkv_bias=True,
         init_values=0.1,
         norm_layer=functools.partial(nn.LayerNorm, eps=layer.ln1.eps),
     )
+    block = Block(layer.attn.embed_dims, layer.attn.num_heads, **options)
     names = {
         'ffn.layers.0.0': 'mlp.fc1',
         'ffn.layers.1': 'mlp.fc2',
@@ -101,13 +102,14 @@ def _hf_block(layer: BEiTTransformerEncoderLayer) -> nn.Module:
     from transformers import BeitConfig
     from transformers.models.beit.modeling_beit import BeitLayer
 
-    config = BeitConfig(
+    options: dict[str, Any] = dict(
         hidden_size=layer.attn.embed_dims,
         num_attention_heads=layer.attn.num_heads,
         intermediate_size=layer.ffn.layers[0][0].out_features,
         layer_norm_eps=layer.ln1.eps,
         attn_implementation='sdpa',
     )
+    config = BeitConfig(**options)
     state = layer.state_dict()
     weights = state.pop('attn.qkv.weight').chunk(3)
     for name, weight in zip('qkv', weights, strict=True):
