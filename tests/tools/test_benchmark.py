@@ -35,6 +35,7 @@ def measured(folder, *peers) -> tuple[dict, dict]:
     return found, rows
 
 
+@pytest.mark.slow
 def test_ours_beside_the_hosts(tmp_path):
     found, rows = measured(tmp_path)
     names = {name for _, _, name in rows}
@@ -174,6 +175,7 @@ def test_differing_outputs_are_not_timed(name):
         check(made, setting.images(1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('peer', ['timm', 'transformers'])
 def test_a_peer_agrees(tmp_path, peer):
     pytest.importorskip(peer)
@@ -207,6 +209,7 @@ def test_flags_that_make_no_sense(tmp_path, flags, message):
     assert message in fails('benchmark.py', *flags, cwd=tmp_path)
 
 
+@pytest.mark.slow
 def test_where_a_run_spends_its_time(tmp_path):
     result = run(
         'benchmark_run.py',
