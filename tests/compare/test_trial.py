@@ -42,9 +42,12 @@ def test_a_search_does_not_read_the_test_set(tmp_path, no_test_set):
     assert result['test'] is None
     assert 0 <= result['val'] <= 100
     assert not (tmp_path / 'test_results.json').exists()
-    # The guard works: a final run does read it.
+    # The guard works: a final run does read it. In a folder of its own, whose
+    # name the run gets: two of one name and second share the best score.
+    folder = tmp_path / 'final'
+    folder.mkdir()
     with pytest.raises(RuntimeError, match='the test set was read'):
-        trial.measure(pair.final(0, Point(0.1), 0).cfg, tmp_path)
+        trial.measure(pair.final(0, Point(0.1), 0).cfg, folder)
 
 
 def test_a_final_run_measures_what_the_table_shows(tmp_path):
