@@ -131,6 +131,18 @@ def test_the_first_block_computes_gradients_of_prompts(build, images, start):
     assert products.shapes[-1] == (42, 16)
 
 
+def test_a_norm_that_somebody_tunes_gets_its_whole_gradient(build, images):
+    gradients = []
+    for speedups in ((), SPEEDUPS):
+        backbone = build(speedups=speedups)
+        norm = backbone.encoder.layers[0].ln1.weight.requires_grad_()
+        (out,) = backbone(images)
+        weights = torch.linspace(-1, 1, out.numel()).view_as(out)
+        gradients += torch.autograd.grad((out * weights).sum(), norm)
+    plain, fast = gradients
+    assert (fast - plain).norm() <= 1e-4 * plain.norm()
+
+
 def test_a_prediction_copies_nothing_for_gradients(build, images):
     backbone = build()
     with Products() as products, torch.no_grad():

@@ -340,9 +340,14 @@ class FrozenBEiT(BaseBackbone):
 
     def _tuned_in(self, tokens: Tensor, prompts: slice) -> slice | None:
         """What needs a gradient where prompts join tokens; None for all."""
-        lean = 'lean_first_block' in self.speedups
-        needs_all = tokens.requires_grad or not torch.is_grad_enabled()
-        return prompts if lean and not needs_all else None
+        lean = (
+            'lean_first_block' in self.speedups
+            and torch.is_grad_enabled()
+            and not tokens.requires_grad
+            # Else weights have a gradient that comes from all tokens.
+            and self.is_frozen
+        )
+        return prompts if lean else None
 
     def predict_masked_patches(self, x: Tensor, mask: Tensor) -> Tensor:
         """Run the pre-training task: [MASK] *replaces* patches.
