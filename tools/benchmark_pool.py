@@ -15,7 +15,6 @@ import multiprocessing
 import platform
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import vptm_mm  # noqa: F401
@@ -29,6 +28,7 @@ from mmengine.logging import MMLogger
 from mmpretrain import get_model
 from rich.progress import track
 
+from vptm_mm.benchmark.measure import seconds
 from vptm_mm.checkpoints import make_task, read_task, write_task
 from vptm_mm.models import VPTMBackbone, VPTMTaskPool
 
@@ -77,16 +77,6 @@ def make_files(folder: Path) -> None:
     names = [f'class {i}' for i in range(NUM_CLASSES)]
     task = make_task(get_model(config), config, names)
     write_task(task, folder / 'task.safetensors')
-
-
-def seconds(function, device: str) -> float:  # noqa: ANN001
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    function()
-    if device != 'cpu':
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict:

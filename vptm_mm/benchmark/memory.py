@@ -1,16 +1,15 @@
 """Peak memory of one training step, each in a fresh process."""
 
 import ctypes
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..fresh_process import fresh_context, resident_bytes
 from .entrants import Entrant, Setting, make_entrant
 from .measure import make_training_step
 
-STATUS = Path('/proc/self/status')
 CLEAR = Path('/proc/self/clear_refs')
 
 
@@ -31,15 +30,7 @@ def peak_memory_mb(
     Raises:
         RuntimeError: If the process ended without a figure.
     """
-    # Forked from a server that has imported everything and done nothing else;
-    # CUDA does not survive a fork.
-    methods = multiprocessing.get_all_start_methods()
-    fork = setting.device == 'cpu' and 'forkserver' in methods
-    context: Any = multiprocessing.get_context(
-        'forkserver' if fork else 'spawn'
-    )
-    if fork:
-        context.set_forkserver_preload([__name__])
+    context = fresh_context(__name__, setting.device != 'cpu')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
         target=_measure,
@@ -66,21 +57,24 @@ def _measure(
     entrant = make_entrant(name, setting)
     _make_step(entrant, setting, 1)()
     step = _make_step(entrant, setting, batch_size)
+    before: int | None
+    peak: int | None
     if setting.device != 'cpu':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
         peak = torch.cuda.max_memory_allocated()
-    elif CLEAR.exists():
-        _give_back()
-        CLEAR.write_text('5')  # the peak is counted anew
-        before = _resident('VmRSS')
-        step()
-        peak = _resident('VmHWM')
     else:
+        _give_back()
+        if CLEAR.exists():
+            CLEAR.write_text('5')  # the peak is counted anew
+        before = resident_bytes('VmRSS')
+        step()
+        peak = resident_bytes('VmHWM')
+    if before is None or peak is None:
         sender.send(None)
-        return
-    sender.send((peak - before) / 1e6)
+    else:
+        sender.send((peak - before) / 1e6)
 
 
 def _make_step(entrant: Entrant, setting: Setting, batch_size: int) -> Any:
@@ -93,10 +87,3 @@ def _give_back() -> None:
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if trim is not None:
         trim(0)
-
-
-def _resident(what: str) -> int:
-    """Return bytes that are resident, or were at the peak."""
-    lines = STATUS.read_text().splitlines()
-    (line,) = (line for line in lines if line.startswith(f'{what}:'))
-    return int(line.split()[1]) * 1024

@@ -25,6 +25,7 @@ import vptm_mm  # noqa: F401 (registers everything)
 from ..bricks import tuned_parameters
 from ..engine.launch import LOADERS, build_runner, finish_config
 from ..engine.unwrap import unwrap_model
+from ..fresh_process import fresh_context, resident_bytes
 from .jobs import ACCURACY
 
 RESULT = 'measured.json'
@@ -53,9 +54,7 @@ def start(cfg: dict[str, Any], folder: Path) -> Any:
     """Start a run in a fresh process.
 
     A crash, or the end of its memory, ends that process only, and its peak
-    memory is its own. Without a GPU the process is forked from a server that
-    has imported everything and done nothing else. With one it is started from
-    scratch, because CUDA does not survive a fork.
+    memory is its own.
 
     Args:
         cfg: The config, as plain values.
@@ -64,13 +63,7 @@ def start(cfg: dict[str, Any], folder: Path) -> Any:
     Returns:
         The started process.
     """
-    fork = not torch.cuda.is_available()
-    fork &= 'forkserver' in multiprocessing.get_all_start_methods()
-    context: Any = multiprocessing.get_context(
-        'forkserver' if fork else 'spawn'
-    )
-    if fork:
-        context.set_forkserver_preload([__name__])
+    context = fresh_context(__name__, torch.cuda.is_available())
     process = context.Process(target=run, args=(cfg, folder))
     process.start()
     return process
@@ -163,14 +156,11 @@ def peak_memory() -> tuple[int, str]:
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(), 'GPU, allocated'
-    status = Path('/proc/self/status')
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith('VmHWM:'):
-                return int(line.split()[1]) * 1024, 'process, resident'
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == 'darwin' else 1024
-    return peak * unit, 'process, resident'
+    peak = resident_bytes('VmHWM')
+    if peak is None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak *= 1 if sys.platform == 'darwin' else 1024
+    return peak, 'process, resident'
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
