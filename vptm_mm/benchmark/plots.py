@@ -55,7 +55,8 @@ def draw_comparison(rows: Sequence[dict[str, Any]], path: Path) -> Path:
         axes.set(xlabel="times as fast as MMPretrain's blocks", title=what)
         axes.margins(x=0.12)
     panels[0].invert_yaxis()
-    panels[1].legend(loc='lower right', frameon=True)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside upper center', ncols=4)
     return write_png(figure, path)
 
 
@@ -82,7 +83,7 @@ def draw_growth(rows: Sequence[dict[str, Any]], path: Path) -> Path:
                 _draw_memory(grid[1][column], here)
         for axes in grid[:, column]:
             axes.set_xlabel(name)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
             axes.grid(color='0.92')
             axes.set_axisbelow(True)
             if name == 'classes':
