@@ -114,3 +114,26 @@ def test_k_shot_over_a_split_takes_no_validation_image(tmp_path):
 
     few = set(paths(KShot(split('train'), shots=8)))
     assert not few & set(paths(DATASETS.build(split('val'))))
+
+
+def test_a_set_is_no_mixture_of_earlier_ones(tmp_path):
+    """The host copies data sets with a memory that outlives them."""
+    folder = folder_of(
+        make_image_folder(tmp_path),
+        serialize_data=False,  # faster
+        pipeline=[
+            dict(type='ResizeEdge', scale=18),
+            dict(type='CenterCrop', crop_size=16),
+            dict(type='PackInputs'),
+        ],
+    )
+    for number in range(200):
+        part = ('train', 'val')[number % 2]
+        split = dict(type='TrainValSplit', dataset=folder, part=part)
+        for images in (DATASETS.build(split), KShot(split, shots=1)):
+            steps = images.pipeline.transforms
+            assert [type(step).__name__ for step in steps] == [
+                'ResizeEdge',
+                'CenterCrop',
+                'PackInputs',
+            ]

@@ -54,4 +54,7 @@ def KShot(  # noqa: N802 (a registry name)
         f'{shots}-shot: {len(chosen)} of {len(whole)} images, seed {seed}, '
         f'sha256 of the list {list_digest(chosen)}'
     )
-    return whole.get_subset(sorted(chosen.values()))
+    # Not get_subset: the memory of its copying outlives the data set, and a
+    # later copy of an object at the same address becomes this data set.
+    whole.get_subset_(sorted(chosen.values()))
+    return whole

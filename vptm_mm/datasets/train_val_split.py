@@ -50,4 +50,5 @@ def TrainValSplit(  # noqa: N802 (a registry name)
         f'{part} split: {len(chosen)} of {len(whole)} images, seed {seed}, '
         f'sha256 of the validation list {list_digest(val)}'
     )
-    return whole.get_subset(sorted(chosen))
+    whole.get_subset_(sorted(chosen))  # not get_subset: see KShot
+    return whole
