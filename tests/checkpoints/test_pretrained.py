@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import math
 import pickle
 import re
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from vptm_mm.bricks.unfilled import FILLS, Unfilled
 from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.checkpoints.checkpoint_layouts import LAYOUTS
-from vptm_mm.models import VPTMBackbone
+from vptm_mm.models import FrozenFeatures, VPTMBackbone
 
 from ..conftest import (
     ARCH,
@@ -356,3 +358,27 @@ def test_the_packaged_checkpoints_load(log, name, num_visual_tokens):
     assert backbone.is_pretrained
     path = fetch(f'vptm_mm://{name}.pth')
     assert path.stat().st_size <= 3e6
+
+
+def test_nothing_is_filled_that_is_read_next(checkpoint, monkeypatch):
+    """No random numbers for the encoder, and no gap in what is read."""
+
+    def spoil(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in FILLS:
+            with torch.no_grad():
+                return (args or [kwargs['tensor']])[0].fill_(math.nan)
+        return func(*args, **kwargs)
+
+    state = torch.get_rng_state()
+    weights = dict(type='Pretrained', checkpoint=str(checkpoint))
+    FrozenFeatures(ENCODER, init_cfg=weights)
+    assert torch.equal(torch.get_rng_state(), state)
+
+    monkeypatch.setattr(Unfilled, '__torch_function__', spoil)
+    backbone = load(checkpoint, visual_token='logits')
+    for name, tensor in backbone.state_dict().items():
+        assert tensor.isfinite().all(), name
+    # Weights that come by load_state_dict later may be random until then.
+    empty = VPTMBackbone(ENCODER, num_visual_tokens=NUM_VISUAL_TOKENS)
+    assert empty.encoder.patch_embed.projection.weight.isfinite().all()

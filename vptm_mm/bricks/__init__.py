@@ -6,6 +6,7 @@ from .prompt_tokens import PromptTokens
 from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
+from .unfilled import Unfilled
 from .vector_quantizer import VectorQuantizer
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
@@ -20,6 +21,7 @@ __all__ = [
     'PrototypicalVerbalizer',
     'StateDifference',
     'TokenSequence',
+    'Unfilled',
     'VectorQuantizer',
     'compare_states',
     'freeze',

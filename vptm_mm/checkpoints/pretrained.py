@@ -7,6 +7,7 @@ of another shape.
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,10 @@ def read_pretrained(
             and ``!`` wrong tensors.
     """
     path = fetch(checkpoint)
-    layout, tensors, dropped = to_our_names(read_tensors(path), path)
+    # Side by side: a digest takes as long as reading.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        digest = pool.submit(sha256, path)
+        layout, tensors, dropped = to_our_names(read_tensors(path), path)
     if not any(name.startswith(PREDICTOR) for name in frozen):
         dropped += [name for name in tensors if name.startswith(PREDICTOR)]
         tensors = {k: v for k, v in tensors.items() if k not in set(dropped)}
@@ -62,7 +66,7 @@ def read_pretrained(
     prefixes = sorted({'.'.join(name.split('.')[:2]) for name in dropped})
     MMLogger.get_current_instance().info(
         f'Pre-trained weights: {path}\n'
-        f'  layout {layout}, sha256 {sha256(path)}\n'
+        f'  layout {layout}, sha256 {digest.result()}\n'
         f'  loaded {len(tensors)} of {len(frozen)} frozen tensors\n'
         f'  dropped {len(dropped)} ({", ".join(prefixes) or "none"})\n'
         f'  resized {resized or "none"}'

@@ -5,6 +5,7 @@ S sequence length; C embedding width; D blocks.
 """
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from ...bricks import (
     PromptTokens,
+    Unfilled,
     compare_states,
     freeze,
     tensors_sha256,
@@ -73,7 +75,9 @@ class FrozenBEiT(BaseBackbone):
         if dtype not in DTYPES:
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         self.speedups = _check_speedups(speedups)
-        self.encoder = _build_encoder(encoder)
+        # _load_pretrained fills all of it, or fails.
+        with nullcontext() if init_cfg is None else Unfilled():
+            self.encoder = _build_encoder(encoder)
         if 'fused_attention' in self.speedups:
             for layer in self.encoder.layers:
                 layer.attn = FusedAttention.like(layer.attn)
