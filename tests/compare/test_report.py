@@ -124,8 +124,10 @@ def test_files_of_axes(tmp_path):
     assert [path.name for path in written] == [
         'axes_runs.csv',
         'axis_blocks.csv',
+        'axis_blocks.md',
         'axis_blocks_digits.png',
         'axis_prototype_dim.csv',
+        'axis_prototype_dim.md',
         'axis_prototype_dim_digits.png',
     ]
     rows = lines_of(tmp_path / 'report' / 'axis_blocks.csv')
@@ -141,6 +143,11 @@ def test_files_of_axes(tmp_path):
         ('a', '128'),
         ('b', ''),
     ]
+    table = (tmp_path / 'report' / 'axis_prototype_dim.md').read_text()
+    assert '| method | learning rate | 64 | 128 |\n' in table
+    (line,) = (x for x in table.splitlines() if x.startswith('| b |'))
+    *_, at_64, at_128, _ = line.split('|')
+    assert at_64 == at_128  # It has no prototypes.
 
 
 def test_no_label_hides_another(tmp_path, monkeypatch):

@@ -28,6 +28,8 @@ COLOURS = (
     '#000000',
 )
 MARKERS = 'osD^vPX'
+# More lines than this are drawn without bands.
+CROWD = 4
 # Directions and distances (points) in which a label is tried.
 ANGLES = (0, 30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180)
 DISTANCES = (7, 14, 24, 36, 50, 66, 84, 104)
@@ -106,7 +108,9 @@ def draw_axis(
 ) -> Path:
     """Draw test accuracy along an axis; the band is one deviation.
 
-    A method without the axis is a flat reference line.
+    A method without the axis is a flat reference line. Too many methods to
+    tell their bands apart have none. The legend follows the right end of the
+    lines.
 
     Args:
         axis: The axis.
@@ -116,9 +120,11 @@ def draw_axis(
     """
     measured = {row.variant.value for row in rows}
     ticks = [text for text in map(shown, axis.values) if text in measured]
-    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    figure = Figure(figsize=(8, 4.5), layout='constrained')
     axes = figure.subplots()
     methods = list(dict.fromkeys(row.method for row in rows))
+    crowded = len(methods) > CROWD
+    ends = {}
     for (colour, marker), method in zip(_styles(), methods, strict=False):
         own = [row for row in rows if row.method == method]
         mean = np.array([row.mean('test') for row in own])
@@ -129,7 +135,10 @@ def draw_axis(
             places = [0, max(len(ticks) - 1, 1)]
             mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
             label, line = f'{method} (has no {axis.name})', '--'
-        axes.plot(places, mean, line, color=colour, label=label)
+        (drawn,) = axes.plot(places, mean, line, color=colour, label=label)
+        ends[drawn] = mean[-1]
+        if crowded:
+            continue
         axes.fill_between(
             places,
             mean - deviation,
@@ -141,10 +150,15 @@ def draw_axis(
     axes.set_xticks(range(len(ticks)), ticks)
     axes.set(
         xlabel=axis.name,
-        ylabel=f'{dataset}: test top-1 (%), mean ± std',
+        ylabel='test top-1 (%), mean' + ('' if crowded else ' ± std'),
+        title=dataset,
     )
     axes.grid(color='0.92')
-    figure.legend(loc='outside upper center', ncols=3, frameon=False)
+    figure.legend(
+        handles=sorted(ends, key=lambda line: -ends[line]),
+        loc='outside right upper',
+        frameon=False,
+    )
     name = f'axis_{_slug(axis.name)}_{_slug(dataset)}.png'
     return _save(figure, folder, name)
 
