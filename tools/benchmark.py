@@ -32,6 +32,7 @@ from vptm_mm.benchmark.measure import (
     INFERENCE,
     TRAINING,
     check,
+    device_that_is_timed,
     measure_batch,
 )
 from vptm_mm.benchmark.memory import peak_memory_mb
@@ -70,7 +71,7 @@ def parse_args() -> argparse.Namespace:
         metavar='AXIS',
         help=f'measure growth along axes: {", ".join(AXES)}; default all',
     )
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', type=device_that_is_timed, default='cpu')
     parser.add_argument(
         '--out', type=Path, help='JSON file; the plot is written beside it'
     )

@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import platform
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from mmengine.logging import MMLogger
 from mmpretrain import get_model
 from rich.progress import track
 
-from vptm_mm.benchmark.measure import seconds
+from vptm_mm.benchmark.measure import device_that_is_timed, seconds
 from vptm_mm.checkpoints import make_task, read_task, write_task
 from vptm_mm.models import VPTMBackbone, VPTMTaskPool
 
@@ -46,14 +47,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--models', type=int, default=4, help='full models to compare with'
     )
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', type=device_that_is_timed, default='cpu')
     parser.add_argument('--out', type=Path, help='JSON file')
-    return parser.parse_args()
+    args = parser.parse_args()
+    counts = (args.batch_size, args.repetitions, args.models, *args.tasks)
+    if min(counts) < 1:
+        parser.error('numbers of tasks, images, models must be at least 1')
+    if args.batch_size % args.models or args.models > max(args.tasks):
+        parser.error(
+            f'--models {args.models} must divide --batch-size '
+            f'{args.batch_size}, and be no more than the tasks'
+        )
+    return args
 
 
-def memory() -> float:
-    """Memory of this process, in MB."""
+def memory(device: str) -> float:
+    """Memory of this process, or what it holds on the GPU, in MB."""
     gc.collect()
+    if device != 'cpu':
+        return torch.cuda.memory_allocated(device) / 1e6
     return psutil.Process().memory_info().rss / 1e6
 
 
@@ -86,19 +98,21 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
     )
     maker.start()
     maker.join()
+    if maker.exitcode:
+        sys.exit('the files to measure with could not be made, see above')
     path = folder / 'task.safetensors'
     size = path.stat().st_size
 
-    before = memory()
+    before = memory(args.device)
     pool = VPTMTaskPool.from_files({'task 0': path}).to(args.device)
-    pool_memory = memory() - before
+    pool_memory = memory(args.device) - before
     task = read_task(path)
     images = torch.randn(args.batch_size, 3, 224, 224, device=args.device)
     single = ['task 0'] * args.batch_size
     pool(images, single)  # warm-up
     rows = []
     for count in args.tasks:
-        start_memory, start_count = memory(), len(pool.tasks)
+        start_memory, start_count = memory(args.device), len(pool.tasks)
         times = []
         for i in track(
             range(start_count, count), description=f'{count} tasks'
@@ -106,7 +120,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict:
             times.append(
                 seconds(lambda i=i: pool.add(path, f'task {i}'), args.device)
             )
-        added = memory() - start_memory
+        added = memory(args.device) - start_memory
         mixed = [f'task {i % count}' for i in range(args.batch_size)]
         runs: dict[str, list[float]] = dict(single=[], mixed=[])
         for _ in range(args.repetitions):
@@ -158,11 +172,11 @@ def measure_full_models(
     images: torch.Tensor,
 ) -> dict:
     """A model a task: each gets the images of its task."""
-    before = memory()
+    before = memory(args.device)
     models = [
         get_model(config, device=args.device) for _ in range(args.models)
     ]
-    mb = (memory() - before) / args.models
+    mb = (memory(args.device) - before) / args.models
     chunks = images.chunk(args.models)
     mixed = [
         f'task {i}'
@@ -172,7 +186,7 @@ def measure_full_models(
     times: dict[str, list[float]] = dict(pool=[], models=[])
 
     def run_models() -> None:
-        for model, chunk in zip(models, chunks, strict=False):
+        for model, chunk in zip(models, chunks, strict=True):
             model(chunk)
 
     run_models()

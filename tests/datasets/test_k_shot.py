@@ -137,3 +137,30 @@ def test_a_set_is_no_mixture_of_earlier_ones(tmp_path):
                 'CenterCrop',
                 'PackInputs',
             ]
+
+
+def test_an_image_that_is_listed_twice_is_one(tmp_path):
+    root = make_image_folder(tmp_path, images=10)
+    files = sorted(root.rglob('*.jpg'))
+    lines = [
+        f'{path.relative_to(root).as_posix()} {label}'
+        for label, name in enumerate(sorted({p.parent.name for p in files}))
+        for path in files
+        if path.parent.name == name
+    ]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines * 2))
+    whole = dict(
+        type='CustomDataset',
+        data_root=str(tmp_path),
+        data_prefix=root.name,
+        ann_file='list.txt',
+    )
+    train, val = (
+        DATASETS.build(dict(type='TrainValSplit', part=part, dataset=whole))
+        for part in ('train', 'val')
+    )
+    assert len(train) + len(val) == 60
+    assert not set(paths(train)) & set(paths(val))
+    assert len(set(paths(KShot(whole, shots=10)))) == 30
+    with pytest.raises(ValueError, match='has 10 images, fewer than'):
+        KShot(whole, shots=11)

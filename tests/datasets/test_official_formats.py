@@ -280,6 +280,11 @@ def test_mat_files_that_inflate(copied):
     assert index.stat().st_size < 2**20
     with pytest.raises(ValueError, match='list.mat .*it inflates to 67,'):
         StanfordDogs(data_root=str(root))
+    # Many parts: it stops at the first one that is too many.
+    small = {f'file_{i}': zeros[: 2**23] for i in range(20)}
+    savemat(index, small, do_compression=True)
+    with pytest.raises(ValueError, match='list.mat .*it inflates to 67,'):
+        StanfordDogs(data_root=str(root))
     labels = np.array([0.5])
     savemat(index, dict(file_list=cells(['a']), labels=labels))
     with pytest.raises(ValueError, match='its labels are no whole numbers'):

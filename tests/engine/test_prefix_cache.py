@@ -2,10 +2,13 @@
 
 import errno
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
@@ -141,6 +144,36 @@ def test_a_second_run_reads_the_file(tmp_path):
     assert path.stat().st_mtime_ns == written
     for name, tensor in first.items():
         assert torch.equal(second[name], tensor)
+
+
+def test_a_run_waits_for_one_that_writes_the_same_file(tmp_path):
+    run_and_read(tmp_path, 'one')
+    path = cache_file(tmp_path)
+    content = path.read_bytes()
+    path.unlink()
+    started = threading.Event()
+
+    class StartedHook(Hook):
+        def before_train(self, runner):
+            started.set()
+
+    def write():
+        with FileLock(f'{path}.lock'):
+            held.set()
+            started.wait()
+            time.sleep(1)
+            path.write_bytes(content)
+
+    held = threading.Event()
+    other = threading.Thread(target=write)
+    other.start()
+    held.wait()
+    runner = cached_runner(tmp_path / 'two', folder=str(tmp_path / 'c'))
+    runner.register_hook(StartedHook(), 'HIGHEST')
+    runner.train()
+    other.join()
+    log = read_log(tmp_path / 'two')
+    assert f'Prefix cache, train: read {path}.' in log
 
 
 def test_a_damaged_file_is_made_anew(tmp_path):
@@ -289,7 +322,8 @@ def test_two_processes_read_what_one_wrote(tmp_path, in_file):
     assert len(losses['none']) == 4
     torch.testing.assert_close(*losses.values(), atol=1e-5, rtol=1e-5)
     if in_file:
-        names = [path.name for path in (tmp_path / 'cache').iterdir()]
+        files = (tmp_path / 'cache').glob('*.safetensors')
+        names = [path.name for path in files]
         assert sorted(name.partition('_')[0] for name in names) == [
             'train0',
             'val0',

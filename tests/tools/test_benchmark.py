@@ -1,17 +1,9 @@
-"""tools/benchmark.py and benchmark_run.py, in subprocesses, elsewhere."""
+"""tools/benchmark*.py in subprocesses, elsewhere."""
 
-import gc
 import importlib.util
 import json
-import weakref
 
 import pytest
-import torch
-
-from vptm_mm.benchmark.entrants import Setting, make_entrant
-from vptm_mm.benchmark.growth import excess
-from vptm_mm.benchmark.measure import check, kept_mb
-from vptm_mm.benchmark.memory import CLEAR, peak_memory_mb
 
 from ..conftest import ROOT
 from .test_tools import fails, run
@@ -71,59 +63,6 @@ def check_arithmetic(rows):
     assert 0 < kept['late'] < 0.55 * kept['ours']
 
 
-def test_bfloat16_of_kept_states():
-    setting = Setting('deit-tiny', 32)
-    images = setting.images(2)
-    outputs = {}
-    for name in ('late', 'late, cached', 'late, cached, bfloat16'):
-        entrant = make_entrant(name, setting)
-        inputs = entrant.inputs(images)
-        assert inputs.shape[1:] == (
-            (3, 32, 32) if name == 'late' else (6, 192)
-        )
-        assert inputs.dtype == (
-            torch.bfloat16 if 'bfloat16' in name else torch.float32
-        )
-        (outputs[name],) = entrant.module(inputs)
-    late, cached, rounded = outputs.values()
-    torch.testing.assert_close(cached, late)
-    assert 0 < (rounded - late).norm() < 0.05 * late.norm()
-
-
-@pytest.mark.skipif(not CLEAR.exists(), reason='Linux tells it')
-def test_peak_memory_is_what_a_step_needs():
-    setting = Setting('deit-tiny', 64)
-    module = make_entrant('ours', setting).module
-    kept = kept_mb(module, setting.images(64))
-    peak = peak_memory_mb('ours', setting, 64)
-    assert kept > 100
-    assert kept < peak < 2 * kept
-
-
-def test_what_is_kept_is_let_go():
-    setting = Setting('deit-tiny', 32)
-    module = make_entrant('ours', setting).module
-    # Lives as long as the graph.
-    marker = type('Marker', (), {})()
-    held = weakref.ref(marker)
-    markers = [marker]
-    del marker
-    module.encoder.layers[3].register_forward_hook(
-        lambda layer, args, out: out.grad_fn.metadata.update(
-            marker=markers.pop()
-        )
-    )
-    assert kept_mb(module, setting.images(2)) > 1
-    gc.collect()
-    assert not markers
-    assert held() is None
-
-
-def test_a_process_that_dies_is_named():
-    with pytest.raises(RuntimeError, match="memory of 'nobody' ended with"):
-        peak_memory_mb('nobody', Setting('deit-tiny', 32), 1)
-
-
 def test_growth(tmp_path):
     flags = (
         *('--growth', 'first prompted block', 'classes', 'image size'),
@@ -147,32 +86,6 @@ def test_growth(tmp_path):
     assert [row['value'] for row in sizes] == [112, 192]
     # 49 and 144 patches.
     assert 2.2 < sizes[1]['flops'] / sizes[0]['flops'] < 3.2
-
-
-def test_what_grows_faster_than_its_arithmetic():
-    def rows(*times):
-        return [
-            dict(median_s=taken, flops=flops)
-            for taken, flops in zip(times, (1, 2, 4), strict=True)
-        ]
-
-    assert excess(rows(1, 2, 4)) == 1
-    assert excess(rows(3, 3, 4)) == 1  # slower for its size at the start
-    assert excess(rows(1, 2, 12)) == 3
-
-
-@pytest.mark.parametrize('name', ['ours', 'mmpretrain'])
-def test_differing_outputs_are_not_timed(name):
-    setting = Setting('deit-tiny', 32)
-    made = {x: make_entrant(x, setting) for x in PLAIN}
-    with torch.no_grad():
-        made[name].module.get_parameter(
-            'encoder.norm1.bias'
-            if name == 'ours'
-            else 'backbone.encoder.norm1.bias'
-        ).add_(1e-3)
-    with pytest.raises(RuntimeError, match='mmpretrain differs from ours by'):
-        check(made, setting.images(1))
 
 
 @pytest.mark.slow
@@ -232,3 +145,12 @@ def test_where_a_run_spends_its_time(tmp_path):
     assert 'forward' not in found['start']['seconds']
     # Nothing is left in the folder but what was asked for.
     assert [path.name for path in tmp_path.iterdir()] == ['run.json']
+
+
+@pytest.mark.parametrize(
+    'flags', [['--models', 3], ['--tasks', 1, 2], ['--repetitions', 0]]
+)
+def test_pools_that_cannot_be_compared(tmp_path, flags):
+    error = fails('benchmark_pool.py', *flags, cwd=tmp_path)
+    assert 'error: ' in error
+    assert 'must' in error

@@ -3,6 +3,7 @@
 Symbols: B batch; S sequence length; C embedding width.
 """
 
+import argparse
 import gc
 import statistics
 import time
@@ -41,6 +42,24 @@ _CPU_KERNELS = {
     )
     if hasattr(torch.ops.aten, name)
 }
+
+
+def device_that_is_timed(name: str) -> str:
+    """Check ``--device``: a CPU or a GPU of CUDA.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is another one, or not there.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f'{name!r}: {error}') from None
+    gpus = torch.cuda.device_count()
+    if device.type == 'cuda' and (device.index or 0) >= gpus:
+        raise argparse.ArgumentTypeError(f'{name!r}: there are {gpus} GPUs')
+    if device.type not in ('cpu', 'cuda'):
+        raise argparse.ArgumentTypeError(f'{name!r} must be cpu or cuda[:N]')
+    return name
 
 
 @torch.no_grad()
@@ -122,11 +141,11 @@ def interleaved_seconds(
 def seconds(function: Callable[[], None], device: str) -> float:
     """Time a function, to the end of what it started on the device."""
     if device != 'cpu':
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     start = time.perf_counter()
     function()
     if device != 'cpu':
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
 

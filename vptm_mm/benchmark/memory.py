@@ -60,10 +60,10 @@ def _measure(
     before: int | None
     peak: int | None
     if setting.device != 'cpu':
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats(setting.device)
+        before = torch.cuda.memory_allocated(setting.device)
         step()
-        peak = torch.cuda.max_memory_allocated()
+        peak = torch.cuda.max_memory_allocated(setting.device)
     else:
         _give_back()
         if CLEAR.exists():

@@ -20,17 +20,18 @@ def hash_rank(name: str, seed: int) -> tuple[str, str]:
 
 def rank_classes(
     dataset: BaseDataset, seed: int
-) -> dict[int, list[tuple[str, int]]]:
-    """Return name and index of a data set's images by label, in hash order.
+) -> dict[int, dict[str, list[int]]]:
+    """Return a data set's images by label, in hash order.
 
     The name of an image is its path below the image folder; images without a
-    path are named by their index.
+    path are named by their index. An image that is listed more than once has
+    more than one index.
 
     Args:
         dataset: A data set of MMPretrain with one label an image.
         seed: Another seed gives another order.
     """
-    by_class: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    by_class: dict[int, dict[str, list[int]]] = defaultdict(dict)
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         path = info.get('img_path')
@@ -39,10 +40,14 @@ def rank_classes(
             if path
             else str(index)
         )
-        by_class[info['gt_label']].append((name, index))
-    for images in by_class.values():
-        images.sort(key=lambda image: (hash_rank(image[0], seed), image[1]))
-    return by_class
+        by_class[info['gt_label']].setdefault(name, []).append(index)
+    return {
+        label: {
+            name: images[name]
+            for name in sorted(images, key=lambda n: hash_rank(n, seed))
+        }
+        for label, images in by_class.items()
+    }
 
 
 def list_digest(names: Iterable[str]) -> str:

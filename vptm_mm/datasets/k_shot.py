@@ -33,7 +33,10 @@ def KShot(  # noqa: N802 (a registry name)
     if not isinstance(shots, int) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
     whole = DATASETS.build(dataset)
-    by_class = rank_classes(whole, seed)
+    by_class = {
+        label: [(name, indices[0]) for name, indices in images.items()]
+        for label, images in rank_classes(whole, seed).items()
+    }
     classes = whole.metainfo.get('classes')
     labels = range(len(classes)) if classes else sorted(by_class)
     counts = {label: len(by_class.get(label, ())) for label in labels}

@@ -148,11 +148,13 @@ def _require_small(path: str) -> None:
             part = content[start : start + length]
             parts.append(zlib.decompressobj().decompress(part, MAX_BYTES))
             size += len(parts[-1])
+            if size > MAX_BYTES:
+                raise ValueError(
+                    f'it inflates to {size:,} bytes; the lists have 2 MB'
+                )
         else:
             parts.append(content[start - 8 : start + length])
         start += length
-    if size > MAX_BYTES:
-        raise ValueError(f'it inflates to {size:,} bytes; the lists have 2 MB')
     for name, shape, _ in whosmat(path):
         if math.prod(shape) > MAX_BYTES:
             raise ValueError(f'its {name} claims shape {shape}')

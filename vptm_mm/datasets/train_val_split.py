@@ -39,11 +39,19 @@ def TrainValSplit(  # noqa: N802 (a registry name)
             f'val_fraction={val_fraction} must lie between 0 and 1.'
         )
     whole = DATASETS.build(dataset)
-    val: dict[str, int] = {}
-    for images in rank_classes(whole, seed).values():
+    val: set[str] = set()
+    by_class = rank_classes(whole, seed).values()
+    for images in by_class:
         wanted = max(1, round(val_fraction * len(images)))
-        val.update(images[: min(wanted, len(images) - 1)])
-    chosen = set(val.values())
+        val.update([*images][: min(wanted, len(images) - 1)])
+    # All places of an image that is listed twice, under two classes perhaps.
+    chosen = {
+        index
+        for images in by_class
+        for name, indices in images.items()
+        if name in val
+        for index in indices
+    }
     if part == 'train':
         chosen = set(range(len(whole))) - chosen
     MMLogger.get_current_instance().info(

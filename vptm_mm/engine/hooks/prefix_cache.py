@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier
 from mmengine.hooks import Hook
@@ -168,16 +169,18 @@ class PrefixCacheHook(Hook):
         path = self.folder / f'{part}{number}_{key[:16]}.safetensors'
         if runner.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                states = read_states(path, key)
-                runner.logger.info(f'Prefix cache, {part}: read {path}.')
-            except (FileNotFoundError, DamagedStatesError) as error:
-                if isinstance(error, DamagedStatesError):
-                    runner.logger.warning(f'{error} It is made anew.')
-                pieces, shape = self._compute(
-                    runner, leaf, loader, part, views
-                )
-                write_states(path, key, shape, self.dtype, pieces)
+            # Another run may want the same file: it waits, and reads it.
+            with FileLock(f'{path}.lock'):
+                try:
+                    states = read_states(path, key)
+                    runner.logger.info(f'Prefix cache, {part}: read {path}.')
+                except (FileNotFoundError, DamagedStatesError) as error:
+                    if isinstance(error, DamagedStatesError):
+                        runner.logger.warning(f'{error} It is made anew.')
+                    pieces, shape = self._compute(
+                        runner, leaf, loader, part, views
+                    )
+                    write_states(path, key, shape, self.dtype, pieces)
         barrier()
         return read_states(path, key, verify=False)
 

@@ -1,0 +1,70 @@
+"""What the benchmark compares, and what it holds on to."""
+
+import gc
+import weakref
+from argparse import ArgumentTypeError
+
+import pytest
+import torch
+
+from vptm_mm.benchmark.entrants import Setting, make_entrant
+from vptm_mm.benchmark.measure import check, device_that_is_timed, kept_mb
+
+
+def test_bfloat16_of_kept_states():
+    setting = Setting('deit-tiny', 32)
+    images = setting.images(2)
+    outputs = {}
+    for name in ('late', 'late, cached', 'late, cached, bfloat16'):
+        entrant = make_entrant(name, setting)
+        inputs = entrant.inputs(images)
+        assert inputs.shape[1:] == (
+            (3, 32, 32) if name == 'late' else (6, 192)
+        )
+        assert inputs.dtype == (
+            torch.bfloat16 if 'bfloat16' in name else torch.float32
+        )
+        (outputs[name],) = entrant.module(inputs)
+    late, cached, rounded = outputs.values()
+    torch.testing.assert_close(cached, late)
+    assert 0 < (rounded - late).norm() < 0.05 * late.norm()
+
+
+def test_what_is_kept_is_let_go():
+    setting = Setting('deit-tiny', 32)
+    module = make_entrant('ours', setting).module
+    # Lives as long as the graph.
+    marker = type('Marker', (), {})()
+    held = weakref.ref(marker)
+    markers = [marker]
+    del marker
+    module.encoder.layers[3].register_forward_hook(
+        lambda layer, args, out: out.grad_fn.metadata.update(
+            marker=markers.pop()
+        )
+    )
+    assert kept_mb(module, setting.images(2)) > 1
+    gc.collect()
+    assert not markers
+    assert held() is None
+
+
+@pytest.mark.parametrize('name', ['ours', 'mmpretrain'])
+def test_differing_outputs_are_not_timed(name):
+    setting = Setting('deit-tiny', 32)
+    made = {x: make_entrant(x, setting) for x in ('mmpretrain', 'ours')}
+    with torch.no_grad():
+        made[name].module.get_parameter(
+            'encoder.norm1.bias'
+            if name == 'ours'
+            else 'backbone.encoder.norm1.bias'
+        ).add_(1e-3)
+    with pytest.raises(RuntimeError, match='mmpretrain differs from ours by'):
+        check(made, setting.images(1))
+
+
+@pytest.mark.parametrize('name', ['mps', 'cuda:99', 'gpu'])
+def test_devices_that_are_not_timed(name):
+    with pytest.raises(ArgumentTypeError, match=name):
+        device_that_is_timed(name)
+    assert device_that_is_timed('cpu') == 'cpu'
