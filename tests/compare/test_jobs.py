@@ -104,32 +104,74 @@ def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
     )
 
 
-def test_loaders_come_from_the_config_of_a_data_set(tmp_path):
-    data = tmp_path / 'data.py'
-    data.write_text(
-        """
-train_dataloader = dict(
+LOADER = """
+{part}_dataloader = dict(
     batch_size=8,
-    dataset=dict(type='SklearnDigits', split='val', pipeline=[]),
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict({dataset}, pipeline=[]),
+    sampler=dict(type='DefaultSampler', shuffle=False),
 )
 """
+DIGITS = "type='SklearnDigits', split='test'"
+
+
+def write_data(folder, *parts, dataset=DIGITS, more=''):
+    path = folder / 'data.py'
+    loaders = [LOADER.format(part=part, dataset=dataset) for part in parts]
+    path.write_text('\n'.join([*loaders, more]))
+    return path
+
+
+def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
+    path = write_data(
+        tmp_path,
+        *('train', 'val', 'test'),
+        more="val_evaluator = dict(type='Accuracy', topk=(1, 5))",
     )
-    options = {'train_dataloader.batch_size': 4}
-    pair = one_pair(dataset=DataSet('other', data, options), cfg_options={})
-    assert pair.base.train_dataloader.batch_size == 4
-    assert pair.base.train_dataloader.dataset.split == 'val'
-    assert pair.base.val_dataloader.dataset.split == 'val'
+    data = DataSet('other', path, {'train_dataloader.batch_size': 4})
+    base = one_pair(dataset=data, cfg_options={}).base
+    assert base.train_dataloader.batch_size == 4
+    for part in ('train', 'val', 'test'):
+        assert base[f'{part}_dataloader'].dataset.split == 'test'
+    assert base.val_evaluator.topk == (1, 5)
+    assert base.test_evaluator.topk == (1,)  # the method's
+
+
+@pytest.mark.parametrize('part', ['train', 'val', 'test'])
+def test_a_data_set_lends_no_images_from_the_method(tmp_path, part):
+    """Else rates would be chosen on images of another data set."""
+    parts = {'train', 'val', 'test'} - {part}
+    data = DataSet('other', write_data(tmp_path, *parts))
+    text = f"data set 'other': .*data.py has no {part}_dataloader; give it"
+    with pytest.raises(ValueError, match=text):
+        one_pair(dataset=data, cfg_options={})
+
+
+def test_red_stays_red():
+    """CIFAR's images are RGB, those of the digits BGR."""
+    cifar = DataSet('CIFAR-10', CONFIGS / 'vptm_beitv2_cifar10.py')
+    base = one_pair(dataset=cifar, cfg_options={}).base
+    assert base.data_preprocessor.to_rgb is False
+    # What a data set does not say is the method's.
+    assert (
+        base.data_preprocessor.mean == one_pair().base.data_preprocessor.mean
+    )
+
+
+@pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
+def test_folders_of_images(name, tmp_path, monkeypatch):
+    for variable in ('TRAIN_FOLDER', 'TEST_FOLDER'):
+        monkeypatch.setenv(variable, str(tmp_path))
+    data = DataSet('a folder', CONFIGS / '_base_' / 'datasets' / name)
+    base = one_pair(dataset=data, cfg_options={}).base
+    assert base.data_preprocessor == one_pair().base.data_preprocessor
+    assert base.train_dataloader.batch_size == 64
 
 
 def test_a_data_set_that_is_not_there_ends_the_start(tmp_path):
-    data = tmp_path / 'data.py'
-    data.write_text(
-        "train_dataloader = dict(dataset=dict(type='CustomDataset',"
-        f"data_root='{tmp_path}/none'))"
-    )
+    gone = f"type='CustomDataset', data_root='{tmp_path}/none'"
+    path = write_data(tmp_path, 'train', 'val', 'test', dataset=gone)
     with pytest.raises(FileNotFoundError, match='no .*none'):
-        one_pair(dataset=DataSet('other', data), cfg_options={})
+        one_pair(dataset=DataSet('other', path), cfg_options={})
 
 
 def test_unknown_options_are_errors():

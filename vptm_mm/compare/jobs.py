@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -85,7 +86,8 @@ class Pair:
         method: One of its methods.
 
     Raises:
-        ValueError: If an option is unknown.
+        ValueError: If an option is unknown, or the config of a data set has
+            not all data loaders.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -306,11 +308,7 @@ def shown(value: Any) -> str:
 def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     cfg = Config.fromfile(method.config)
     if dataset.config is not None:
-        data = Config.fromfile(dataset.config)
-        for part in ('train', 'val', 'test'):
-            for key in (f'{part}_dataloader', f'{part}_evaluator'):
-                if key in data:
-                    cfg[key] = data[key]
+        _take_data(cfg, dataset.name, dataset.config)
     for what, options in (
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
@@ -329,3 +327,20 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
         cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
     cfg.launcher = 'none'
     return cfg
+
+
+def _take_data(cfg: Config, name: str, path: Path) -> None:
+    """Take from a data set's config all that it says about images."""
+    data = Config.fromfile(path)
+    missing = [loader for loader in LOADERS if data.get(loader) is None]
+    if missing:
+        raise ValueError(
+            f'data set {name!r}: {path} has no {", ".join(missing)}; give it '
+            f"{', '.join(LOADERS)}: the method's own are of other images."
+        )
+    for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
+        if key in data:
+            cfg[key] = data[key]
+    # Whether its images are RGB or BGR.
+    if data.get('data_preprocessor'):
+        cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})

@@ -50,7 +50,7 @@ class DataSet:
     Args:
         name: As tables and plots show it.
         config: A config whose data loaders and evaluators replace those of
-            the method; None for the method's own.
+            the method, its preprocessor merged; None for the method's own.
         cfg_options: Changed keys of the config.
     """
 
