@@ -1,11 +1,13 @@
 """From plan to configs: what a run is, and what it may read."""
 
+from dataclasses import replace
+
 import pytest
 
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs, shown
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan
-from vptm_mm.compare.search import PRESETS, GridSearch, Point
+from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 
 from .made_plan import CONFIGS, LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
 
@@ -18,12 +20,12 @@ def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
     return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
 
 
-def played(pair, value=lambda point: point.learning_rate) -> Board:
-    """A board on which the search has ended."""
-    board = Board()
+def played(pair, board=None) -> Board:
+    """A board on which the search has ended; large rates are best."""
+    board = board or Board()
     while (job := pair.open_search(board)) is not None:
         entry = Entry(job.key, DONE, job.slot, vars(job.point))
-        entry.result = dict(val=value(job.point))
+        entry.result = dict(val=job.point.learning_rate)
         board.entries[job.key] = entry
     return board
 
@@ -150,11 +152,9 @@ def test_red_stays_red():
     """CIFAR's images are RGB, those of the digits BGR."""
     cifar = DataSet('CIFAR-10', CONFIGS / 'vptm_beitv2_cifar10.py')
     base = one_pair(dataset=cifar, cfg_options={}).base
-    assert base.data_preprocessor.to_rgb is False
-    # What a data set does not say is the method's.
-    assert (
-        base.data_preprocessor.mean == one_pair().base.data_preprocessor.mean
-    )
+    own = one_pair().base.data_preprocessor
+    assert own.to_rgb is True
+    assert base.data_preprocessor == {**own, 'to_rgb': False}
 
 
 @pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
@@ -230,6 +230,40 @@ def test_axes_and_plans_that_name_nothing():
 )
 def test_values_as_tick_labels(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    'changed',
+    [
+        dict(learning_rate=(2.0, 10.0)),
+        dict(weight_decay=(0.2, 0.4)),
+        dict(startup=1),
+    ],
+)
+def test_another_box_is_another_search(changed):
+    """Points of the old one are neither its results nor in its box."""
+    few = TPESearch(trials=2)
+    old, new = one_pair(few), one_pair(replace(few, **changed))
+    board = played(old)
+    assert new.search_done(board) == 0
+    assert new.tried(board) == []
+    played(new, board=board)
+    assert new.search_done(board) == old.search_done(board) == 2
+
+
+def test_more_trials_go_on_where_a_search_ended():
+    board = played(one_pair(TPESearch(trials=2)))
+    more = one_pair(TPESearch(trials=3))
+    assert more.search_done(board) == 2
+    assert more.open_search(board).slot == 'tpe-2'
+
+
+def test_a_grid_is_no_part_of_a_search_in_a_box():
+    grid = one_pair(GridSearch((50.0,), (0.5, 0.6)))
+    box = one_pair(TPESearch(trials=1))
+    board = played(box, board=played(grid))
+    assert 1e-4 <= box.chosen(board).learning_rate <= 1
+    assert grid.chosen(board).learning_rate == 50
 
 
 def test_growth_is_asked_of_the_board():

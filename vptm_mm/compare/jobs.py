@@ -49,8 +49,7 @@ class Job:
         stage: ``'search'``, which has no test set, or ``'final'``.
         seed: Seed of the run.
         key: What the study knows it by. Of a final run it is the digest of
-            its config; of a search, the digest of what is searched, and the
-            slot.
+            its config; of a search, its digest and the slot.
         slot: Slot of the search; empty for a final run.
         point: Its hyper-parameters.
         cfg: Its config.
@@ -111,14 +110,14 @@ class Pair:
 
     @cached_property
     def search_key(self) -> str:
-        """Digest of the config without what is searched."""
+        """Digest of the config without what is searched, and of the box."""
         search = self.method.search
         point = Point(
             1.0 if search.learning_rate else None,
             1.0 if search.weight_decay else None,
         )
         cfg = self._config(Variant(), point)
-        return config_digest(without_test(cfg))
+        return config_digest(without_test(cfg), search.box)
 
     def tried(self, board: Board) -> list[Tried]:
         """Return what became of the search's slots so far."""
@@ -287,9 +286,10 @@ def without_test(cfg: Config) -> Config:
     return cfg
 
 
-def config_digest(cfg: Config) -> str:
-    """Return the sha256 of all that a config says."""
-    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
+    """Return the sha256 of all that a config says, and of a search's box."""
+    content = [cfg.to_dict(), box]
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
