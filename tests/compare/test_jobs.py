@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from vptm_mm.checkpoints.download import sha256
+from vptm_mm.compare import jobs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs, shown
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan
@@ -78,6 +80,59 @@ def test_equal_settings_have_equal_keys_and_others_do_not():
     # A tuple in a config and a list in a plan are the same run.
     deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
     assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)
+
+
+@pytest.fixture
+def digested(monkeypatch):
+    """The files that were digested, whatever was before."""
+    files = []
+
+    def digest(path):
+        files.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(jobs, 'sha256', digest)
+    jobs._file_sha256.cache_clear()
+    return files
+
+
+CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
+
+
+def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
+    file = tmp_path / 'backbone.pth'
+    options = {**SMALL, CHECKPOINT: str(file)}
+
+    def keys():
+        jobs._file_sha256.cache_clear()
+        pair = one_pair(cfg_options=options)
+        search = pair.open_search(Board())
+        final = pair.final(0, Point(0.1), 0)
+        return [search.key, search.digest, final.key, final.digest]
+
+    found = []
+    for content in (None, b'first', b'second', b'first'):
+        if content is not None:  # a file that is gone is the run's error
+            file.write_bytes(content)
+        found.append(keys())
+    assert found[3] == found[1]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not set(found[one]) & set(found[other])
+    # Once for all runs, not once a run.
+    assert digested == ['backbone.pth'] * 3
+
+
+def test_which_weights_are_digested(tmp_path, digested):
+    one_pair().final(0, Point(0.1), 0)
+    assert digested == ['beitv2-tiny_digits.pth']
+    remote = {**SMALL, CHECKPOINT: 'https://example.org/backbone.pth'}
+    one_pair(cfg_options=remote).final(0, Point(0.1), 0)
+    assert len(digested) == 1
+    file = tmp_path / 'whole.pth'
+    file.write_bytes(b'weights')
+    loaded = {**SMALL, 'load_from': str(file)}
+    one_pair(cfg_options=loaded).final(0, Point(0.1), 0)
+    assert digested[1:] == ['whole.pth']
 
 
 def test_a_failed_search_has_no_final_runs():

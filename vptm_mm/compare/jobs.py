@@ -3,14 +3,16 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from ..checkpoints.checkpoint_file import fetch
+from ..checkpoints.download import is_remote, sha256
 from ..datasets import check_data_roots
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
@@ -66,7 +68,7 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the config: equal runs have equal ones."""
+        """The sha256 of config and weights: equal runs have equal ones."""
         return config_digest(self.cfg)
 
     def __str__(self) -> str:
@@ -287,10 +289,39 @@ def without_test(cfg: Config) -> Config:
 
 
 def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
-    """Return the sha256 of all that a config says, and of a search's box."""
-    content = [cfg.to_dict(), box]
+    """Return the sha256 of all that a run depends on.
+
+    Args:
+        cfg: Its config; the weights that it names count, too.
+        box: Of a search in a box, the box.
+    """
+    said = cfg.to_dict()
+    content = [said, [_file_sha256(name) for name in _weights(said)], box]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _weights(part: Any) -> Iterator[str]:
+    """Name the files of weights in a part of a config."""
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            yield from _weights(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ('checkpoint', 'load_from') and isinstance(value, str):
+                yield value
+            yield from _weights(value)
+
+
+@cache
+def _file_sha256(address: str) -> str | None:
+    """Return the digest of a local file; None if it is remote, or gone."""
+    if is_remote(address):
+        return None
+    try:
+        return sha256(fetch(address))
+    except OSError:
+        return None  # the run will say what is wrong
 
 
 def shown(value: Any) -> str:
