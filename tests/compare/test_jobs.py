@@ -345,3 +345,17 @@ def test_each_seed_draws_other_images_of_a_k_shot_set():
     assert drawn == [
         (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
     ]
+
+
+def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
+    digits = dict(type='SklearnDigits', split='train', pipeline=[])
+    drawn = dict(type='KShot', shots=1, dataset=digits)
+    wrapped = dict(
+        _delete_=True,
+        type='RepeatDataset',
+        times=2,
+        dataset=dict(type='ConcatDataset', datasets=[digits, drawn, drawn]),
+    )
+    pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
+    inner = pair.final(0, Point(0.1), 3).cfg.train_dataloader.dataset.dataset
+    assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]

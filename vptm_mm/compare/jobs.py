@@ -206,9 +206,8 @@ class Pair:
         self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
-        if cfg.train_dataloader.dataset.type == 'KShot':
-            # The deviation over seeds must hold that of the draw.
-            cfg.train_dataloader.dataset.seed = seed
+        # The deviation over seeds must hold that of the draw.
+        _seed_draws(cfg.train_dataloader.dataset, seed)
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,
@@ -299,6 +298,15 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     content = [said, [_file_sha256(name) for name in _weights(said)], box]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _seed_draws(dataset: Any, seed: int) -> None:
+    """Seed each k-shot set, whatever it is wrapped in."""
+    if dataset.get('type') == 'KShot':
+        dataset.seed = seed
+    inner = dataset.get('dataset')
+    for one in dataset.get('datasets', [] if inner is None else [inner]):
+        _seed_draws(one, seed)
 
 
 def _weights(part: Any) -> Iterator[str]:
