@@ -238,6 +238,26 @@ def test_unknown_options_are_errors():
         make_pairs(make_plan(methods=(method,)))
 
 
+def test_options_are_merged_in_order():
+    size = 'train_dataloader.batch_size'
+    prompts = 'model.backbone.prompt_length'
+    data = DataSet('digits', cfg_options={size: 2, prompts: 2})
+    method = Method('m', VPTM, TWO_RATES, {size: 3, prompts: 3})
+    plan = make_plan(cfg_options={size: 1, prompts: 1}, axes=(LENGTH,))
+    base = Pair(plan, data, method).base
+    assert base.train_dataloader.batch_size == 3
+    # The command line comes last; but an axis is what is to be measured.
+    plan = replace(plan, overrides={size: 4, prompts: 4})
+    pair = Pair(plan, data, method)
+    assert pair.base.train_dataloader.batch_size == 4
+    final = pair.final(1, Point(0.1), 0).cfg
+    assert final.train_dataloader.batch_size == 4
+    assert final.model.backbone.prompt_length == 10
+    wrong = replace(plan, overrides={'model.head.tau': 1})
+    with pytest.raises(ValueError, match="the command line, .*key 'tau'"):
+        Pair(wrong, data, method)
+
+
 def test_a_method_without_the_axis_is_a_reference():
     methods = (Method('a', VPTM, TWO_RATES), Method('b', VPT, TWO_RATES))
     ours, rival = make_pairs(make_plan(methods=methods, axes=(LENGTH, DIMS)))
@@ -334,7 +354,7 @@ def test_growth_is_asked_of_the_board():
 
 def test_each_seed_draws_other_images_of_a_k_shot_set():
     plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
-    plan = plan.select_methods(['VPTM'], TWO_RATES, ()).along(['shots'])
+    plan = plan.select_methods(['VPTM'], ()).along(['shots'])
     (pair,) = make_pairs(plan)
     jobs = pair.finals(played(pair))
     drawn = [

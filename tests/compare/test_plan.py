@@ -124,16 +124,33 @@ def test_missing_files(tmp_path):
 def test_methods_are_chosen_by_name_or_file(tmp_path):
     plan = load(tmp_path, SHORT)
     names = ['rivals/lora_beitv2-tiny_digits.py', 'VPTM']
-    chosen = plan.select_methods(names, PRESETS['vpt'], (CONFIGS,))
+    chosen = plan.select_methods(names, (CONFIGS,))
     assert [m.name for m in chosen.methods] == [
         'lora_beitv2-tiny_digits',
         'VPTM',
     ]
-    assert chosen.methods[0].search == PRESETS['vpt']
     with pytest.raises(FileNotFoundError, match="method 'VPTN'.*'VPTM'"):
-        plan.select_methods(['VPTN'], PRESETS['vpt'], (CONFIGS,))
+        plan.select_methods(['VPTN'], (CONFIGS,))
     with pytest.raises(ValueError, match="method 'VPTM' is named twice"):
-        plan.select_methods(['VPTM', 'VPTM'], PRESETS['vpt'], (CONFIGS,))
+        plan.select_methods(['VPTM', 'VPTM'], (CONFIGS,))
+
+
+LORA = 'rivals/lora_beitv2-tiny_digits.py'
+
+
+def test_an_added_method_has_the_search_of_the_plan(tmp_path):
+    plan = load(tmp_path, SHORT + 'search: vpt')
+    (method,) = plan.select_methods([LORA], (CONFIGS,)).methods
+    assert method.search == plan.methods[0].search == PRESETS['vpt']
+    (method,) = load(tmp_path, SHORT).select_methods([LORA], ()).methods
+    assert method.search == PRESETS['grow']
+
+
+def test_axes_compare_the_chosen_methods():
+    plan = load_plan(CONFIGS / 'compare' / 'digits.yml', CONFIGS)
+    along = plan.select_methods([LORA, 'VPTM'], (CONFIGS,))
+    names = [m.name for m in along.along(['prompt_length']).methods]
+    assert names == ['lora_beitv2-tiny_digits', 'VPTM']
 
 
 def test_data_sets_are_chosen_by_name(tmp_path):

@@ -352,6 +352,7 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
         (f'method {method.name!r}', method.cfg_options),
+        ('the command line', plan.overrides),
     ):
         try:
             merge_cfg_options(cfg, options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from .search import Search, make_search
+from .search import PRESETS, Search, make_search
 
 MAX_BYTES = 2**20
 # What a YAML file may say, at its top and in each entry.
@@ -84,7 +84,10 @@ class Plan:
         datasets: What it is compared on.
         seeds: Final runs of each method on each data set: seeds 0 to
             ``seeds - 1``.
+        search: Of methods that are added.
         cfg_options: Changed keys of every config.
+        overrides: Changed keys that come after those of data sets and
+            methods.
         axes: Robustness axes.
         axes_methods: Names of the methods that the axes compare.
     """
@@ -93,7 +96,9 @@ class Plan:
     methods: tuple[Method, ...]
     datasets: tuple[DataSet, ...]
     seeds: int = 5
+    search: Search = PRESETS['grow']
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     axes: tuple[Axis, ...] = ()
     axes_methods: tuple[str, ...] = ()
 
@@ -134,13 +139,15 @@ class Plan:
         return replace(self, datasets=tuple(known[name] for name in names))
 
     def select_methods(
-        self, names: Sequence[str], search: Search, folders: Sequence[Path]
+        self, names: Sequence[str], folders: Sequence[Path]
     ) -> 'Plan':
         """Return the plan of some methods, or of configs that it lacks.
 
+        Axes compare them, too, whatever methods the plan names for axes.
+
         Args:
-            names: Names of the plan's methods, or config files.
-            search: The search of config files that the plan lacks.
+            names: Names of the plan's methods, or config files, which get
+                the plan's search.
             folders: Where config files are looked for.
 
         Raises:
@@ -155,13 +162,13 @@ class Plan:
             else Method(
                 Path(name).stem,
                 find_config(name, folders, f'unknown method {name!r}', known),
-                search,
+                self.search,
             )
             for name in names
         ]
-        _check_twice('method', [method.name for method in methods])
-        kept = tuple(n for n in self.axes_methods if n in names)
-        return replace(self, methods=tuple(methods), axes_methods=kept)
+        chosen = tuple(method.name for method in methods)
+        _check_twice('method', chosen)
+        return replace(self, methods=tuple(methods), axes_methods=chosen)
 
 
 def load_plan(path: Path, configs: Path) -> Plan:
@@ -279,7 +286,7 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
     seeds = raw.get('seeds', 5)
     if not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
-    search = raw.get('search', 'grow')
+    search = make_search(raw.get('search', 'grow'))
     methods = []
     for name, entry in _entries(raw, 'methods').items():
         entry = dict(config=entry) if isinstance(entry, str) else entry
@@ -292,7 +299,7 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
             Method(
                 str(name),
                 find_config(entry['config'], folders, f'method {name!r}'),
-                make_search(entry.get('search', search)),
+                make_search(entry['search']) if 'search' in entry else search,
                 _options(f'method {name!r}', entry),
             )
         )
@@ -316,6 +323,7 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=seeds,
+        search=search,
         cfg_options=_options('the plan', raw),
         axes=axes,
         axes_methods=axes_methods,
