@@ -125,8 +125,7 @@ def main() -> None:
     pairs = make_pairs(plan)
     study = Study(storage, plan.name, args.stale_after)
     if args.retry_failed:
-        for digest in study.retry_failed():
-            (work_dir / 'results' / f'{digest}.json').unlink(missing_ok=True)
+        study.retry_failed()
     if args.report_only:
         board = study.read()
     else:
