@@ -100,6 +100,14 @@ datasets: {digits: {}}
             SHORT + 'axes: {methods: [LoRA]}',
             "axes: unknown method 'LoRA'; the plan has VPTM",
         ),
+        (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
+        (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
+        (
+            SHORT + '  digits!:',
+            "data set 'digits' and 'digits!': plots would be named "
+            'bars_digits.png; tell data sets apart by letters and digits',
+        ),
+        (SHORT + '  "?":', r"data set '\?': plots would be named bars_.png"),
         (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
         (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
     ],

@@ -211,6 +211,11 @@ def load_plan(path: Path, configs: Path) -> Plan:
         ) from error
 
 
+def slug(name: str) -> str:
+    """Return a name as a part of a file's name."""
+    return re.sub(r'\W+', '-', name).strip('-')
+
+
 def find_config(
     name: str,
     folders: Sequence[Path],
@@ -317,6 +322,7 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
                 _options(f'data set {name!r}', entry),
             )
         )
+    _check_slugs([dataset.name for dataset in datasets])
     axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
     return Plan(
         name=str(raw.get('name', stem)),
@@ -346,6 +352,11 @@ def _make_axes(
     for name, entry in raw.items():
         if name == 'methods':
             continue
+        if not re.fullmatch(r'[\w-]+', str(name)):
+            raise ValueError(
+                f'axis {name!r} is a part of names of files: use letters, '
+                'digits, _ and - only, as in prompt_length.'
+            )
         pairs = list(entry.items()) if isinstance(entry, dict) else []
         key, values = pairs[0] if len(pairs) == 1 else ('', None)
         if not isinstance(values, list) or not values:
@@ -386,6 +397,18 @@ def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
         if key not in allowed:
             raise ValueError(
                 f'{what}: unknown key {key!r}; keys are {", ".join(allowed)}.'
+            )
+
+
+def _check_slugs(names: Sequence[str]) -> None:
+    """Require that the plots of each data set have names of their own."""
+    for name in names:
+        same = [other for other in names if slug(other) == slug(name)]
+        if not slug(name) or len(same) > 1:
+            raise ValueError(
+                f'data set {" and ".join(map(repr, same))}: plots would be '
+                f'named bars_{slug(name)}.png; tell data sets apart by '
+                'letters and digits.'
             )
 
 

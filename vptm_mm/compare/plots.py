@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from .jobs import shown
-from .plan import Axis
+from .plan import Axis, slug
 from .rows import Row
 
 # Okabe and Ito, Color Universal Design, 2008; without yellow, which is too
@@ -67,7 +66,7 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     axes.grid(color='0.92')
     axes.set_axisbelow(True)
     _label_points(figure, axes, rows)
-    return _save(figure, folder, f'parameters_{_slug(dataset)}.png')
+    return _save(figure, folder, f'parameters_{slug(dataset)}.png')
 
 
 def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
@@ -100,7 +99,7 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     axes.set_xticks(range(0, 101, 20))
     axes.spines[['top', 'right']].set_visible(False)
     axes.set(xlabel='test top-1 (%)', title=dataset)
-    return _save(figure, folder, f'bars_{_slug(dataset)}.png')
+    return _save(figure, folder, f'bars_{slug(dataset)}.png')
 
 
 def draw_axis(
@@ -159,7 +158,7 @@ def draw_axis(
         loc='outside right upper',
         frameon=False,
     )
-    name = f'axis_{_slug(axis.name)}_{_slug(dataset)}.png'
+    name = f'axis_{axis.name}_{slug(dataset)}.png'
     return _save(figure, folder, name)
 
 
@@ -251,7 +250,3 @@ def _save(figure: Figure, folder: Path, name: str) -> Path:
     path = folder / name
     figure.savefig(path, dpi=figure.dpi)
     return path
-
-
-def _slug(name: str) -> str:
-    return re.sub(r'\W+', '-', name).strip('-')
