@@ -238,6 +238,14 @@ def test_unknown_options_are_errors():
         make_pairs(make_plan(methods=(method,)))
 
 
+def test_a_method_that_trains_by_iterations_is_named():
+    loop = dict(_delete_=True, by_epoch=False, max_iters=9, val_interval=3)
+    method = Method('m', LINEAR, TWO_RATES, {'train_cfg': loop})
+    text = "method 'm': train_cfg={.*} of .*.py has no max_epochs; comparis"
+    with pytest.raises(ValueError, match=text):
+        make_pairs(make_plan(methods=(method,), cfg_options={}))
+
+
 def test_options_are_merged_in_order():
     size = 'train_dataloader.batch_size'
     prompts = 'model.backbone.prompt_length'
@@ -301,6 +309,8 @@ def test_axes_and_plans_that_name_nothing():
         ((0, 1, 2, 3), '0-3'),
         ([0, 2, 4], '0, 2, 4'),
         ('cls', 'cls'),
+        (['cls', 'avg', 'max'], 'cls, avg, max'),
+        ([0.5, 1.5, 2.5], '0.5, 1.5, 2.5'),
     ],
 )
 def test_values_as_tick_labels(value, text):

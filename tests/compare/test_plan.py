@@ -100,6 +100,13 @@ datasets: {digits: {}}
             SHORT + 'axes: {methods: [LoRA]}',
             "axes: unknown method 'LoRA'; the plan has VPTM",
         ),
+        (
+            SHORT + 'axes: {methods: VPTM}',
+            r"axes: methods='VPTM' must be a list, as \[VPTM\]",
+        ),
+        (SHORT + 'axes: {methods: }', 'axes: methods=None must be a list'),
+        (SHORT + 'axes: {x: {3: [1]}}', "axis 'x' must be one dotted key"),
+        (SHORT + 'cfg_options: {3: 4}', 'cfg_options={3: 4} must map dotted'),
         (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
         (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
         (
@@ -202,10 +209,6 @@ def test_repeated_names_would_be_lost_in_plain_yaml():
     assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
 
 
-@pytest.mark.parametrize('text', ['axes: {methods: }', 'axes: 3'])
-def test_values_of_the_wrong_kind_name_the_plan(tmp_path, text):
-    path = tmp_path / 'wrong.yaml'
-    config = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
-    path.write_text(f'methods: {{a: {config}}}\ndatasets: {{b: }}\n{text}\n')
-    with pytest.raises(ValueError, match=r'wrong.yaml: a value is of the wro'):
-        load_plan(path, ROOT / 'configs')
+def test_values_of_the_wrong_kind_name_the_plan(tmp_path):
+    with pytest.raises(ValueError, match='plan.yml: a value is of the wrong'):
+        load(tmp_path, SHORT + 'axes: 3')

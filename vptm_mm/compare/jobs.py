@@ -87,8 +87,8 @@ class Pair:
         method: One of its methods.
 
     Raises:
-        ValueError: If an option is unknown, or the config of a data set has
-            not all data loaders.
+        ValueError: If an option is unknown, the config of a data set has not
+            all data loaders, or a method does not train by epochs.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -336,12 +336,12 @@ def shown(value: Any) -> str:
     """Return a value as a tick label: runs of integers as ``0-5``."""
     if not isinstance(value, (list, tuple)):
         return str(value)
-    numbers: Sequence[Any] = list(value)
-    if len(numbers) > 2 and numbers == list(
-        range(numbers[0], numbers[0] + len(numbers))
-    ):
-        return f'{numbers[0]}-{numbers[-1]}'
-    return ', '.join(map(str, numbers))
+    values = list(value)
+    if len(values) > 2 and all(isinstance(one, int) for one in values):
+        first = values[0]
+        if values == list(range(first, first + len(values))):
+            return f'{first}-{values[-1]}'
+    return ', '.join(map(str, values))
 
 
 def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
@@ -358,6 +358,12 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
             merge_cfg_options(cfg, options)
         except ValueError as error:
             raise ValueError(f'{what}, {method.config}: {error}') from error
+    if 'max_epochs' not in (cfg.get('train_cfg') or {}):
+        raise ValueError(
+            f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
+            f'{method.config} has no max_epochs; comparisons train by epochs, '
+            "as with dict(type='ResumableTrainLoop', max_epochs=20)."
+        )
     # A checkpoint of each epoch would cost more than many a run.
     cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
     cfg.default_hooks.checkpoint.save_best = ACCURACY

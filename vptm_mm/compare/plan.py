@@ -341,6 +341,10 @@ def _make_axes(
 ) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
     names = [method.name for method in methods]
     chosen = raw.get('methods', names)
+    if not isinstance(chosen, list):
+        raise ValueError(
+            f'axes: methods={chosen!r} must be a list, as [{names[0]}].'
+        )
     for name in chosen:
         if name not in names:
             raise ValueError(
@@ -358,8 +362,8 @@ def _make_axes(
                 'digits, _ and - only, as in prompt_length.'
             )
         pairs = list(entry.items()) if isinstance(entry, dict) else []
-        key, values = pairs[0] if len(pairs) == 1 else ('', None)
-        if not isinstance(values, list) or not values:
+        key, values = pairs[0] if len(pairs) == 1 else (None, None)
+        if not (isinstance(key, str) and isinstance(values, list) and values):
             raise ValueError(
                 f'axis {name!r} must be one dotted key and its values, as '
                 f'{{model.backbone.prompt_length: [1, 5, 10]}}, not {entry!r}.'
@@ -380,7 +384,8 @@ def _entries(raw: dict, key: str) -> dict:
 
 def _options(what: str, entry: dict) -> dict[str, Any]:
     options = entry.get('cfg_options') or {}
-    if not isinstance(options, dict):
+    keys = options if isinstance(options, dict) else [None]
+    if not all(isinstance(key, str) for key in keys):
         raise ValueError(
             f'{what}: cfg_options={options!r} must map dotted keys to values.'
         )
