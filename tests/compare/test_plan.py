@@ -62,6 +62,39 @@ def test_digits_compares_all_rivals():
     assert rivals <= {method.config for method in plan.methods}
 
 
+def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
+    more = 'name: base\nseeds: 3\nsearch: vpt\naxes: {x: {a: [1]}}'
+    (tmp_path / 'below').mkdir()
+    (tmp_path / 'base.yml').write_text(SHORT + more)
+    (tmp_path / 'below' / 'middle.yml').write_text('_base_: ../base.yml')
+    plan = load(tmp_path, '_base_: below/middle.yml\ndatasets: {cub: }\naxes:')
+    assert plan.name == 'plan'  # a study of its own
+    assert plan.seeds == 3
+    assert plan.methods[0].search == PRESETS['vpt']
+    assert [data.name for data in plan.datasets] == ['cub']
+    assert plan.axes == ()
+
+
+@pytest.mark.parametrize(
+    ('base', 'text', 'error'),
+    [
+        (
+            '[a.yml]',
+            '',
+            r"_base_=\['a.yml'\] must be the path of one plan",
+        ),
+        ('plan.yml', '', "plan.yml: _base_='plan.yml' leads back to this"),
+        ('a.yml', '_base_: plan.yml', "_base_='a.yml': _base_='plan.yml' lea"),
+        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': the plan: unknown k"),
+        ('a.yml', '3', "_base_='a.yml': the plan must be a mapping"),
+    ],
+)
+def test_wrong_bases(tmp_path, base, text, error):
+    (tmp_path / 'a.yml').write_text(text)
+    with pytest.raises(ValueError, match=error):
+        load(tmp_path, f'_base_: {base}')
+
+
 def test_numbers_may_be_written_as_in_python(tmp_path):
     text = SHORT + 'search: {preset: grid, learning_rate: [1e-2, 5e-2]}'
     search = load(tmp_path, text).methods[0].search
@@ -127,6 +160,9 @@ def test_wrong_plans(tmp_path, text, error):
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
         load_plan(tmp_path / 'none.yml', CONFIGS)
+    base = 'no plan at .*none.yml, the _base_ of .*plan.yml; see'
+    with pytest.raises(FileNotFoundError, match=base):
+        load(tmp_path, '_base_: none.yml')
     wrong = SHORT.replace('digits.py', 'digit.py')
     near = "Did you mean 'vptm_beitv2-tiny_digits.py'"
     with pytest.raises(FileNotFoundError, match=near):
@@ -193,7 +229,7 @@ def test_aliases_that_grow(tmp_path):
     lines += [
         f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 40)
     ]
-    with pytest.raises(ValueError, match=r'line 2: the alias \*a0 is not rea'):
+    with pytest.raises(ValueError, match=r'yml: line 2: the alias \*a0 is no'):
         load(tmp_path, '\n'.join(lines))
 
 

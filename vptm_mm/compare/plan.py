@@ -21,6 +21,7 @@ PLAN_KEYS = (
     'methods',
     'datasets',
     'axes',
+    '_base_',
 )
 METHOD_KEYS = ('config', 'cfg_options', 'search')
 DATASET_KEYS = ('config', 'cfg_options')
@@ -174,32 +175,21 @@ class Plan:
 def load_plan(path: Path, configs: Path) -> Plan:
     """Read and check a YAML file.
 
+    Keys that it lacks are those of the plan that it names as ``_base_``.
+
     Args:
         path: The file.
         configs: Folder below which configs are looked for, after the working
             directory and the file's own folder.
 
     Raises:
-        FileNotFoundError: If the file or a config is not there.
-        ValueError: If the plan is empty or very large, has an alias, or a key
-            or value is wrong.
+        FileNotFoundError: If the file, its base or a config is not there.
+        ValueError: If the plan is empty or very large, has an alias, is a
+            base of its own, or a key or value is wrong.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no plan at {path.absolute()}; see configs/compare for examples.'
-        )
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
-            f'{path} has {path.stat().st_size:,} bytes, and a plan may have '
-            f'{MAX_BYTES:,}; is it another file?'
-        )
-    try:
-        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        raise ValueError(f'{path} is no YAML: {error}') from error
     folders = (Path(), path.parent, configs)
     try:
-        return _make_plan(raw, path.stem, folders)
+        return _make_plan(_read(path), path.stem, folders)
     except FileNotFoundError:
         raise
     except ValueError as error:
@@ -249,6 +239,45 @@ def find_config(
     )
 
 
+def _read(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
+    """Read a file and its base; ``above`` are the plans that it is base of."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no plan at {path.absolute()}'
+            + (f', the _base_ of {above[-1]}' if above else '')
+            + '; see configs/compare for examples.'
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(
+            f'it has {path.stat().st_size:,} bytes, and a plan may have '
+            f'{MAX_BYTES:,}; is it another file?'
+        )
+    try:
+        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        raise ValueError(f'it is no YAML: {error}') from error
+    _check_keys('the plan', raw, PLAN_KEYS)
+    if '_base_' not in raw:
+        return raw
+    name = raw.pop('_base_')
+    if not isinstance(name, str):
+        raise ValueError(
+            f'_base_={name!r} must be the path of one plan, from the folder '
+            'of this one.'
+        )
+    base, above = path.parent / name, (*above, path.resolve())
+    if base.resolve() in above:
+        raise ValueError(
+            f'_base_={name!r} leads back to this plan; leave it out of one.'
+        )
+    try:
+        inherited = _read(base, above)
+    except ValueError as error:
+        raise ValueError(f'_base_={name!r}: {error}') from error
+    inherited.pop('name', None)
+    return {**inherited, **raw}
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses repeated keys and aliases, and reads 1e-2 as a number."""
 
@@ -286,8 +315,9 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
-    _check_keys('the plan', raw, PLAN_KEYS)
+def _make_plan(
+    raw: dict[str, Any], stem: str, folders: Sequence[Path]
+) -> Plan:
     seeds = raw.get('seeds', 5)
     if not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
