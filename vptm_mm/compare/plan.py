@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -437,13 +438,12 @@ def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
 
 def _check_slugs(names: Sequence[str]) -> None:
     """Require that the plots of each data set have names of their own."""
-    for name in names:
-        same = [other for other in names if slug(other) == slug(name)]
-        if not slug(name) or len(same) > 1:
+    for part, count in Counter(map(slug, names)).items():
+        if not part or count > 1:
+            same = [repr(name) for name in names if slug(name) == part]
             raise ValueError(
-                f'data set {" and ".join(map(repr, same))}: plots would be '
-                f'named bars_{slug(name)}.png; tell data sets apart by '
-                'letters and digits.'
+                f'data set {" and ".join(same)}: plots would be named '
+                f'bars_{part}.png; tell data sets apart by letters and digits.'
             )
 
 
