@@ -15,9 +15,10 @@ from .fuzzing import fuzz
 
 CONFIGS = ROOT / 'configs'
 CFG = Config.fromfile(CONFIGS / 'vptm_beitv2-tiny_digits.py')
+COMPARE = CONFIGS / 'compare'
 PLANS = [
-    yaml.safe_load(path.read_text())
-    for path in sorted((CONFIGS / 'compare').glob('*.y*ml'))
+    yaml.safe_load(path.read_text().replace('_base_: ', f'_base_: {COMPARE}/'))
+    for path in sorted(COMPARE.glob('*.y*ml'))
 ]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

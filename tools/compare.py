@@ -62,7 +62,8 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         default={},
-        help='change keys of every config; an unknown key is an error',
+        help='change keys of every config, whatever the plan says; an unknown '
+        'key is an error',
     )
     parser.add_argument(
         '--work-dir',
@@ -98,7 +99,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         plan = replace(plan, seeds=args.seeds)
     if args.methods is not None:
         folders = (Path(), args.plan.parent, CONFIGS)
-        plan = plan.select_methods(args.methods, make_search('grow'), folders)
+        plan = plan.select_methods(args.methods, folders)
     if args.datasets is not None:
         plan = plan.select_datasets(args.datasets)
     if args.search or args.learning_rates:
@@ -108,9 +109,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         search = make_search(entry)
         methods = tuple(replace(m, search=search) for m in plan.methods)
         plan = replace(plan, methods=methods)
-    if args.cfg_options:
-        options = {**plan.cfg_options, **args.cfg_options}
-        plan = replace(plan, cfg_options=options)
+    plan = replace(plan, overrides=args.cfg_options)
     if args.axes is not None:
         return plan.along(args.axes.split(','))
     return replace(plan, axes=())
@@ -126,8 +125,7 @@ def main() -> None:
     pairs = make_pairs(plan)
     study = Study(storage, plan.name, args.stale_after)
     if args.retry_failed:
-        for digest in study.retry_failed():
-            (work_dir / 'results' / f'{digest}.json').unlink(missing_ok=True)
+        study.retry_failed()
     if args.report_only:
         board = study.read()
     else:

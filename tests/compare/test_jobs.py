@@ -1,11 +1,15 @@
 """From plan to configs: what a run is, and what it may read."""
 
+from dataclasses import replace
+
 import pytest
 
+from vptm_mm.checkpoints.download import sha256
+from vptm_mm.compare import jobs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs, shown
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan
-from vptm_mm.compare.search import PRESETS, GridSearch, Point
+from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 
 from .made_plan import CONFIGS, LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
 
@@ -18,12 +22,12 @@ def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
     return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
 
 
-def played(pair, value=lambda point: point.learning_rate) -> Board:
-    """A board on which the search has ended."""
-    board = Board()
+def played(pair, board=None) -> Board:
+    """A board on which the search has ended; large rates are best."""
+    board = board or Board()
     while (job := pair.open_search(board)) is not None:
         entry = Entry(job.key, DONE, job.slot, vars(job.point))
-        entry.result = dict(val=value(job.point))
+        entry.result = dict(val=job.point.learning_rate)
         board.entries[job.key] = entry
     return board
 
@@ -78,6 +82,59 @@ def test_equal_settings_have_equal_keys_and_others_do_not():
     assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)
 
 
+@pytest.fixture
+def digested(monkeypatch):
+    """The files that were digested, whatever was before."""
+    files = []
+
+    def digest(path):
+        files.append(path.name)
+        return sha256(path)
+
+    monkeypatch.setattr(jobs, 'sha256', digest)
+    jobs._file_sha256.cache_clear()
+    return files
+
+
+CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
+
+
+def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
+    file = tmp_path / 'backbone.pth'
+    options = {**SMALL, CHECKPOINT: str(file)}
+
+    def keys():
+        jobs._file_sha256.cache_clear()
+        pair = one_pair(cfg_options=options)
+        search = pair.open_search(Board())
+        final = pair.final(0, Point(0.1), 0)
+        return [search.key, search.digest, final.key, final.digest]
+
+    found = []
+    for content in (None, b'first', b'second', b'first'):
+        if content is not None:  # a file that is gone is the run's error
+            file.write_bytes(content)
+        found.append(keys())
+    assert found[3] == found[1]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert not set(found[one]) & set(found[other])
+    # Once for all runs, not once a run.
+    assert digested == ['backbone.pth'] * 3
+
+
+def test_which_weights_are_digested(tmp_path, digested):
+    one_pair().final(0, Point(0.1), 0)
+    assert digested == ['beitv2-tiny_digits.pth']
+    remote = {**SMALL, CHECKPOINT: 'https://example.org/backbone.pth'}
+    one_pair(cfg_options=remote).final(0, Point(0.1), 0)
+    assert len(digested) == 1
+    file = tmp_path / 'whole.pth'
+    file.write_bytes(b'weights')
+    loaded = {**SMALL, 'load_from': str(file)}
+    one_pair(cfg_options=loaded).final(0, Point(0.1), 0)
+    assert digested[1:] == ['whole.pth']
+
+
 def test_a_failed_search_has_no_final_runs():
     pair = one_pair()
     board = played(pair)
@@ -104,32 +161,72 @@ def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
     )
 
 
-def test_loaders_come_from_the_config_of_a_data_set(tmp_path):
-    data = tmp_path / 'data.py'
-    data.write_text(
-        """
-train_dataloader = dict(
+LOADER = """
+{part}_dataloader = dict(
     batch_size=8,
-    dataset=dict(type='SklearnDigits', split='val', pipeline=[]),
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict({dataset}, pipeline=[]),
+    sampler=dict(type='DefaultSampler', shuffle=False),
 )
 """
+DIGITS = "type='SklearnDigits', split='test'"
+
+
+def write_data(folder, *parts, dataset=DIGITS, more=''):
+    path = folder / 'data.py'
+    loaders = [LOADER.format(part=part, dataset=dataset) for part in parts]
+    path.write_text('\n'.join([*loaders, more]))
+    return path
+
+
+def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
+    path = write_data(
+        tmp_path,
+        *('train', 'val', 'test'),
+        more="val_evaluator = dict(type='Accuracy', topk=(1, 5))",
     )
-    options = {'train_dataloader.batch_size': 4}
-    pair = one_pair(dataset=DataSet('other', data, options), cfg_options={})
-    assert pair.base.train_dataloader.batch_size == 4
-    assert pair.base.train_dataloader.dataset.split == 'val'
-    assert pair.base.val_dataloader.dataset.split == 'val'
+    data = DataSet('other', path, {'train_dataloader.batch_size': 4})
+    base = one_pair(dataset=data, cfg_options={}).base
+    assert base.train_dataloader.batch_size == 4
+    for part in ('train', 'val', 'test'):
+        assert base[f'{part}_dataloader'].dataset.split == 'test'
+    assert base.val_evaluator.topk == (1, 5)
+    assert base.test_evaluator.topk == (1,)  # the method's
+
+
+@pytest.mark.parametrize('part', ['train', 'val', 'test'])
+def test_a_data_set_lends_no_images_from_the_method(tmp_path, part):
+    """Else rates would be chosen on images of another data set."""
+    parts = {'train', 'val', 'test'} - {part}
+    data = DataSet('other', write_data(tmp_path, *parts))
+    text = f"data set 'other': .*data.py has no {part}_dataloader; give it"
+    with pytest.raises(ValueError, match=text):
+        one_pair(dataset=data, cfg_options={})
+
+
+def test_red_stays_red():
+    """CIFAR's images are RGB, those of the digits BGR."""
+    cifar = DataSet('CIFAR-10', CONFIGS / 'vptm_beitv2_cifar10.py')
+    base = one_pair(dataset=cifar, cfg_options={}).base
+    own = one_pair().base.data_preprocessor
+    assert own.to_rgb is True
+    assert base.data_preprocessor == {**own, 'to_rgb': False}
+
+
+@pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
+def test_folders_of_images(name, tmp_path, monkeypatch):
+    for variable in ('TRAIN_FOLDER', 'TEST_FOLDER'):
+        monkeypatch.setenv(variable, str(tmp_path))
+    data = DataSet('a folder', CONFIGS / '_base_' / 'datasets' / name)
+    base = one_pair(dataset=data, cfg_options={}).base
+    assert base.data_preprocessor == one_pair().base.data_preprocessor
+    assert base.train_dataloader.batch_size == 64
 
 
 def test_a_data_set_that_is_not_there_ends_the_start(tmp_path):
-    data = tmp_path / 'data.py'
-    data.write_text(
-        "train_dataloader = dict(dataset=dict(type='CustomDataset',"
-        f"data_root='{tmp_path}/none'))"
-    )
+    gone = f"type='CustomDataset', data_root='{tmp_path}/none'"
+    path = write_data(tmp_path, 'train', 'val', 'test', dataset=gone)
     with pytest.raises(FileNotFoundError, match='no .*none'):
-        one_pair(dataset=DataSet('other', data), cfg_options={})
+        one_pair(dataset=DataSet('other', path), cfg_options={})
 
 
 def test_unknown_options_are_errors():
@@ -139,6 +236,34 @@ def test_unknown_options_are_errors():
     method = Method('m', LINEAR, TWO_RATES, {'model.head.tau': 1})
     with pytest.raises(ValueError, match="method 'm'.*unknown key 'tau'"):
         make_pairs(make_plan(methods=(method,)))
+
+
+def test_a_method_that_trains_by_iterations_is_named():
+    loop = dict(_delete_=True, by_epoch=False, max_iters=9, val_interval=3)
+    method = Method('m', LINEAR, TWO_RATES, {'train_cfg': loop})
+    text = "method 'm': train_cfg={.*} of .*.py has no max_epochs; comparis"
+    with pytest.raises(ValueError, match=text):
+        make_pairs(make_plan(methods=(method,), cfg_options={}))
+
+
+def test_options_are_merged_in_order():
+    size = 'train_dataloader.batch_size'
+    prompts = 'model.backbone.prompt_length'
+    data = DataSet('digits', cfg_options={size: 2, prompts: 2})
+    method = Method('m', VPTM, TWO_RATES, {size: 3, prompts: 3})
+    plan = make_plan(cfg_options={size: 1, prompts: 1}, axes=(LENGTH,))
+    base = Pair(plan, data, method).base
+    assert base.train_dataloader.batch_size == 3
+    # The command line comes last; but an axis is what is to be measured.
+    plan = replace(plan, overrides={size: 4, prompts: 4})
+    pair = Pair(plan, data, method)
+    assert pair.base.train_dataloader.batch_size == 4
+    final = pair.final(1, Point(0.1), 0).cfg
+    assert final.train_dataloader.batch_size == 4
+    assert final.model.backbone.prompt_length == 10
+    wrong = replace(plan, overrides={'model.head.tau': 1})
+    with pytest.raises(ValueError, match="the command line, .*key 'tau'"):
+        Pair(wrong, data, method)
 
 
 def test_a_method_without_the_axis_is_a_reference():
@@ -184,10 +309,46 @@ def test_axes_and_plans_that_name_nothing():
         ((0, 1, 2, 3), '0-3'),
         ([0, 2, 4], '0, 2, 4'),
         ('cls', 'cls'),
+        (['cls', 'avg', 'max'], 'cls, avg, max'),
+        ([0.5, 1.5, 2.5], '0.5, 1.5, 2.5'),
     ],
 )
 def test_values_as_tick_labels(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    'changed',
+    [
+        dict(learning_rate=(2.0, 10.0)),
+        dict(weight_decay=(0.2, 0.4)),
+        dict(startup=1),
+    ],
+)
+def test_another_box_is_another_search(changed):
+    """Points of the old one are neither its results nor in its box."""
+    few = TPESearch(trials=2)
+    old, new = one_pair(few), one_pair(replace(few, **changed))
+    board = played(old)
+    assert new.search_done(board) == 0
+    assert new.tried(board) == []
+    played(new, board=board)
+    assert new.search_done(board) == old.search_done(board) == 2
+
+
+def test_more_trials_go_on_where_a_search_ended():
+    board = played(one_pair(TPESearch(trials=2)))
+    more = one_pair(TPESearch(trials=3))
+    assert more.search_done(board) == 2
+    assert more.open_search(board).slot == 'tpe-2'
+
+
+def test_a_grid_is_no_part_of_a_search_in_a_box():
+    grid = one_pair(GridSearch((50.0,), (0.5, 0.6)))
+    box = one_pair(TPESearch(trials=1))
+    board = played(box, board=played(grid))
+    assert 1e-4 <= box.chosen(board).learning_rate <= 1
+    assert grid.chosen(board).learning_rate == 50
 
 
 def test_growth_is_asked_of_the_board():
@@ -203,7 +364,7 @@ def test_growth_is_asked_of_the_board():
 
 def test_each_seed_draws_other_images_of_a_k_shot_set():
     plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
-    plan = plan.select_methods(['VPTM'], TWO_RATES, ()).along(['shots'])
+    plan = plan.select_methods(['VPTM'], ()).along(['shots'])
     (pair,) = make_pairs(plan)
     jobs = pair.finals(played(pair))
     drawn = [
@@ -214,3 +375,17 @@ def test_each_seed_draws_other_images_of_a_k_shot_set():
     assert drawn == [
         (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
     ]
+
+
+def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
+    digits = dict(type='SklearnDigits', split='train', pipeline=[])
+    drawn = dict(type='KShot', shots=1, dataset=digits)
+    wrapped = dict(
+        _delete_=True,
+        type='RepeatDataset',
+        times=2,
+        dataset=dict(type='ConcatDataset', datasets=[digits, drawn, drawn]),
+    )
+    pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
+    inner = pair.final(0, Point(0.1), 3).cfg.train_dataloader.dataset.dataset
+    assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]

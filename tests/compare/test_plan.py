@@ -62,6 +62,41 @@ def test_digits_compares_all_rivals():
     assert rivals <= {method.config for method in plan.methods}
 
 
+def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
+    more = 'name: base\nseeds: 3\nsearch: vpt\naxes: {x: {a: [1]}}'
+    (tmp_path / 'below').mkdir()
+    (tmp_path / 'base.yml').write_text(SHORT + more)
+    (tmp_path / 'below' / 'middle.yml').write_text('_base_: ../base.yml')
+    plan = load(tmp_path, '_base_: below/middle.yml\ndatasets: {cub: }\naxes:')
+    assert plan.name == 'plan'  # a study of its own
+    assert plan.seeds == 3
+    assert plan.methods[0].search == PRESETS['vpt']
+    assert [data.name for data in plan.datasets] == ['cub']
+    assert plan.axes == ()
+    plan = load(tmp_path, f'_base_: base.yml\nmethods: {{mine: {VPTM}}}')
+    assert [method.name for method in plan.methods][1:] == ['mine']
+
+
+@pytest.mark.parametrize(
+    ('base', 'text', 'error'),
+    [
+        (
+            '[a.yml]',
+            '',
+            r"_base_=\['a.yml'\] must be the path of one plan",
+        ),
+        ('plan.yml', '', "plan.yml: _base_='plan.yml' leads back to this"),
+        ('a.yml', '_base_: plan.yml', "_base_='a.yml': _base_='plan.yml' lea"),
+        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': the plan: unknown k"),
+        ('a.yml', '3', "_base_='a.yml': the plan must be a mapping"),
+    ],
+)
+def test_wrong_bases(tmp_path, base, text, error):
+    (tmp_path / 'a.yml').write_text(text)
+    with pytest.raises(ValueError, match=error):
+        load(tmp_path, f'_base_: {base}')
+
+
 def test_numbers_may_be_written_as_in_python(tmp_path):
     text = SHORT + 'search: {preset: grid, learning_rate: [1e-2, 5e-2]}'
     search = load(tmp_path, text).methods[0].search
@@ -100,6 +135,21 @@ datasets: {digits: {}}
             SHORT + 'axes: {methods: [LoRA]}',
             "axes: unknown method 'LoRA'; the plan has VPTM",
         ),
+        (
+            SHORT + 'axes: {methods: VPTM}',
+            r"axes: methods='VPTM' must be a list, as \[VPTM\]",
+        ),
+        (SHORT + 'axes: {methods: }', 'axes: methods=None must be a list'),
+        (SHORT + 'axes: {x: {3: [1]}}', "axis 'x' must be one dotted key"),
+        (SHORT + 'cfg_options: {3: 4}', 'cfg_options={3: 4} must map dotted'),
+        (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
+        (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
+        (
+            SHORT + '  digits!:',
+            "data set 'digits' and 'digits!': plots would be named "
+            'bars_digits.png; tell data sets apart by letters and digits',
+        ),
+        (SHORT + '  "?":', r"data set '\?': plots would be named bars_.png"),
         (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
         (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
     ],
@@ -112,6 +162,9 @@ def test_wrong_plans(tmp_path, text, error):
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
         load_plan(tmp_path / 'none.yml', CONFIGS)
+    base = 'no plan at .*none.yml, the _base_ of .*plan.yml; see'
+    with pytest.raises(FileNotFoundError, match=base):
+        load(tmp_path, '_base_: none.yml')
     wrong = SHORT.replace('digits.py', 'digit.py')
     near = "Did you mean 'vptm_beitv2-tiny_digits.py'"
     with pytest.raises(FileNotFoundError, match=near):
@@ -124,16 +177,33 @@ def test_missing_files(tmp_path):
 def test_methods_are_chosen_by_name_or_file(tmp_path):
     plan = load(tmp_path, SHORT)
     names = ['rivals/lora_beitv2-tiny_digits.py', 'VPTM']
-    chosen = plan.select_methods(names, PRESETS['vpt'], (CONFIGS,))
+    chosen = plan.select_methods(names, (CONFIGS,))
     assert [m.name for m in chosen.methods] == [
         'lora_beitv2-tiny_digits',
         'VPTM',
     ]
-    assert chosen.methods[0].search == PRESETS['vpt']
     with pytest.raises(FileNotFoundError, match="method 'VPTN'.*'VPTM'"):
-        plan.select_methods(['VPTN'], PRESETS['vpt'], (CONFIGS,))
+        plan.select_methods(['VPTN'], (CONFIGS,))
     with pytest.raises(ValueError, match="method 'VPTM' is named twice"):
-        plan.select_methods(['VPTM', 'VPTM'], PRESETS['vpt'], (CONFIGS,))
+        plan.select_methods(['VPTM', 'VPTM'], (CONFIGS,))
+
+
+LORA = 'rivals/lora_beitv2-tiny_digits.py'
+
+
+def test_an_added_method_has_the_search_of_the_plan(tmp_path):
+    plan = load(tmp_path, SHORT + 'search: vpt')
+    (method,) = plan.select_methods([LORA], (CONFIGS,)).methods
+    assert method.search == plan.methods[0].search == PRESETS['vpt']
+    (method,) = load(tmp_path, SHORT).select_methods([LORA], ()).methods
+    assert method.search == PRESETS['grow']
+
+
+def test_axes_compare_the_chosen_methods():
+    plan = load_plan(CONFIGS / 'compare' / 'digits.yml', CONFIGS)
+    along = plan.select_methods([LORA, 'VPTM'], (CONFIGS,))
+    names = [m.name for m in along.along(['prompt_length']).methods]
+    assert names == ['lora_beitv2-tiny_digits', 'VPTM']
 
 
 def test_data_sets_are_chosen_by_name(tmp_path):
@@ -161,7 +231,7 @@ def test_aliases_that_grow(tmp_path):
     lines += [
         f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 40)
     ]
-    with pytest.raises(ValueError, match=r'line 2: the alias \*a0 is not rea'):
+    with pytest.raises(ValueError, match=r'yml: line 2: the alias \*a0 is no'):
         load(tmp_path, '\n'.join(lines))
 
 
@@ -177,10 +247,6 @@ def test_repeated_names_would_be_lost_in_plain_yaml():
     assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
 
 
-@pytest.mark.parametrize('text', ['axes: {methods: }', 'axes: 3'])
-def test_values_of_the_wrong_kind_name_the_plan(tmp_path, text):
-    path = tmp_path / 'wrong.yaml'
-    config = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
-    path.write_text(f'methods: {{a: {config}}}\ndatasets: {{b: }}\n{text}\n')
-    with pytest.raises(ValueError, match=r'wrong.yaml: a value is of the wro'):
-        load_plan(path, ROOT / 'configs')
+def test_values_of_the_wrong_kind_name_the_plan(tmp_path):
+    with pytest.raises(ValueError, match='plan.yml: a value is of the wrong'):
+        load(tmp_path, SHORT + 'axes: 3')

@@ -84,6 +84,12 @@ def trial_resident() -> int:
     raise RuntimeError('no VmRSS')
 
 
+def test_a_head_that_does_not_fit_the_classes(tmp_path):
+    job = make_pair(**{'model.head.num_classes': 12}).final(0, Point(0.1), 0)
+    with pytest.raises(ValueError, match='num_classes=12, and the train data'):
+        trial.measure(job.cfg, tmp_path)
+
+
 def test_without_validation_the_error_says_so(tmp_path):
     cfg = make_pair().final(0, Point(0.1), 0).cfg
     cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None

@@ -93,6 +93,22 @@ def test_a_failed_run_is_recorded_and_the_rest_goes_on(tmp_path, pairs):
     assert 'FAILED, RuntimeError: made to fail' in text.getvalue()
 
 
+def test_what_failed_elsewhere_is_tried_again(tmp_path, pairs):
+    """Another machine, with a work dir of its own, asks for it."""
+
+    def fail(cfg):
+        return cfg['randomness']['seed'] == 1
+
+    here = make_worker(tmp_path, pairs, FakeRuns(fail=fail), 'here')[0]
+    here.run()
+    there = make_worker(tmp_path, pairs, FakeRuns(), 'there')[0]
+    there.study.retry_failed()
+    here.start_run = again = FakeRuns()
+    board = here.run()
+    assert len(again.started) == 2
+    assert all(entry.state == 'done' for entry in board.entries.values())
+
+
 def test_a_method_whose_search_fails_is_skipped(tmp_path, pairs):
     def fail(cfg):
         return cfg['model']['backbone']['type'] == 'VPTMBackbone'

@@ -155,6 +155,23 @@ def test_values_of_another_kind(options, message):
         merge_cfg_options(copy.deepcopy(CFG), options)
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'optim_wrapper.optimizer': dict(_delete_=True, type='SGD', lr=1)},
+        {'optim_wrapper': dict(optimizer=dict(_delete_=True, type='SGD'))},
+        {'optim_wrapper': dict(_delete_=True, optimizer=dict(type='SGD'))},
+    ],
+)
+def test_delete_replaces_at_any_depth_each_time(options):
+    for _ in range(2):
+        cfg = copy.deepcopy(CFG)
+        assert 'weight_decay' in cfg.optim_wrapper.optimizer
+        merge_cfg_options(cfg, options)
+        assert cfg.optim_wrapper.optimizer.type == 'SGD'
+        assert 'weight_decay' not in cfg.optim_wrapper.optimizer
+
+
 def test_an_option_that_another_one_overwrites():
     options = {'auto_scale_lr.base_batch_size': 1, 'auto_scale_lr': None}
     with pytest.raises(ValueError, match='another option sets auto_scale_lr='):

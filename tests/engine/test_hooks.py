@@ -15,6 +15,7 @@ from PIL import Image
 
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.checkpoints import load_file, read_task, write_task
+from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine import (
     BestCheckpointTestHook,
     CheckpointCheckHook,
@@ -205,6 +206,28 @@ def test_a_wrong_checkpoint_is_refused(tmp_path):
         '(1, 2, 128) in the model' in text
     )
     assert text.count('\n') == 4
+
+
+@pytest.mark.parametrize(('run', 'split'), [('train', 'train'), ('test',) * 2])
+def test_a_head_with_other_classes_is_refused(tmp_path, run, split):
+    options = {'model.head.num_classes': 12}
+    text = f'num_classes=12, and the {split} data set 10 classes; make them'
+    with pytest.raises(ValueError, match=text):
+        getattr(digits_runner(tmp_path, **options), run)()
+
+
+def test_validation_images_of_other_classes_are_refused(tmp_path):
+    names = dict(classes=tuple('abc'))
+    options = {'val_dataloader.dataset.metainfo': names}
+    with pytest.raises(ValueError, match='and the val data set 3 classes'):
+        digits_runner(tmp_path, **options).train()
+
+
+def test_a_head_on_images_without_class_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(SklearnDigits, 'METAINFO', {})
+    runner = digits_runner(tmp_path, **{'model.head.num_classes': 12})
+    runner.train()
+    assert runner.iter == 2
 
 
 def constructed(build, paramwise_cfg=None, **options):

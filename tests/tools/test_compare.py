@@ -8,8 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.search import PRESETS, GridSearch
 
 from ..conftest import ROOT
 
@@ -82,9 +86,10 @@ def test_killed_half_way_and_continued(tmp_path):
     output, _ = worker.communicate(timeout=600)
     assert worker.returncode == 0, output[-3000:]
 
-    # 2 searches and 3 x 2 final runs; what was there was left alone.
+    # 2 searches and 3 x 2 final runs, of which 2 failed; what was there was
+    # left alone.
     after = results(tmp_path)
-    assert len(after) == 8
+    assert len(after) == 6
     assert before.items() <= after.items()
     folder = tmp_path / 'work_dirs' / 'compare_plan'
     runs = {path.name: path for path in (folder / 'runs').iterdir()}
@@ -114,6 +119,44 @@ def test_killed_half_way_and_continued(tmp_path):
         assert (report / name).stat().st_size > 1000
 
 
+@pytest.fixture
+def make_plan(monkeypatch, tmp_path):
+    """The plan that the tool makes of flags, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location('compare', TOOL)
+    compare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compare)
+
+    def make(*args):
+        monkeypatch.setattr(sys, 'argv', ['compare.py', *args])
+        return compare.make_plan(compare.parse_args())
+
+    return make
+
+
+def test_options_of_the_command_line_override_those_of_a_method(make_plan):
+    Path('plan.yml').write_text(PLAN)
+    flag = 'model.head.in_channels'
+    plan = make_plan('plan.yml', '--cfg-options', f'{flag}=128')
+    for pair in make_pairs(plan):
+        assert pair.base.model.head.in_channels == 128
+        assert pair.base.train_cfg.max_epochs == 1
+
+
+def test_a_config_of_ones_own_along_an_axis(make_plan):
+    own = str(ROOT / 'configs' / 'rivals' / 'vpt-deep_beitv2-tiny_digits.py')
+    Path('plan.yml').write_text(
+        PLAN + 'search: vpt\naxes: {heads: {model.head.num_classes: [10]}}\n'
+    )
+    flags = ('--methods', own, 'linear', '--axes', 'heads')
+    plan = make_plan('plan.yml', *flags)
+    assert [(m.name, m.search) for m in plan.methods] == [
+        ('vpt-deep_beitv2-tiny_digits', PRESETS['vpt']),
+        ('linear', GridSearch((0.05, 0.2))),
+    ]
+    assert [axis.name for axis in plan.axes] == ['heads']
+
+
 @pytest.mark.parametrize(
     ('args', 'text'),
     [
@@ -123,13 +166,8 @@ def test_killed_half_way_and_continued(tmp_path):
         (['--search', 'bayes'], "ValueError: search: unknown preset 'bayes'"),
     ],
 )
-def test_mistakes_are_named(args, text, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, 'argv', ['compare.py', *args])
-    spec = importlib.util.spec_from_file_location('compare', TOOL)
-    compare = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(compare)
+def test_mistakes_are_named(args, text, make_plan):
     with pytest.raises((ValueError, FileNotFoundError)) as error:
-        compare.make_plan(compare.parse_args())
+        make_plan(*args)
     shown = f'{error.type.__name__}: {error.value}'
     assert re.match(text, shown), shown

@@ -3,13 +3,16 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from ..checkpoints.checkpoint_file import fetch
+from ..checkpoints.download import is_remote, sha256
 from ..datasets import check_data_roots
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
@@ -48,8 +51,7 @@ class Job:
         stage: ``'search'``, which has no test set, or ``'final'``.
         seed: Seed of the run.
         key: What the study knows it by. Of a final run it is the digest of
-            its config; of a search, the digest of what is searched, and the
-            slot.
+            its config; of a search, its digest and the slot.
         slot: Slot of the search; empty for a final run.
         point: Its hyper-parameters.
         cfg: Its config.
@@ -66,7 +68,7 @@ class Job:
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the config: equal runs have equal ones."""
+        """The sha256 of config and weights: equal runs have equal ones."""
         return config_digest(self.cfg)
 
     def __str__(self) -> str:
@@ -85,7 +87,8 @@ class Pair:
         method: One of its methods.
 
     Raises:
-        ValueError: If an option is unknown.
+        ValueError: If an option is unknown, the config of a data set has not
+            all data loaders, or a method does not train by epochs.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -109,14 +112,14 @@ class Pair:
 
     @cached_property
     def search_key(self) -> str:
-        """Digest of the config without what is searched."""
+        """Digest of the config without what is searched, and of the box."""
         search = self.method.search
         point = Point(
             1.0 if search.learning_rate else None,
             1.0 if search.weight_decay else None,
         )
         cfg = self._config(Variant(), point)
-        return config_digest(without_test(cfg))
+        return config_digest(without_test(cfg), search.box)
 
     def tried(self, board: Board) -> list[Tried]:
         """Return what became of the search's slots so far."""
@@ -203,9 +206,8 @@ class Pair:
         self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
-        if cfg.train_dataloader.dataset.type == 'KShot':
-            # The deviation over seeds must hold that of the draw.
-            cfg.train_dataloader.dataset.seed = seed
+        # The deviation over seeds must hold that of the draw.
+        _seed_draws(cfg.train_dataloader.dataset, seed)
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,
@@ -285,41 +287,83 @@ def without_test(cfg: Config) -> Config:
     return cfg
 
 
-def config_digest(cfg: Config) -> str:
-    """Return the sha256 of all that a config says."""
-    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
+    """Return the sha256 of all that a run depends on.
+
+    Args:
+        cfg: Its config; the weights that it names count, too.
+        box: Of a search in a box, the box.
+    """
+    said = cfg.to_dict()
+    content = [said, [_file_sha256(name) for name in _weights(said)], box]
+    text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _seed_draws(dataset: Any, seed: int) -> None:
+    """Seed each k-shot set, whatever it is wrapped in."""
+    if dataset.get('type') == 'KShot':
+        dataset.seed = seed
+    inner = dataset.get('dataset')
+    for one in dataset.get('datasets', [] if inner is None else [inner]):
+        _seed_draws(one, seed)
+
+
+def _weights(part: Any) -> Iterator[str]:
+    """Name the files of weights in a part of a config."""
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            yield from _weights(one)
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            if key in ('checkpoint', 'load_from') and isinstance(value, str):
+                yield value
+            yield from _weights(value)
+
+
+@cache
+def _file_sha256(address: str) -> str | None:
+    """Return the digest of a local file; None if it is remote, or gone."""
+    if is_remote(address):
+        return None
+    try:
+        return sha256(fetch(address))
+    except OSError:
+        return None  # the run will say what is wrong
 
 
 def shown(value: Any) -> str:
     """Return a value as a tick label: runs of integers as ``0-5``."""
     if not isinstance(value, (list, tuple)):
         return str(value)
-    numbers: Sequence[Any] = list(value)
-    if len(numbers) > 2 and numbers == list(
-        range(numbers[0], numbers[0] + len(numbers))
-    ):
-        return f'{numbers[0]}-{numbers[-1]}'
-    return ', '.join(map(str, numbers))
+    values = list(value)
+    if len(values) > 2 and all(isinstance(one, int) for one in values):
+        first = values[0]
+        if values == list(range(first, first + len(values))):
+            return f'{first}-{values[-1]}'
+    return ', '.join(map(str, values))
 
 
 def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     cfg = Config.fromfile(method.config)
     if dataset.config is not None:
-        data = Config.fromfile(dataset.config)
-        for part in ('train', 'val', 'test'):
-            for key in (f'{part}_dataloader', f'{part}_evaluator'):
-                if key in data:
-                    cfg[key] = data[key]
+        _take_data(cfg, dataset.name, dataset.config)
     for what, options in (
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
         (f'method {method.name!r}', method.cfg_options),
+        ('the command line', plan.overrides),
     ):
         try:
             merge_cfg_options(cfg, options)
         except ValueError as error:
             raise ValueError(f'{what}, {method.config}: {error}') from error
+    if 'max_epochs' not in (cfg.get('train_cfg') or {}):
+        raise ValueError(
+            f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
+            f'{method.config} has no max_epochs; comparisons train by epochs, '
+            "as with dict(type='ResumableTrainLoop', max_epochs=20)."
+        )
     # A checkpoint of each epoch would cost more than many a run.
     cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
     cfg.default_hooks.checkpoint.save_best = ACCURACY
@@ -329,3 +373,20 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
         cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
     cfg.launcher = 'none'
     return cfg
+
+
+def _take_data(cfg: Config, name: str, path: Path) -> None:
+    """Take from a data set's config all that it says about images."""
+    data = Config.fromfile(path)
+    missing = [loader for loader in LOADERS if data.get(loader) is None]
+    if missing:
+        raise ValueError(
+            f'data set {name!r}: {path} has no {", ".join(missing)}; give it '
+            f"{', '.join(LOADERS)}: the method's own are of other images."
+        )
+    for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
+        if key in data:
+            cfg[key] = data[key]
+    # Whether its images are RGB or BGR.
+    if data.get('data_preprocessor'):
+        cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})

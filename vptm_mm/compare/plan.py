@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .search import Search, make_search
+from .search import PRESETS, Search, make_search
 
 MAX_BYTES = 2**20
 # What a YAML file may say, at its top and in each entry.
@@ -21,6 +22,7 @@ PLAN_KEYS = (
     'methods',
     'datasets',
     'axes',
+    '_base_',
 )
 METHOD_KEYS = ('config', 'cfg_options', 'search')
 DATASET_KEYS = ('config', 'cfg_options')
@@ -50,7 +52,7 @@ class DataSet:
     Args:
         name: As tables and plots show it.
         config: A config whose data loaders and evaluators replace those of
-            the method; None for the method's own.
+            the method, its preprocessor merged; None for the method's own.
         cfg_options: Changed keys of the config.
     """
 
@@ -84,7 +86,10 @@ class Plan:
         datasets: What it is compared on.
         seeds: Final runs of each method on each data set: seeds 0 to
             ``seeds - 1``.
+        search: Of methods that are added.
         cfg_options: Changed keys of every config.
+        overrides: Changed keys that come after those of data sets and
+            methods.
         axes: Robustness axes.
         axes_methods: Names of the methods that the axes compare.
     """
@@ -93,7 +98,9 @@ class Plan:
     methods: tuple[Method, ...]
     datasets: tuple[DataSet, ...]
     seeds: int = 5
+    search: Search = PRESETS['grow']
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     axes: tuple[Axis, ...] = ()
     axes_methods: tuple[str, ...] = ()
 
@@ -134,13 +141,15 @@ class Plan:
         return replace(self, datasets=tuple(known[name] for name in names))
 
     def select_methods(
-        self, names: Sequence[str], search: Search, folders: Sequence[Path]
+        self, names: Sequence[str], folders: Sequence[Path]
     ) -> 'Plan':
         """Return the plan of some methods, or of configs that it lacks.
 
+        Axes compare them, too, whatever methods the plan names for axes.
+
         Args:
-            names: Names of the plan's methods, or config files.
-            search: The search of config files that the plan lacks.
+            names: Names of the plan's methods, or config files, which get
+                the plan's search.
             folders: Where config files are looked for.
 
         Raises:
@@ -155,17 +164,20 @@ class Plan:
             else Method(
                 Path(name).stem,
                 find_config(name, folders, f'unknown method {name!r}', known),
-                search,
+                self.search,
             )
             for name in names
         ]
-        _check_twice('method', [method.name for method in methods])
-        kept = tuple(n for n in self.axes_methods if n in names)
-        return replace(self, methods=tuple(methods), axes_methods=kept)
+        chosen = tuple(method.name for method in methods)
+        _check_twice('method', chosen)
+        return replace(self, methods=tuple(methods), axes_methods=chosen)
 
 
 def load_plan(path: Path, configs: Path) -> Plan:
     """Read and check a YAML file.
+
+    Keys that it lacks are those of the plan that it names as ``_base_``, and
+    so are methods.
 
     Args:
         path: The file.
@@ -173,26 +185,13 @@ def load_plan(path: Path, configs: Path) -> Plan:
             directory and the file's own folder.
 
     Raises:
-        FileNotFoundError: If the file or a config is not there.
-        ValueError: If the plan is empty or very large, has an alias, or a key
-            or value is wrong.
+        FileNotFoundError: If the file, its base or a config is not there.
+        ValueError: If the plan is empty or very large, has an alias, is a
+            base of its own, or a key or value is wrong.
     """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no plan at {path.absolute()}; see configs/compare for examples.'
-        )
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
-            f'{path} has {path.stat().st_size:,} bytes, and a plan may have '
-            f'{MAX_BYTES:,}; is it another file?'
-        )
-    try:
-        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        raise ValueError(f'{path} is no YAML: {error}') from error
     folders = (Path(), path.parent, configs)
     try:
-        return _make_plan(raw, path.stem, folders)
+        return _make_plan(_read(path), path.stem, folders)
     except FileNotFoundError:
         raise
     except ValueError as error:
@@ -202,6 +201,11 @@ def load_plan(path: Path, configs: Path) -> Plan:
             f'{path}: a value is of the wrong kind ({error}); see '
             'configs/compare for examples.'
         ) from error
+
+
+def slug(name: str) -> str:
+    """Return a name as a part of a file's name."""
+    return re.sub(r'\W+', '-', name).strip('-')
 
 
 def find_config(
@@ -235,6 +239,50 @@ def find_config(
         f'{what}: there is no file {name} in {looked}.'
         + (f' Did you mean {" or ".join(map(repr, near))}?' if near else '')
     )
+
+
+def _read(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
+    """Read a file and its base; ``above`` are the plans that it is base of."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no plan at {path.absolute()}'
+            + (f', the _base_ of {above[-1]}' if above else '')
+            + '; see configs/compare for examples.'
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(
+            f'it has {path.stat().st_size:,} bytes, and a plan may have '
+            f'{MAX_BYTES:,}; is it another file?'
+        )
+    try:
+        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        raise ValueError(f'it is no YAML: {error}') from error
+    _check_keys('the plan', raw, PLAN_KEYS)
+    if '_base_' not in raw:
+        return raw
+    name = raw.pop('_base_')
+    if not isinstance(name, str):
+        raise ValueError(
+            f'_base_={name!r} must be the path of one plan, from the folder '
+            'of this one.'
+        )
+    base, above = path.parent / name, (*above, path.resolve())
+    if base.resolve() in above:
+        raise ValueError(
+            f'_base_={name!r} leads back to this plan; leave it out of one.'
+        )
+    try:
+        inherited = _read(base, above)
+    except ValueError as error:
+        raise ValueError(f'_base_={name!r}: {error}') from error
+    inherited.pop('name', None)
+    methods = raw.get('methods')
+    if isinstance(methods, dict) and isinstance(
+        inherited.get('methods'), dict
+    ):
+        raw['methods'] = {**inherited['methods'], **methods}
+    return {**inherited, **raw}
 
 
 class _Loader(yaml.SafeLoader):
@@ -274,12 +322,13 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
-    _check_keys('the plan', raw, PLAN_KEYS)
+def _make_plan(
+    raw: dict[str, Any], stem: str, folders: Sequence[Path]
+) -> Plan:
     seeds = raw.get('seeds', 5)
     if not isinstance(seeds, int) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
-    search = raw.get('search', 'grow')
+    search = make_search(raw.get('search', 'grow'))
     methods = []
     for name, entry in _entries(raw, 'methods').items():
         entry = dict(config=entry) if isinstance(entry, str) else entry
@@ -292,7 +341,7 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
             Method(
                 str(name),
                 find_config(entry['config'], folders, f'method {name!r}'),
-                make_search(entry.get('search', search)),
+                make_search(entry['search']) if 'search' in entry else search,
                 _options(f'method {name!r}', entry),
             )
         )
@@ -310,12 +359,14 @@ def _make_plan(raw: Any, stem: str, folders: Sequence[Path]) -> Plan:
                 _options(f'data set {name!r}', entry),
             )
         )
+    _check_slugs([dataset.name for dataset in datasets])
     axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
     return Plan(
         name=str(raw.get('name', stem)),
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=seeds,
+        search=search,
         cfg_options=_options('the plan', raw),
         axes=axes,
         axes_methods=axes_methods,
@@ -327,6 +378,10 @@ def _make_axes(
 ) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
     names = [method.name for method in methods]
     chosen = raw.get('methods', names)
+    if not isinstance(chosen, list):
+        raise ValueError(
+            f'axes: methods={chosen!r} must be a list, as [{names[0]}].'
+        )
     for name in chosen:
         if name not in names:
             raise ValueError(
@@ -338,9 +393,14 @@ def _make_axes(
     for name, entry in raw.items():
         if name == 'methods':
             continue
+        if not re.fullmatch(r'[\w-]+', str(name)):
+            raise ValueError(
+                f'axis {name!r} is a part of names of files: use letters, '
+                'digits, _ and - only, as in prompt_length.'
+            )
         pairs = list(entry.items()) if isinstance(entry, dict) else []
-        key, values = pairs[0] if len(pairs) == 1 else ('', None)
-        if not isinstance(values, list) or not values:
+        key, values = pairs[0] if len(pairs) == 1 else (None, None)
+        if not (isinstance(key, str) and isinstance(values, list) and values):
             raise ValueError(
                 f'axis {name!r} must be one dotted key and its values, as '
                 f'{{model.backbone.prompt_length: [1, 5, 10]}}, not {entry!r}.'
@@ -361,7 +421,8 @@ def _entries(raw: dict, key: str) -> dict:
 
 def _options(what: str, entry: dict) -> dict[str, Any]:
     options = entry.get('cfg_options') or {}
-    if not isinstance(options, dict):
+    keys = options if isinstance(options, dict) else [None]
+    if not all(isinstance(key, str) for key in keys):
         raise ValueError(
             f'{what}: cfg_options={options!r} must map dotted keys to values.'
         )
@@ -378,6 +439,17 @@ def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
         if key not in allowed:
             raise ValueError(
                 f'{what}: unknown key {key!r}; keys are {", ".join(allowed)}.'
+            )
+
+
+def _check_slugs(names: Sequence[str]) -> None:
+    """Require that the plots of each data set have names of their own."""
+    for part, count in Counter(map(slug, names)).items():
+        if not part or count > 1:
+            same = [repr(name) for name in names if slug(name) == part]
+            raise ValueError(
+                f'data set {" and ".join(same)}: plots would be named '
+                f'bars_{part}.png; tell data sets apart by letters and digits.'
             )
 
 

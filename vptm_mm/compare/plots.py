@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,21 +11,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from ..visualization.style import DPI, OKABE_ITO, write_png
 from .jobs import shown
-from .plan import Axis
+from .plan import Axis, slug
 from .rows import Row
 
-# Okabe and Ito, Color Universal Design, 2008; without yellow, which is too
-# pale for lines on white.
-COLOURS = (
-    '#0072B2',
-    '#D55E00',
-    '#009E73',
-    '#CC79A7',
-    '#E69F00',
-    '#56B4E9',
-    '#000000',
-)
+# Yellow is too pale for lines on white.
+COLOURS = (*OKABE_ITO[:6], OKABE_ITO[7])
 MARKERS = 'osD^vPX'
 # More lines than this are drawn without bands.
 CROWD = 4
@@ -43,7 +34,8 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
         dataset: Its name.
         folder: Where the file is written.
     """
-    figure = Figure(figsize=(8, 5.5), layout='constrained')
+    # Labels are placed in pixels: those of the file.
+    figure = Figure(figsize=(8, 5.5), dpi=DPI, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for (colour, marker), row in zip(_styles(), rows, strict=False):
@@ -67,7 +59,7 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     axes.grid(color='0.92')
     axes.set_axisbelow(True)
     _label_points(figure, axes, rows)
-    return _save(figure, folder, f'parameters_{_slug(dataset)}.png')
+    return write_png(figure, folder / f'parameters_{slug(dataset)}.png')
 
 
 def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
@@ -100,7 +92,7 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     axes.set_xticks(range(0, 101, 20))
     axes.spines[['top', 'right']].set_visible(False)
     axes.set(xlabel='test top-1 (%)', title=dataset)
-    return _save(figure, folder, f'bars_{_slug(dataset)}.png')
+    return write_png(figure, folder / f'bars_{slug(dataset)}.png')
 
 
 def draw_axis(
@@ -159,8 +151,8 @@ def draw_axis(
         loc='outside right upper',
         frameon=False,
     )
-    name = f'axis_{_slug(axis.name)}_{_slug(dataset)}.png'
-    return _save(figure, folder, name)
+    name = f'axis_{axis.name}_{slug(dataset)}.png'
+    return write_png(figure, folder / name)
 
 
 def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
@@ -245,13 +237,3 @@ def _has(row: Row) -> bool:
 
 def _styles() -> list[tuple[str, str]]:
     return [(c, m) for m in MARKERS for c in COLOURS]
-
-
-def _save(figure: Figure, folder: Path, name: str) -> Path:
-    path = folder / name
-    figure.savefig(path, dpi=figure.dpi)
-    return path
-
-
-def _slug(name: str) -> str:
-    return re.sub(r'\W+', '-', name).strip('-')

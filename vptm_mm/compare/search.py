@@ -80,6 +80,8 @@ class GridSearch:
     factor: float = 4.0
     optimizer: dict[str, Any] = field(default_factory=dict)
     base_batch_size: int | None = None
+    # The name of a slot is its point, wherever the grid ends.
+    box = ()
 
     def __post_init__(self) -> None:
         _check_values('learning_rate', self.learning_rate, 'positive')
@@ -172,6 +174,11 @@ class TPESearch:
     is_needed = True
     optimizer: dict[str, Any] = field(default_factory=dict, init=False)
     base_batch_size: None = field(default=None, init=False)
+
+    @property
+    def box(self) -> tuple[Any, ...]:
+        """What the points of its slots depend on."""
+        return self.learning_rate, self.weight_decay, self.startup
 
     def slots(self, tried: Sequence[Tried]) -> list[str]:
         """Return the names of all slots; their points are not fixed."""

@@ -110,21 +110,14 @@ class Study:
         if self._write(trial_id, 'ended', why):
             self._end(trial_id, self._states.FAIL)
 
-    def retry_failed(self) -> list[str]:
-        """Open all failed runs again; return the digests of their configs."""
+    def retry_failed(self) -> None:
+        """Open all failed runs again."""
         failed = [
-            trial
+            trial.number
             for trial in self._trials()
             if trial.state == self._states.FAIL
         ]
-        self._storage.set_study_user_attr(
-            self._id, RETRIED, [trial.number for trial in failed]
-        )
-        return [
-            trial.user_attrs['digest']
-            for trial in failed
-            if 'result' in trial.user_attrs
-        ]
+        self._storage.set_study_user_attr(self._id, RETRIED, failed)
 
     def _trials(self) -> Sequence[Any]:
         return self._storage.get_all_trials(self._id, deepcopy=False)

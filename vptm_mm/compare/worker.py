@@ -97,7 +97,10 @@ class Worker:
                 if result is None:
                     self._say(f'{number} {job}: given to another worker')
                     return
-                write_json(path, result)
+                # A failure is kept by the study alone, where all workers see
+                # that it is to be tried again.
+                if 'error' not in result:
+                    write_json(path, result)
         except BaseException:
             self.study.release(claim)
             raise

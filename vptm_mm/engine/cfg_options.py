@@ -73,7 +73,7 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
     for option, value in options.items():
         _check_lists(merged, option)
         try:
-            merged.merge_from_dict({option: value})
+            merged.merge_from_dict({option: copy.deepcopy(value)})
         except (TypeError, KeyError, AttributeError, IndexError) as error:
             raise ValueError(
                 f'--cfg-options {option}: {value!r:.80} does not fit what the '
@@ -81,7 +81,8 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
             ) from error
     for option in options:
         _check_keys(cfg, merged, option)
-    cfg.merge_from_dict(options)
+    # The host takes _delete_ out of what it merges.
+    cfg.merge_from_dict(copy.deepcopy(options))
 
 
 def _check_lists(cfg: Config, option: str) -> None:

@@ -1,4 +1,6 @@
-"""Refuses checkpoints and tasks that do not fit the run."""
+"""Refuses checkpoints, tasks and heads that do not fit the run."""
+
+from collections.abc import Iterator, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
@@ -16,11 +18,28 @@ class CheckpointCheckHook(Hook):
     wrong checkpoint tests a model of random parts. This hook raises instead,
     for ``test``, ``resume`` and ``load_from``.
 
+    A head with too many classes would train without a word, and one with too
+    few ends in an error of indices, so it is compared with the data sets; if
+    they do not name their classes, it is left alone.
+
     Raises:
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
-            another shape (``!``), or if a task has other class names than the
-            images that it is tested on.
+            another shape (``!``), if a task has other class names than the
+            images that it is tested on, or if the head has another number of
+            classes than a data set.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the head with the images to train and validate on."""
+        _require_head(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Compare the head with the images to validate on."""
+        _require_head(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare the head with the images to test on."""
+        _require_head(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
@@ -36,11 +55,8 @@ class CheckpointCheckHook(Hook):
 
 def _require_classes(runner: Runner, meta: dict) -> None:
     wanted = (meta.get('dataset_meta') or {}).get('classes')
-    for loop in (runner._train_loop, runner._test_loop):
-        if wanted is None or not isinstance(loop, BaseLoop):
-            continue
-        found = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes')
-        if found is None or list(found) == list(wanted):
+    for _, found in _class_names(runner):
+        if wanted is None or list(found) == list(wanted):
             continue
         pairs = zip(wanted, found, strict=False)
         first = next((i for i, (a, b) in enumerate(pairs) if a != b), -1)
@@ -55,3 +71,28 @@ def _require_classes(runner: Runner, meta: dict) -> None:
             )
             + '. Use the data set that the task was tuned on.'
         )
+
+
+def _require_head(runner: Runner) -> None:
+    head = getattr(unwrap_model(runner.model), 'head', None)
+    count = getattr(head, 'num_classes', None)
+    for split, classes in _class_names(runner):
+        if count is not None and len(classes) != count:
+            raise ValueError(
+                f'the head has num_classes={count}, and the {split} data set '
+                f'{len(classes)} classes; make them equal, by --cfg-options '
+                f'model.head.num_classes={len(classes)} or another data set.'
+            )
+
+
+def _class_names(runner: Runner) -> Iterator[tuple[str, Sequence[str]]]:
+    """Return the classes of the data sets that are open and name them."""
+    for split, loop in (
+        ('train', runner._train_loop),
+        ('val', runner._val_loop),
+        ('test', runner._test_loop),
+    ):
+        if isinstance(loop, BaseLoop):
+            metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
+            if metainfo.get('classes') is not None:
+                yield split, metainfo['classes']
