@@ -39,7 +39,7 @@ train_pipeline = [
     dict(type='LoadCheckedImage'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(
-        type='RandomResizedCropAndInterpolationWithTwoPic',
+        type='TwoViewCrop',
         size=224,
         second_size=224,
         interpolation='bicubic',

@@ -64,7 +64,9 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(checkpoint=dict(interval=50))
+default_hooks = dict(
+    checkpoint=dict(interval=50), throughput=dict(type='ThroughputHook')
+)
 in_order = dict(
     batch_size=128,
     num_workers=0,

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ..conftest import ROOT
 from .test_tools import run
@@ -145,6 +147,39 @@ def test_predictions_of_masked_tokens_beat_chance(tmp_path):
         if 'loss' in line
     ]
     assert losses[-1] < 0.9 * losses[0]
+
+
+def test_the_card_of_a_labelled_folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        path = tmp_path / 'images' / 'ab'[number % 2] / f'{number}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    run(
+        'pretrain.py',
+        ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_labelled-folder.py',
+        *('--tokens', 'patches', '--cfg-options'),
+        'train_cfg.max_epochs=2',
+        'param_scheduler.1.end=2',
+        'train_dataloader.batch_size=14',
+        'train_dataloader.num_workers=0',
+        'model.head.num_embed=16',
+        'model.target_generator.num_visual_tokens=16',
+        cwd=tmp_path,
+        IMAGE_FOLDER='images',
+    )
+    rounds = tmp_path / 'work_dirs' / 'beitv2-tiny_labelled-folder_rounds'
+    card = (rounds / '1_patches' / 'card.md').read_text()
+    # A tenth of each class is held out, a fifth left to the tasks.
+    assert '| images | 28 |' in card
+    assert re.search(r'\| images a second \| \d[\d,]*\.\d \|', card)
+    for name, values in (
+        ('masked token accuracy', 'accuracy .*chance .*masked_patches 24,'),
+        ('visual tokens', 'used .*perplexity .*nmi'),
+        ('linear probe', 'cls .*patches'),
+    ):
+        assert re.search(rf'\| {name} \| {values} .*\|', card), name
 
 
 def test_a_missing_config(tmp_path):

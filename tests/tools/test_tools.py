@@ -21,6 +21,7 @@ from ..conftest import (
     to_microsoft,
 )
 from ..made_cub import make_cub
+from ..made_images import KINDS
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 CUB = ROOT / 'configs' / 'vptm_beitv2_cub.py'
@@ -280,30 +281,49 @@ train_cfg = dict(max_epochs=1)
 
 
 def test_pre_training_on_any_folder(tmp_path):
+    """Images of one pixel or a few are trained on like others."""
     rng = np.random.default_rng(0)
-    for number in range(40):
+    sizes = [(1, 1), (3, 2), (2, 90), *[(36, 40)] * 37]
+    for number, (width, height) in enumerate(sizes):
         folder = tmp_path / 'images' / str(number % 3)
         folder.mkdir(parents=True, exist_ok=True)
-        pixels = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / f'{number}.png')
     config = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_folder.py'
     error = fails('train.py', config, cwd=tmp_path, IMAGE_FOLDER='gone')
     assert f'FileNotFoundError: CustomDataset: no {tmp_path}/gone' in error
-    run(
-        'train.py',
-        config,
+    options = (
         '--cfg-options',
         'train_cfg.max_epochs=2',
         'param_scheduler.1.end=2',
         'train_dataloader.batch_size=20',
+    )
+    result = run(
+        'train.py',
+        config,
+        *options,
         'train_dataloader.num_workers=0',
         cwd=tmp_path,
         IMAGE_FOLDER='images',
     )
+    assert result.stdout.count('images a second, loading included.') == 2
     work_dir = tmp_path / 'work_dirs' / 'beitv2-tiny_folder'
     state = load_file(work_dir / 'beitv2-tiny_folder.pth')['state_dict']
     assert state['head.cls_head.weight'].shape == (512, 128)
     assert not any(name.startswith('target_generator') for name in state)
+    # One that cannot be read is not skipped; a worker names it.
+    damaged = tmp_path / 'images' / '0' / '0.jpg'
+    damaged.write_bytes(KINDS['JPEG cut short'][1]())
+    error = fails(
+        'train.py',
+        config,
+        *options,
+        'train_dataloader.num_workers=1',
+        cwd=tmp_path,
+        IMAGE_FOLDER='images',
+    )
+    assert 'ValueError: images/0/0.jpg: the JPEG file of ' in error
+    assert 'is cut short: its end is missing. Get it anew.' in error
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):

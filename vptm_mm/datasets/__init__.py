@@ -5,7 +5,7 @@ from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
 from .stanford_dogs import StanfordDogs
 from .train_val_split import TrainValSplit
-from .transforms import BlockMaskGenerator, LoadCheckedImage
+from .transforms import BlockMaskGenerator, LoadCheckedImage, TwoViewCrop
 from .vtab1k import VTAB1k
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     'SklearnDigits',
     'StanfordDogs',
     'TrainValSplit',
+    'TwoViewCrop',
     'VTAB1k',
     'check_data_roots',
 ]

@@ -12,6 +12,7 @@ from .progress import ProgressHook
 from .resumable_checkpoint import ResumableCheckpointHook
 from .run_record import RunRecordHook
 from .task_file import TaskFileHook
+from .throughput import ThroughputHook
 from .token_report import TokenReportHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -33,6 +34,7 @@ __all__ = [
     'ProgressHook',
     'RunRecordHook',
     'TaskFileHook',
+    'ThroughputHook',
     'TokenReportHook',
     'TrainingCurvesHook',
     'TunedParametersHook',

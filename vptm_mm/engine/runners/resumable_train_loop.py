@@ -27,7 +27,23 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     checkpoint is made up for.
 
     Checkpoints of other loops resume as they do in the host.
+
+    Arguments are those of ``EpochBasedTrainLoop``.
+
+    Raises:
+        ValueError: If the loader has no batch.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not len(self.dataloader):
+            raise ValueError(
+                f'{len(self.dataloader.dataset)} training images are too few '
+                f'for a batch of {self.dataloader.batch_size} in each process '
+                f'(world_size={self.runner.world_size}), and drop_last=True '
+                'leaves out what fills none. Set train_dataloader.batch_size '
+                'lower, or drop_last=False.'
+            )
 
     def run(self) -> Module:
         """Train, from the beginning or from where the checkpoint is."""

@@ -1,0 +1,70 @@
+"""The card of a backbone, from a work dir that was made without a run."""
+
+import hashlib
+import json
+
+import pytest
+
+from vptm_mm.pretraining.card import write_card
+
+from ..report.made_run import make_start
+
+
+def epochs(*rates) -> list[dict]:
+    """Lines of ``scalars.json``: epochs of ten iterations of half a second."""
+    lines: list[dict] = []
+    for number, rate in enumerate(rates, 1):
+        step = dict(iter=10 * number, step=10 * number)
+        lines.append(dict(time=0.5, loss=1.0, **step))
+        lines.append(dict(images_per_second=rate, **step))
+    return lines
+
+
+def rows(folder) -> dict[str, str]:
+    lines = write_card(folder, 'a.pth', 'patches').read_text().splitlines()
+    assert lines[:2] == ['# a', '']
+    cells = [line.strip('| ').split(' | ') for line in lines[4:]]
+    return {cell[0]: cell[1] for cell in cells}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'weights')
+    return tmp_path
+
+
+def test_what_a_card_says(folder):
+    # The first epoch starts the workers.
+    make_start(folder, '20260102_000001', epochs(10.0, 1300.0, 1200.5))
+    report = dict(accuracy=0.25, masked_patches=12)
+    (folder / 'masked_token_accuracy.json').write_text(json.dumps(report))
+    found = rows(folder)
+    assert found['sha256'] == hashlib.sha256(b'weights').hexdigest()
+    assert found['predicts'] == 'patches'
+    assert found['images'] == '9'
+    assert found['seed'] == '5'
+    assert found['starts'] == '1'
+    assert found['images a second'] == '1,200.5'
+    assert found['masked token accuracy'] == 'accuracy 0.25, masked_patches 12'
+    assert 'linear probe' not in found
+
+
+def test_epochs_of_all_starts_count_once(folder):
+    """Killed in the fourth epoch, resumed after the second."""
+    make_start(folder, '20260102_000001', epochs(5.0, 6.0, 70.0))
+    later = [line for line in epochs(0, 0, 8.0, 9.0) if line['iter'] > 20]
+    make_start(folder, '20260102_000002', later)
+    found = rows(folder)
+    assert found['starts'] == '2'
+    assert found['images a second'] == '7.0'
+
+
+def test_a_run_without_the_hook(folder):
+    lines = [x for x in epochs(1.0) if 'images_per_second' not in x]
+    make_start(folder, '20260102_000001', lines)
+    assert rows(folder)['images a second'] == 'None'
+
+
+def test_no_run(folder):
+    with pytest.raises(FileNotFoundError, match='no run in'):
+        write_card(folder, 'a.pth', 'patches')

@@ -1,0 +1,145 @@
+"""The pre-training configs for folders take two steps on a made folder."""
+
+import json
+import math
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmpretrain.registry import MODELS
+from PIL import Image
+
+from vptm_mm.bricks import tuned_parameters
+from vptm_mm.checkpoints import load_file
+from vptm_mm.datasets import EXTENSIONS
+from vptm_mm.engine.launch import LOADERS, build_runner
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / 'configs'
+PRETRAIN = CONFIGS / 'pretrain'
+SIZES = ['small', pytest.param('base', marks=pytest.mark.slow)]
+TOKENS = 32
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two classes of ten images; what takes most of a start is left out."""
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        path = tmp_path / 'images' / str(number % 2) / f'{number}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path / 'images'))
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    monkeypatch.setattr(Config, 'pretty_text', '')
+    monkeypatch.setattr('mmengine.dataset.base_dataset.gc', Mock())
+    return tmp_path
+
+
+class KeepStart(Hook):
+    """Keeps what training begins with."""
+
+    def before_train(self, runner):
+        self.parameters = {
+            key: parameter.clone()
+            for key, parameter in tuned_parameters(runner.model).items()
+        }
+
+
+def two_steps(name, folder):
+    """Train on batches of two; all of the model but its tokens is kept."""
+    cfg = Config.fromfile(PRETRAIN / f'{name}.py')
+    cfg.launcher = 'none'
+    cfg.work_dir = cfg.experiment_name = str(folder / 'run')
+    cfg.model.head.num_embed = TOKENS
+    cfg.model.target_generator.num_visual_tokens = TOKENS
+    loader = cfg.train_dataloader
+    loader.update(
+        batch_size=2,
+        num_workers=0,
+        persistent_workers=False,
+        num_batch_per_epoch=2,
+    )
+    cfg.train_cfg.max_epochs = 1
+    # A gigabyte of the base model and its optimizer.
+    cfg.default_hooks.checkpoint.interval = -1
+    runner = build_runner(cfg, LOADERS)
+    start = KeepStart()
+    runner.register_hook(start)
+    runner.train()
+    assert runner.iter == 2
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert all(math.isfinite(loss) for loss in losses)
+    for key, parameter in tuned_parameters(runner.model).items():
+        assert not torch.equal(parameter, start.parameters[key]), key
+    return runner
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_models_of_224_px(size, folder):
+    name = f'beitv2-{size}_folder'
+    runner = two_steps(name, folder)
+    (image, _), _ = runner.train_dataloader.dataset[0].values()
+    assert image.shape == (3, 224, 224)
+    exported = folder / 'run' / f'{name}.pth'
+    state = load_file(exported)['state_dict']
+    weight = runner.model.backbone.layers[11].attn.qkv.weight
+    assert torch.equal(state['backbone.layers.11.attn.qkv.weight'], weight)
+    if size == 'base':
+        cfg = Config.fromfile(CONFIGS / 'vptm_beitv2_folder.py')
+        backbone = cfg.model.backbone
+        backbone.init_cfg.checkpoint = str(exported)
+        read = MODELS.build(backbone).encoder.layers[11].attn.qkv.weight
+        assert torch.equal(read, weight)
+
+
+def test_a_labelled_folder(folder):
+    two_steps('beitv2-tiny_labelled-folder', folder)
+    reports = {
+        name: json.loads((folder / 'run' / f'{name}.json').read_text())
+        for name in ('masked_token_accuracy', 'visual_tokens', 'linear_probe')
+    }
+    # One of ten images of each class is held out, with six masked patches.
+    assert reports['masked_token_accuracy']['masked_patches'] == 2 * 6
+    assert 0 <= reports['visual_tokens']['nmi'] <= 1
+    assert set(reports['linear_probe']) == {'cls', 'patches'}
+
+
+def test_test_images_are_left_to_the_tasks(folder):
+    """Both configs cut the folder alike, so no test image is seen before."""
+    ours = Config.fromfile(PRETRAIN / 'beitv2-tiny_labelled-folder.py')
+    task = Config.fromfile(CONFIGS / 'vptm_beitv2-tiny_folder.py')
+    loaders = [ours.train_dataloader]
+    for hook in ours.custom_hooks:
+        loaders += [hook[key] for key in hook if 'dataloader' in key]
+    read = [dict(loader.dataset) for loader in loaders]
+    left = dict(task.test_dataloader.dataset)
+    splits = [dataset.pop('split') for dataset in (*read, left)]
+    assert splits == ['train', 'val', 'val', 'train', 'val', 'test']
+    for dataset in (*read, left):
+        del dataset['pipeline']
+    assert all(dataset == left for dataset in read)
+
+
+def test_the_same_kinds_of_files_are_images():
+    """Of folders with labels and without."""
+    cfg = Config.fromfile(PRETRAIN / 'beitv2-tiny_folder.py')
+    assert set(cfg.train_dataloader.dataset.extensions) == EXTENSIONS
+
+
+def test_fewer_images_than_a_batch(folder):
+    cfg = Config.fromfile(PRETRAIN / 'beitv2-tiny_folder.py')
+    cfg.launcher = 'none'
+    cfg.work_dir = cfg.experiment_name = str(folder / 'run')
+    runner = build_runner(cfg, LOADERS)
+    message = (
+        r'20 training images are too few for a batch of 256 in each process '
+        r'\(world_size=1\), and drop_last=True .*train_dataloader.batch_size'
+    )
+    with pytest.raises(ValueError, match=message):
+        runner.train()
