@@ -73,8 +73,8 @@ def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
     assert plan.methods[0].search == PRESETS['vpt']
     assert [data.name for data in plan.datasets] == ['cub']
     assert plan.axes == ()
-    plan = load(tmp_path, f'_base_: base.yml\nmethods: {{a: vptm_beitv2_cub.py}}')
-    assert [method.name for method in plan.methods]== ['VPTM', 'a']
+    plan = load(tmp_path, '_base_: base.yml\nmethods: {a: vptm_beitv2_cub.py}')
+    assert [method.name for method in plan.methods] == ['VPTM', 'a']
 
 
 @pytest.mark.parametrize(
