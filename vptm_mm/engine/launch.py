@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -15,6 +16,7 @@ from ..checkpoints import trust_file
 from ..datasets import check_data_roots
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
+from .kept_memory import keep_freed_memory
 from .vis_backends import require_vis_packages
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
@@ -137,4 +139,6 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     # What was imported stays; the host collects garbage for each data set,
     # and would look at all of it again.
     gc.freeze()
+    if get_device() == 'cpu':
+        keep_freed_memory()
     return RUNNERS.build(cfg)

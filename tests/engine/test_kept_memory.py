@@ -1,0 +1,37 @@
+"""Freed memory is used again, in a process of its own."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+import torch
+from vptm_mm.engine.kept_memory import keep_freed_memory
+
+if sys.argv[1] == 'kept':
+    assert keep_freed_memory()
+torch.ones(2**24)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(8):
+    torch.ones(2**24)  # 64 MiB
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != 'glibc', reason='a choice of glibc'
+)
+def test_pages_are_not_asked_for_again():
+    faults = {}
+    for what in ('plain', 'kept'):
+        result = subprocess.run(
+            [sys.executable, '-c', PROGRAM, what],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        faults[what] = int(result.stdout.split()[-1])
+    assert faults['kept'] < 0.1 * faults['plain']
