@@ -195,7 +195,8 @@ def test_an_added_method_has_the_search_of_the_plan(tmp_path):
     plan = load(tmp_path, SHORT + 'search: vpt')
     (method,) = plan.select_methods([LORA], (CONFIGS,)).methods
     assert method.search == plan.methods[0].search == PRESETS['vpt']
-    (method,) = load(tmp_path, SHORT).select_methods([LORA], ()).methods
+    plan = load(tmp_path, SHORT)
+    (method,) = plan.select_methods([LORA], (CONFIGS,)).methods
     assert method.search == PRESETS['grow']
 
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,11 @@ class Run:
     def kill(self) -> None:
         """Send SIGKILL; a run that has just ended by itself may stay so."""
         self.process.kill()
-        self.end()
+        self.process.join()
+        # Not up to the end of the pipe, which a worker may hold still.
+        with suppress(EOFError):
+            while self.pipe.poll():
+                self.moments.append(self.pipe.recv())
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if sys.argv[1] == 'kept':
     assert keep_freed_memory()
 torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(8):
+for _ in range(16):
     torch.ones(2**24)  # 64 MiB
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -34,4 +34,4 @@ def test_pages_are_not_asked_for_again():
             check=True,
         )
         faults[what] = int(result.stdout.split()[-1])
-    assert faults['kept'] < 0.1 * faults['plain']
+    assert faults['kept'] < 0.2 * faults['plain']
