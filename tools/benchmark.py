@@ -38,6 +38,7 @@ from vptm_mm.benchmark.measure import (
 from vptm_mm.benchmark.memory import peak_memory_mb
 from vptm_mm.benchmark.peers import PEERS, installed_peers
 from vptm_mm.benchmark.plots import draw_comparison, draw_growth
+from vptm_mm.engine.kept_memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -179,6 +180,8 @@ def show_growth(result: dict) -> None:
 def main() -> None:
     args = parse_args()
     MMLogger.get_current_instance().setLevel('WARNING')
+    if args.device == 'cpu':
+        keep_freed_memory()  # as runs by tools/ do
     if args.threads:
         torch.set_num_threads(args.threads)
     setting = known.Setting(

@@ -5,7 +5,7 @@
 Memory, the time to add a task, and images per second: a batch of one task, a
 batch in which every image has a task of its own, and a full model a task, one
 after the other. All in one process, repetitions interleaved, medians. Weights
-are random: speed and memory do not depend on them. Needs `vptm_mm[bench]`.
+are random: speed and memory do not depend on them.
 """
 
 import argparse
@@ -22,7 +22,6 @@ import vptm_mm  # noqa: F401
 
 # isort: split
 
-import psutil
 import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -31,6 +30,7 @@ from rich.progress import track
 
 from vptm_mm.benchmark.measure import device_that_is_timed, seconds
 from vptm_mm.checkpoints import make_task, read_task, write_task
+from vptm_mm.fresh_process import resident_bytes
 from vptm_mm.models import VPTMBackbone, VPTMTaskPool
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'vptm_beitv2_cub.py'
@@ -66,7 +66,10 @@ def memory(device: str) -> float:
     gc.collect()
     if device != 'cpu':
         return torch.cuda.memory_allocated(device) / 1e6
-    return psutil.Process().memory_info().rss / 1e6
+    resident = resident_bytes('VmRSS')
+    if resident is None:
+        sys.exit('the memory of a process on a CPU is only told by Linux')
+    return resident / 1e6
 
 
 def make_config(folder: Path) -> Config:
