@@ -9,9 +9,15 @@ from PIL import Image
 
 
 def make_cub(
-    folder: Path, images_per_class: int, shuffled: bool = False
+    folder: Path,
+    images_per_class: int,
+    shuffled: bool = False,
+    size: tuple[int, int] = (20, 24),
 ) -> Path:
-    """Write 200 classes of small images; every second one is for training."""
+    """Write 200 classes of noise; every second image is for training.
+
+    ``size`` is rows and columns of an image.
+    """
     root = folder / 'CUB_200_2011'
     rng = np.random.default_rng(0)
     entries = []
@@ -20,7 +26,7 @@ def make_cub(
         (root / 'images' / directory).mkdir(parents=True)
         for number in range(images_per_class):
             path = f'{directory}/{name}_{number:04d}.jpg'
-            pixels = rng.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / 'images' / path)
             entries.append((path, label, (number + 1) % 2))
     if shuffled:

@@ -101,12 +101,12 @@ def parse_args() -> argparse.Namespace:
 
 
 def entrant_names(args: argparse.Namespace) -> list[str]:
-    names = [known.STOCK, *args.peers, known.OURS]
+    ours = [known.OURS, known.LATE, known.CACHED]
     if args.compile:
-        names.append(known.COMPILED)
-    names += [known.LATE, known.CACHED]
+        ours.insert(1, known.COMPILED)
+    names = [known.STOCK, *args.peers, *ours]
     if args.bfloat16:
-        names += known.BFLOAT16
+        names += [name + known.SUFFIX for name in ours]
     return names
 
 
@@ -136,7 +136,10 @@ def grow(args: argparse.Namespace, setting: known.Setting) -> dict:
 
 def show_comparison(result: dict) -> None:
     for name, difference in result['differences'].items():
-        print(f'{name} agrees with ours within {difference:.1e}')
+        print(f'{name} agrees within {difference:.1e}')
+    limits = {row['batch_size']: row['limit'] for row in result['rows']}
+    for batch_size, limit in limits.items():
+        print(f'batch {batch_size}: limit {limit / 1e9:.1f} GFLOP/s')
     print(
         '| batch | what | blocks | s | spread | faster | kept MB | peak MB '
         '| of limit |'
@@ -177,6 +180,16 @@ def show_growth(result: dict) -> None:
             )
 
 
+def processor(device: str) -> str:
+    if device != 'cpu':
+        return torch.cuda.get_device_name(device)
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [x.split(':')[1].strip() for x in lines if 'model name' in x]
+    name = names[0] if names else platform.processor()
+    return f'{name}, {torch.backends.cpu.get_cpu_capability()}'
+
+
 def main() -> None:
     args = parse_args()
     MMLogger.get_current_instance().setLevel('WARNING')
@@ -195,6 +208,7 @@ def main() -> None:
         repetitions=args.repetitions,
         threads=torch.get_num_threads(),
         device=args.device,
+        processor=processor(args.device),
         torch=torch.__version__,
         python=platform.python_version(),
     )

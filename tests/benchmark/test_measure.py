@@ -49,6 +49,28 @@ def test_what_is_kept_is_let_go():
     assert held() is None
 
 
+def test_each_is_compared_with_one_that_does_the_same():
+    setting = Setting('deit-tiny', 32)
+    names = ('mmpretrain', 'ours', 'late', 'late, cached')
+    names += tuple(f'{name}, bfloat16' for name in names[1:])
+    made = {name: make_entrant(name, setting) for name in names}
+    differences = check(made, setting.images(2))
+    assert set(differences) == {*names} - {'ours', 'late'}
+    for name, difference in differences.items():
+        assert difference > 0 or name == 'late, cached'
+        assert (difference > 1e-3) == ('bfloat16' in name)
+
+
+@pytest.mark.parametrize('name', ['late, cached', 'late, cached, bfloat16'])
+def test_kept_states_of_another_backbone_are_not_timed(name):
+    setting = Setting('deit-tiny', 32)
+    made = {x: make_entrant(x, setting) for x in ('ours', 'late', name)}
+    with torch.no_grad():
+        made[name].module.encoder.norm1.bias.add_(0.3)
+    with pytest.raises(RuntimeError, match=f'{name} differs from late by'):
+        check(made, setting.images(1))
+
+
 @pytest.mark.parametrize('name', ['ours', 'mmpretrain'])
 def test_differing_outputs_are_not_timed(name):
     setting = Setting('deit-tiny', 32)

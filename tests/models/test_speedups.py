@@ -65,6 +65,52 @@ def test_all_are_on_and_the_names_are_the_hosts(build):
     assert set(attention) == {BEiTAttention}
 
 
+class Kernels(TorchDispatchMode):
+    """Records the names of attention kernels."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if 'scaled_dot_product' in str(func):
+            self.names.append(str(func).split('.')[1])
+        return func(*args, **(kwargs or {}))
+
+
+FOR_CPU = '_scaled_dot_product_flash_attention_for_cpu'
+needs_its_kernel = [
+    pytest.mark.skipif(
+        not hasattr(torch.ops.aten, FOR_CPU),
+        reason='this torch has no fused attention with a bias on CPUs',
+    )
+]
+needs_gpu = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'),
+]
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
+@pytest.mark.parametrize(
+    'device',
+    [
+        pytest.param('cpu', marks=needs_its_kernel),
+        pytest.param('cuda', marks=needs_gpu),
+    ],
+)
+def test_a_fused_kernel_takes_the_padded_bias(build, images, device, dtype):
+    """Forward and backward of each block but the last, which is lean."""
+    backbone = build(dtype=dtype).to(device)
+    with Kernels() as kernels:
+        (out,) = backbone(images.to(device))
+        out.sum().backward()
+    whole = [name for name in kernels.names if 'math' not in name]
+    assert whole == kernels.names
+    backward = [name for name in whole if name.endswith('_backward')]
+    assert len(whole) == 2 * len(backward) == 2 * len(backbone.encoder.layers)
+
+
 @pytest.mark.parametrize('bias', ['qv_bias', True, False])
 @pytest.mark.parametrize('queries', [None, slice(2, 4), slice(0, 7)])
 @pytest.mark.parametrize('num_heads', [2, 4])

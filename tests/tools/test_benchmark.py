@@ -34,11 +34,13 @@ def test_ours_beside_the_hosts(tmp_path):
     assert names == {*PLAIN, 'late', 'late, cached'}
     assert len(rows) == 2 * 2 * len(names)
     assert found['threads'] == 1
-    assert set(found['differences']) == {'mmpretrain'}
+    assert set(found['differences']) == {'mmpretrain', 'late, cached'}
+    assert found['processor']
     assert 0 < found['differences']['mmpretrain'] <= 1e-4
     for (_, what, _), row in rows.items():
         assert 0 < row['fastest_s'] <= row['median_s'] <= row['slowest_s']
-        assert row['of_limit'] > 0
+        rate = row['flops'] / row['median_s']
+        assert row['of_limit'] == pytest.approx(rate / row['limit'])
         assert ('peak_mb' in row) == (what == 'training')
     assert rows[1, 'training', 'mmpretrain']['faster'] == 1
     check_arithmetic(rows)

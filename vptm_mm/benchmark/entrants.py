@@ -20,7 +20,6 @@ LATE = 'late'
 CACHED = 'late, cached'
 COMPILED = 'ours, compiled'
 SUFFIX = ', bfloat16'
-BFLOAT16 = tuple(f'{name}{SUFFIX}' for name in (OURS, LATE, CACHED))
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,14 @@ class Entrant:
     Args:
         module: Turns images, or states of the prefix, into a tuple whose last
             entry is what the head reads.
-        computes_the_same: Whether its output must be that of ``ours``.
+        same_as: Name of the entrant that must have the same output; None if
+            there is none beside it.
         prefix: Computes the kept states that it reads in place of images.
         dtype: What the frozen blocks compute in.
     """
 
     module: nn.Module
-    computes_the_same: bool = True
+    same_as: str | None = OURS
     prefix: Callable[[Tensor], Tensor] | None = None
     dtype: torch.dtype = torch.float32
 
@@ -132,14 +132,13 @@ def make_entrant(name: str, setting: Setting) -> Entrant:
         depth = BEiTPretrainViT.arch_zoo[setting.arch]['num_layers']
         backbone = make_backbone(setting, (depth * 2 // 3,), dtype=dtype)
         prefix = backbone.run_prefix if kind == CACHED else None
-        return Entrant(backbone, False, prefix, torch_dtype)
-    if kind == OURS:
+        same_as = None if name == LATE else LATE
+        return Entrant(backbone, same_as, prefix, torch_dtype)
+    if kind in (OURS, COMPILED):
         backbone = make_backbone(setting, dtype=dtype)
-        return Entrant(backbone, dtype == 'float32', dtype=torch_dtype)
-    if kind == COMPILED:
-        backbone = make_backbone(setting)
-        backbone.compile()
-        return Entrant(backbone)
+        if kind == COMPILED:
+            backbone.compile()
+        return Entrant(backbone, dtype=torch_dtype)
     plain = make_backbone(setting, plain=True)
     peer = make_peer(name, plain).eval().to(setting.device)
     return Entrant(peer)

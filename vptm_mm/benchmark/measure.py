@@ -20,13 +20,14 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
-from .entrants import OURS, STOCK, Entrant, Setting
+from .entrants import STOCK, Entrant, Setting
 
 INFERENCE, TRAINING = 'inference', 'training'
-# What other implementations may differ by, with random weights.
-TOLERANCE = 1e-4
-# Of the product that is timed as the limit: a tenth of a second of two cores.
-LEAST_FLOPS = 2e10
+# What outputs may differ by, as a fraction of their norm.
+TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}
+# Of the product that is timed as the limit: a tenth of a second of two cores,
+# some milliseconds of a GPU.
+LEAST_FLOPS = {'cpu': 2e10, 'cuda': 2e12}
 # Kernels for CPUs that the counter does not know, from torch 2.2 on.
 _CPU_KERNEL = '_scaled_dot_product_flash_attention_for_cpu'
 _CPU_KERNELS = {
@@ -64,31 +65,36 @@ def device_that_is_timed(name: str) -> str:
 
 @torch.no_grad()
 def check(entrants: Mapping[str, Entrant], images: Tensor) -> dict[str, float]:
-    """Compare the outputs of those that compute the same as ours.
+    """Compare the outputs of those that compute the same.
 
     Args:
-        entrants: By name, ``'ours'`` among them.
+        entrants: By name, with those that others are the same as.
         images: A few images.
 
     Returns:
-        The largest difference of each from ours.
+        The difference of each from the one that it is the same as: its norm,
+        as a fraction of the output's.
 
     Raises:
-        RuntimeError: If one is above ``TOLERANCE``.
+        RuntimeError: If one is above ``TOLERANCES``.
     """
-    (expected,) = entrants[OURS].module(images)
+    outputs = {
+        name: entrant.module(entrant.inputs(images))[0].float()
+        for name, entrant in entrants.items()
+    }
     differences = {}
     for name, entrant in entrants.items():
-        if name == OURS or not entrant.computes_the_same:
+        if entrant.same_as in (None, name):
             continue
-        out = entrant.module(entrant.inputs(images))[0]
-        difference = (out - expected).abs().max().item()
-        if not difference <= TOLERANCE:
+        expected = outputs[entrant.same_as]
+        difference = (outputs[name] - expected).norm() / expected.norm()
+        tolerance = TOLERANCES[entrant.dtype]
+        if not difference <= tolerance:
             raise RuntimeError(
-                f'{name} differs from ours by {difference:.1e}, over '
-                f'{TOLERANCE}; nothing is timed.'
+                f'{name} differs from {entrant.same_as} by {difference:.1e} '
+                f'of its norm, over {tolerance}; nothing is timed.'
             )
-        differences[name] = difference
+        differences[name] = difference.item()
     return differences
 
 
@@ -197,8 +203,9 @@ def measure_batch(
     Returns:
         A row for each entrant and inference or training: ``median_s``,
         ``fastest_s`` and ``slowest_s`` in seconds; ``faster``, the median
-        ratio to the stock blocks; ``flops``, and ``of_limit``, their rate over
-        that of a matrix product in the same type; for training ``kept_mb``.
+        ratio to the stock blocks; ``flops`` of a run, and ``of_limit``, their
+        rate over ``limit``, that of a matrix product in the same type, in
+        operations a second; for training ``kept_mb``.
     """
     images = setting.images(batch_size)
     inputs = {name: one.inputs(images) for name, one in entrants.items()}
@@ -237,6 +244,7 @@ def measure_batch(
             row['flops'] = count_flops(runs[name, what])
             if what == TRAINING:
                 row['kept_mb'] = kept_mb(entrant.module, inputs[name])
+            row['limit'] = rate
             row['of_limit'] = row['flops'] / row['median_s'] / rate
             rows.append(row)
     return rows
@@ -267,7 +275,8 @@ class _Product:
         )
         self.weight = self.states.new_ones((width, 4 * width))
         flops = 2 * rows * width * 4 * width
-        self.times = max(1, int(LEAST_FLOPS / flops))
+        least = LEAST_FLOPS[self.states.device.type]
+        self.times = max(1, int(least / flops))
         self.flops = self.times * flops
 
     def __call__(self) -> None:

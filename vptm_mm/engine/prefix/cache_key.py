@@ -8,7 +8,9 @@ from typing import Any
 import cv2
 import mmcv
 import mmpretrain
+import PIL
 import torch
+import torchvision
 from mmengine.config import Config
 
 from ...version import __version__
@@ -29,7 +31,9 @@ VERSIONS = (
     cv2.__version__,
     mmcv.__version__,
     mmpretrain.__version__,
+    PIL.__version__,
     torch.__version__,
+    torchvision.__version__,
     __version__,
 )
 
