@@ -137,9 +137,13 @@ def grow(args: argparse.Namespace, setting: known.Setting) -> dict:
 def show_comparison(result: dict) -> None:
     for name, difference in result['differences'].items():
         print(f'{name} agrees within {difference:.1e}')
-    limits = {row['batch_size']: row['limit'] for row in result['rows']}
-    for batch_size, limit in limits.items():
-        print(f'batch {batch_size}: limit {limit / 1e9:.1f} GFLOP/s')
+    limits = {
+        (row['batch_size'], row['name'].endswith(known.SUFFIX)): row['limit']
+        for row in result['rows']
+    }
+    for (batch_size, is_narrow), limit in limits.items():
+        dtype = 'bfloat16' if is_narrow else 'float32'
+        print(f'batch {batch_size}: limit {limit / 1e9:.1f} GFLOP/s, {dtype}')
     print(
         '| batch | what | blocks | s | spread | faster | kept MB | peak MB '
         '| of limit |'
