@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
+from sklearn.covariance import ledoit_wolf
 
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.checkpoints import load_file, read_task, write_task
@@ -129,6 +130,85 @@ def test_class_means_are_the_normalised_means(tmp_path):
         rtol=1e-5,
     )
     assert 'Prototypes: means of 64 images' in read_log(tmp_path)
+
+
+PLAIN = {
+    'model.head.prototype_init': 'discriminant',
+    'optim_wrapper.optimizer.lr': 0.0,
+    'train_dataloader.dataset.pipeline': [
+        dict(type='Resize', scale=(32, 32)),
+        dict(type='PackInputs'),
+    ],
+}
+
+
+@torch.no_grad()
+def training_states(runner):
+    """What the head reads of each training image, and labels."""
+    model, dataset = runner.model.eval(), runner.train_dataloader.dataset
+    items = [dataset[i] for i in range(len(dataset))]
+    batch = dict(inputs=[i['inputs'] for i in items], data_samples=None)
+    images = model.data_preprocessor(batch, False)['inputs']
+    labels = torch.cat([i['data_samples'].gt_label for i in items])
+    return model.extract_feat(images)[-1].double(), labels
+
+
+@pytest.mark.parametrize('dim', [8, 128, 200])
+def test_discriminants_of_the_training_images(tmp_path, dim):
+    """Cosines as by scikit-learn's covariance and a matrix root."""
+    runner = digits_runner(
+        tmp_path, **PLAIN, **{'model.head.prototype_dim': dim}
+    )
+    runner.train()
+    head = runner.model.head
+    states, labels = training_states(runner)
+    mean = F.normalize(states.mean(0), dim=0)
+    states -= torch.outer(states @ mean, mean)
+    covariance, _ = ledoit_wolf(states.numpy(), assume_centered=True)
+    variances, axes = torch.linalg.eigh(torch.from_numpy(covariance))
+    white = states @ axes / variances.sqrt()
+    means = torch.stack([white[labels == k].mean(0) for k in range(10)])
+    if dim < 128:
+        _, _, directions = torch.linalg.svd(means)
+        white = white @ directions[:dim].T
+    unit = F.normalize(white, dim=1)
+    prototypes = torch.stack([unit[labels == k].mean(0) for k in range(10)])
+    expected = unit @ F.normalize(prototypes, dim=1).T
+    scores = head.forward((training_states(runner)[0].float(),))
+    torch.testing.assert_close(
+        scores * 0.1, expected.float(), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_discriminants_of_one_image_of_each_class(tmp_path):
+    labels = SklearnDigits(split='train').get_gt_labels().tolist()
+    runner = digits_runner(
+        tmp_path,
+        **{
+            **PLAIN,
+            'train_dataloader.dataset.indices': [
+                labels.index(digit) for digit in range(10)
+            ],
+            'train_dataloader.batch_size': 10,
+        },
+    )
+    runner.train()
+    states, labels = training_states(runner)
+    predicted = runner.model.head.forward((states.float(),)).argmax(1)
+    assert predicted.equal(labels)
+
+
+def test_discriminants_of_equal_images_are_refused(tmp_path):
+    runner = digits_runner(tmp_path, **PLAIN)
+    dataset = runner.train_dataloader.dataset
+    first = dataset.get_data_info(0)
+    dataset.get_data_info = lambda i: {
+        **first,
+        'gt_label': i % 10,
+        'sample_idx': i,
+    }
+    with pytest.raises(ValueError, match='All 64 training images give the sa'):
+        runner.train()
 
 
 def test_class_means_of_an_endless_loader(tmp_path):

@@ -1,4 +1,5 @@
 from .bottleneck_adapter import BottleneckAdapter
+from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
@@ -24,9 +25,11 @@ __all__ = [
     'Unfilled',
     'VectorQuantizer',
     'compare_states',
+    'discriminant_projection',
     'freeze',
     'grid_places',
     'instance_loss',
+    'shrunk_covariance',
     'tensors_sha256',
     'tuned_parameters',
     'without_derived',

@@ -82,6 +82,11 @@ class PrototypicalVerbalizer(nn.Module):
         """Set the prototypes to given directions, ``(K, d)``."""
         self.prototypes.copy_(_unit(prototypes))
 
+    @torch.no_grad()
+    def set_projection(self, weight: Tensor) -> None:
+        """Set W to ``(d, in_channels)``."""
+        self.projection.weight.copy_(weight)
+
     def forward(self, projected: Tensor) -> Tensor:
         # Under autocast the product would run in half precision, where 1 / tau
         # magnifies its rounding.

@@ -28,6 +28,7 @@ model = dict(
         in_channels=768,
         prototype_dim=128,
         temperature=0.1,
+        prototype_init='discriminant',
     ),
 )
 

@@ -33,6 +33,7 @@ model = dict(
         in_channels=128,
         prototype_dim=128,
         temperature=0.1,
+        prototype_init='discriminant',
     ),
 )
 

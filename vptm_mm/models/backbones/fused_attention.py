@@ -162,11 +162,13 @@ class FusedAttention(BEiTAttention):
         ).unflatten(-1, (self.num_heads, -1))
         # A matrix product would repeat the weights for each image.
         looking = torch.einsum('bqhd,hdc->bhqc', query, key_weight)
+        # Before torch 2.2, autocast on a CPU leaves attention's types alone.
+        states = x.to(looking.dtype)[:, None]
         mean = F.scaled_dot_product_attention(
             looking.flatten(1, 2)[:, None],
-            x[:, None],
-            x[:, None],
-            attn_mask=_as_mask(bias, x).flatten(1, 2)[:, None],
+            states,
+            states,
+            attn_mask=_as_mask(bias, looking).flatten(1, 2)[:, None],
             scale=self.scale,
         )  # (B, 1, h * Q, C)
         mean = mean.view_as(looking)

@@ -17,7 +17,7 @@ from ...bricks import (
     instance_loss,
 )
 
-PROTOTYPE_INITS = ('xavier', 'class_mean')
+PROTOTYPE_INITS = ('xavier', 'class_mean', 'discriminant')
 
 
 @MODELS.register_module()
@@ -36,9 +36,11 @@ class PrototypeVerbalizerHead(ClsHead):
         temperature: Scores are cosines divided by it.
         learnable_temperature: Whether training changes the temperature.
         instance_loss_weight: Weight of the instance-instance loss.
-        prototype_init: ``'xavier'``, or ``'class_mean'``: a hook
+        prototype_init: ``'xavier'`` draws them. ``'class_mean'``: a hook
             (``ClassMeanPrototypesHook``) sets each prototype to the mean of
-            its class before the first epoch.
+            its class before the first epoch. ``'discriminant'``: that hook
+            first sets the projection to the linear discriminants of the
+            training images.
         loss: Config of the instance-prototype loss.
         topk: Ranks of the training accuracy.
         cal_acc: Whether to compute the training accuracy.
@@ -51,7 +53,8 @@ class PrototypeVerbalizerHead(ClsHead):
     Raises:
         ValueError: If an option is out of range, or a feature has another
             shape.
-        RuntimeError: If ``prototype_init='class_mean'`` and nobody set them.
+        RuntimeError: If the prototypes are to be class means and nobody set
+            them.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class PrototypeVerbalizerHead(ClsHead):
             learnable_temperature,
         )
         # True until somebody sets the class means.
-        self.awaits_class_means = prototype_init == 'class_mean'
+        self.awaits_class_means = prototype_init != 'xavier'
 
     def set_class_means(self, means: Tensor) -> None:
         """Set the prototypes to class means of ``pre_logits``, ``(K, d)``."""
@@ -140,8 +143,8 @@ class PrototypeVerbalizerHead(ClsHead):
     def _scores(self, projected: Tensor) -> Tensor:
         if self.awaits_class_means:
             raise RuntimeError(
-                "prototype_init='class_mean', but no class means were set; "
-                "add dict(type='ClassMeanPrototypesHook') to custom_hooks, or "
+                f'prototype_init={self.prototype_init!r}, but no class means '
+                "were set; add dict(type='ClassMeanPrototypesHook') to "
                 'load a checkpoint.'
             )
         return self.verbalizer(projected)

@@ -1,0 +1,77 @@
+"""Discriminants against scikit-learn's covariance and SciPy's eigenvectors."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.linalg import eigh, subspace_angles
+from sklearn.covariance import ledoit_wolf
+
+from vptm_mm.bricks import discriminant_projection, shrunk_covariance
+
+
+def draw_states(count, width, seed=0):
+    """States of mean 0 that vary more in some directions than in others."""
+    generator = torch.Generator().manual_seed(seed)
+    options = dict(generator=generator, dtype=torch.double)
+    states = torch.randn(count, width, **options)
+    states = states @ torch.randn(width, width, **options)
+    return states - states.mean(0)
+
+
+def moments(states):
+    covariance = states.T @ states / len(states)
+    return covariance, states.square().sum(1).square().mean()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    count=st.integers(2, 40),
+    width=st.integers(1, 20),
+    seed=st.integers(0, 999),
+)
+def test_shrinks_as_scikit_learn(count, width, seed):
+    states = draw_states(count, width, seed)
+    ours = shrunk_covariance(*moments(states), count)
+    theirs, _ = ledoit_wolf(states.numpy(), assume_centered=True)
+    torch.testing.assert_close(ours, torch.from_numpy(theirs))
+
+
+def problem(width=12, classes=4):
+    states = draw_states(200, width)
+    labels = torch.arange(200) % classes
+    means = torch.stack([states[labels == k].mean(0) for k in range(classes)])
+    return moments(states)[0], means
+
+
+def test_spans_the_space_of_the_discriminants():
+    """Those of the generalised eigenproblem, between against all."""
+    covariance, means = problem()
+    between = means.T @ means
+    _, vectors = eigh(between.numpy(), covariance.numpy())
+    ours = discriminant_projection(covariance, means, dim=3)
+    angles = subspace_angles(ours.T.numpy(), vectors[:, -3:])
+    assert angles.max() < 1e-6
+
+
+@pytest.mark.parametrize('dim', [3, 12, 30])
+def test_whitens(dim):
+    covariance, means = problem()
+    projection = discriminant_projection(covariance, means, dim)
+    assert projection.shape == (dim, 12)
+    kept = min(dim, 12)
+    assert projection.norm() == pytest.approx(kept**0.5)
+    # Directions that are kept have one variance, others none.
+    variances = torch.linalg.eigvalsh(projection @ covariance @ projection.T)
+    assert variances[-kept:].std() < 1e-6 * variances[-1]
+    assert variances[:-kept].abs().sum() < 1e-6 * variances[-1]
+
+
+def test_more_dimensions_than_the_state_leave_no_dead_one():
+    covariance, means = problem()
+    projection = discriminant_projection(covariance, means, 30)
+    assert projection.norm(dim=1).min() > 0.01
+    small = discriminant_projection(covariance, means, 12)
+    torch.testing.assert_close(
+        projection.T @ projection, small.T @ small, check_dtype=False
+    )

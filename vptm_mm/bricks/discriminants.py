@@ -1,0 +1,62 @@
+"""Directions that tell classes apart, from the moments of a set of states.
+
+Symbols: C width of a state; K classes; d directions wanted.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+def shrunk_covariance(
+    covariance: Tensor, fourth_moment: Tensor, count: int
+) -> Tensor:
+    """Shrink a covariance towards a multiple of the identity.
+
+    By as much as `Ledoit and Wolf (2004)
+    <https://doi.org/10.1016/S0047-259X(03)00096-4>`_ derive from the number of
+    states, so that a few of them still give a covariance of full rank.
+
+    Args:
+        covariance: Of states whose mean is 0, ``(C, C)``.
+        fourth_moment: Mean of the squared states' squared sums, |x|^4.
+        count: How many states these are the moments of.
+
+    Returns:
+        ``(C, C)``.
+    """
+    width = len(covariance)
+    variance = covariance.trace() / width
+    target = variance * torch.eye(width).to(covariance)
+    distance = (covariance - target).square().sum()
+    # Not below 0, to where rounding may take it.
+    error = (fourth_moment - covariance.square().sum()).clamp(min=0) / count
+    share = 1.0 if distance <= error else float(error / distance)
+    return (1 - share) * covariance + share * target
+
+
+def discriminant_projection(
+    covariance: Tensor, class_means: Tensor, dim: int
+) -> Tensor:
+    """Whiten, then keep the directions in which class means differ most.
+
+    These are Fisher's linear discriminants: they compare the differences
+    between classes with the differences among all states. A random rotation
+    of the result, which no cosine notices, leaves no row 0 where d > C.
+
+    Args:
+        covariance: Of all states, positive definite, ``(C, C)``.
+        class_means: Of states whose mean is 0, ``(K, C)``.
+        dim: d.
+
+    Returns:
+        ``(d, C)``, of the length of an orthogonal matrix.
+    """
+    variances, axes = torch.linalg.eigh(covariance)
+    whiten = axes / variances.sqrt()  # (C, C); a column an axis
+    means = class_means @ whiten  # (K, C)
+    _, directions = torch.linalg.eigh(means.T @ means)
+    kept = min(dim, len(covariance))
+    discriminants = (whiten @ directions[:, -kept:]).T  # (kept, C)
+    rotation = nn.init.orthogonal_(torch.empty(dim, kept)).to(discriminants)
+    projection = rotation @ discriminants
+    return projection * (kept**0.5 / projection.norm())
