@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vptm_mm.bricks import tuned_parameters
 
-from ..conftest import ROOT
+from ..conftest import ROOT, draw_class_means
 
 CONFIGS = sorted((ROOT / 'configs' / 'rivals').glob('*digits*.py'))
 
@@ -38,6 +38,7 @@ def two_steps(classifier: torch.nn.Module) -> None:
 
 def build(path) -> torch.nn.Module:
     classifier = MODELS.build(Config.fromfile(path).model)
+    draw_class_means(classifier.head)
     return classifier.train()
 
 

@@ -1,10 +1,10 @@
 """Directions that tell classes apart, from the moments of a set of states.
 
-Symbols: C width of a state; K classes; d directions wanted.
+Symbols: C width of a state; K classes; d directions.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def shrunk_covariance(
@@ -35,28 +35,31 @@ def shrunk_covariance(
 
 
 def discriminant_projection(
-    covariance: Tensor, class_means: Tensor, dim: int
+    covariance: Tensor, class_means: Tensor, drawn: Tensor
 ) -> Tensor:
     """Whiten, then keep the directions in which class means differ most.
 
     These are Fisher's linear discriminants: they compare the differences
-    between classes with the differences among all states. A random rotation
-    of the result, which no cosine notices, leaves no row 0 where d > C.
+    between classes with the differences among all states. Beyond them come the
+    directions of largest variance. Of all rotations of the result, which no
+    cosine tells apart, it is the one nearest to the projection that was drawn:
+    so rounding moves it little, and no row is 0 where d > C.
 
     Args:
         covariance: Of all states, positive definite, ``(C, C)``.
         class_means: Of states whose mean is 0, ``(K, C)``.
-        dim: d.
+        drawn: An orthogonal projection, ``(d, C)``.
 
     Returns:
-        ``(d, C)``, of the length of an orthogonal matrix.
+        ``(d, C)``, of the length of an orthogonal one.
     """
     variances, axes = torch.linalg.eigh(covariance)
-    whiten = axes / variances.sqrt()  # (C, C); a column an axis
-    means = class_means @ whiten  # (K, C)
-    _, directions = torch.linalg.eigh(means.T @ means)
-    kept = min(dim, len(covariance))
-    discriminants = (whiten @ directions[:, -kept:]).T  # (kept, C)
-    rotation = nn.init.orthogonal_(torch.empty(dim, kept)).to(discriminants)
-    projection = rotation @ discriminants
-    return projection * (kept**0.5 / projection.norm())
+    whiten = axes / variances.sqrt() @ axes.T  # (C, C)
+    white_means = class_means @ whiten  # (K, C)
+    between = white_means.T @ white_means
+    ties = between.trace() * covariance / variances.max()
+    _, directions = torch.linalg.eigh(between + 1e-6 * ties)
+    kept = directions[:, -len(drawn) :]  # (C, min(d, C))
+    left, _, right = torch.linalg.svd(drawn @ kept, full_matrices=False)
+    projection = left @ right @ kept.T @ whiten
+    return projection * (kept.size(1) ** 0.5 / projection.norm())

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
+from mmengine.dataset import DefaultSampler, default_collate
 from mmengine.dist import all_reduce, broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -32,12 +33,9 @@ class ClassMeanPrototypesHook(Hook):
     prototype becomes the normalised mean of the normalised projections of its
     class. With no training after it this is a nearest prototype classifier
     (Snell et al., `Prototypical Networks
-    <https://arxiv.org/abs/1703.05175>`_). A run that starts from a
-    checkpoint or a task keeps its prototypes.
-
-    Raises:
-        ValueError: If a class has no training image, or discriminants are
-            wanted of images that all give the same state.
+    <https://arxiv.org/abs/1703.05175>`_). A class without training images
+    keeps the prototype that was drawn, with a warning. A run that starts from
+    a checkpoint or a task keeps all of them.
     """
 
     @torch.no_grad()
@@ -52,20 +50,29 @@ class ClassMeanPrototypesHook(Hook):
             return
         model.eval()
         states, labels = _training_states(runner)
-        counts = torch.cat(labels).bincount(minlength=head.num_classes)
+        counts = torch.zeros(head.num_classes, dtype=torch.long)
+        for part in labels:
+            counts += part.bincount(minlength=head.num_classes)
         all_reduce(counts)
-        _refuse_empty_classes(counts, runner)
+        _warn_of_empty_classes(counts, runner)
         if head.prototype_init == 'discriminant':
-            head.verbalizer.set_projection(
-                _discriminants(states, labels, counts, head)
-            )
+            projection = _discriminants(states, labels, counts, head)
+            if projection is None:
+                runner.logger.warning(
+                    f'All {int(counts.sum())} training images give the same '
+                    'state: there are no discriminants, and the projection '
+                    'stays as it was drawn.'
+                )
+            else:
+                head.verbalizer.set_projection(projection)
         prototypes = head.verbalizer.prototypes
         projected = (
             head.pre_logits((part.to(prototypes.device),)) for part in states
         )
         unit = (F.normalize(part.float(), dim=-1).cpu() for part in projected)
-        zeros = torch.zeros(prototypes.shape)
-        head.set_class_means(_class_sums(unit, labels, zeros))
+        sums = _class_sums(unit, labels, torch.zeros(prototypes.shape))
+        means = torch.where(counts[:, None] > 0, sums, prototypes.cpu())
+        head.set_class_means(means)
         runner.logger.info(
             f'Prototypes: means of {int(counts.sum())} images, '
             f'{int(counts.min())} to {int(counts.max())} a class.'
@@ -93,16 +100,16 @@ def _training_states(runner: Runner) -> tuple[list[Tensor], list[Tensor]]:
     return states, labels
 
 
-def _refuse_empty_classes(counts: Tensor, runner: Runner) -> None:
-    if counts.all():
-        return
+def _warn_of_empty_classes(counts: Tensor, runner: Runner) -> None:
     empty = counts.eq(0).nonzero().flatten().tolist()
+    if not empty:
+        return
     classes = runner.train_dataloader.dataset.metainfo.get('classes')
-    names = [classes[i] if classes else str(i) for i in empty]
-    raise ValueError(
+    names = [classes[i] if classes else str(i) for i in empty[:10]]
+    runner.logger.warning(
         f'{len(empty)} of {len(counts)} classes have no training image: '
-        f"{names[:10]}; a prototype_init other than 'xavier' needs one at "
-        'least. Add images, or correct num_classes.'
+        f'{", ".join(names)}{", ..." * (len(empty) > 10)}. Their prototypes '
+        'are drawn; add images, or correct num_classes.'
     )
 
 
@@ -118,13 +125,14 @@ def _class_sums(
 
 def _discriminants(
     states: list[Tensor], labels: list[Tensor], counts: Tensor, head: nn.Module
-) -> Tensor:
+) -> Tensor | None:
     """Linear discriminants of the states of all processes, ``(d, C)``.
 
-    Raises:
-        ValueError: If all states are equal.
+    Returns:
+        None if all states are equal.
     """
-    dim, width = head.verbalizer.projection.weight.shape
+    drawn = head.verbalizer.projection.weight.double().cpu()  # (d, C)
+    width = drawn.size(1)
     count = int(counts.sum())
     sums = _class_sums(
         (part.double() for part in states),
@@ -144,30 +152,26 @@ def _discriminants(
     all_reduce(fourth_moment)
     # Of what float32 holds beside the mean.
     if covariance.trace() <= 1e-12 * mean.square().sum():
-        raise ValueError(
-            f'All {count} training images give the same state, so there are '
-            "no discriminants; prototype_init='discriminant' needs images "
-            'that differ.'
-        )
+        return None
     projection = discriminant_projection(
         shrunk_covariance(covariance, fourth_moment, count),
-        sums @ remove_mean / counts[:, None],
-        dim,
+        sums @ remove_mean / counts[:, None].clamp(min=1),
+        drawn,
     )
-    broadcast(projection)  # Processes draw other rotations.
+    broadcast(projection)  # Machines round differently.
     return projection @ remove_mean
 
 
 def _each_image_once(runner: Runner) -> DataLoader:
     """Read the training images once: the training loader may be endless."""
     loader = runner.train_dataloader
-    return runner.build_dataloader(
-        dict(
-            dataset=loader.dataset,
-            batch_size=loader.batch_size or 64,
-            num_workers=loader.num_workers,
-            sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-            collate_fn=dict(type='default_collate'),
-        ),
-        seed=runner.seed,
+    # The runner's own method would copy the data set.
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size or 64,
+        sampler=DefaultSampler(loader.dataset, shuffle=False, round_up=False),
+        num_workers=loader.num_workers,
+        collate_fn=default_collate,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
     )
