@@ -101,7 +101,7 @@ def test_a_step_that_spoils_parameters_is_not_saved(tmp_path):
 )
 def test_a_gradient_that_mixed_precision_skips_is_no_error(tmp_path):
     """The scale is too large at each of the two steps."""
-    runner = digits_runner(tmp_path)
+    runner = digits_runner(tmp_path, **{'model.head.prototype_init': 'xavier'})
     runner.param_schedulers = []
     optim = runner.build_optim_wrapper(runner.optim_wrapper)
     scaler = torch.amp.GradScaler('cpu', init_scale=2.0**127)

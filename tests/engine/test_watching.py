@@ -22,6 +22,8 @@ from vptm_mm.version import __version__
 
 from .test_hooks import digits_runner, read_log
 
+# Only the hooks that every run has.
+NO_HOOKS = {'custom_hooks': [], 'model.head.prototype_init': 'xavier'}
 LOCAL = dict(type='LocalVisBackend')
 TENSORBOARD = dict(type='TensorboardVisBackend')
 WANDB = dict(type='WandbVisBackend')
@@ -78,7 +80,7 @@ def test_a_live_line_on_a_terminal_only(tmp_path, monkeypatch):
 
 
 def test_scalars_of_the_method(tmp_path):
-    options = {'model.head.temperature': 0.2, 'custom_hooks': []}
+    options = {'model.head.temperature': 0.2, **NO_HOOKS}
     runner = digits_runner(tmp_path, **options)
     (hook,) = (h for h in runner.hooks if isinstance(h, TuningScalarsHook))
     assert hook.interval == 10
@@ -116,7 +118,7 @@ def test_scalars_are_right(tmp_path):
             'optim_wrapper.clip_grad': dict(max_norm=1e-3),
             'train_dataloader.batch_size': 64,
             'param_scheduler': [],
-            'custom_hooks': [],
+            **NO_HOOKS,
         },
     )
     runner.train()
@@ -150,7 +152,7 @@ def measured(work_dir: Path) -> set[str]:
 def test_mixed_images_have_no_class_of_their_own(tmp_path):
     mixup = dict(augments=dict(type='Mixup', alpha=0.8))
     options = {'model.train_cfg': mixup, 'data_preprocessor.num_classes': 10}
-    digits_runner(tmp_path, custom_hooks=[], **options).train()
+    digits_runner(tmp_path, **NO_HOOKS, **options).train()
     assert measured(tmp_path) == {
         'tuning/grad_norm',
         'tuning/prompt_norm',
@@ -257,7 +259,7 @@ def test_curves_in_wandb(tmp_path, monkeypatch):
 
 def test_a_record_of_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'a config.py'])
-    runner = digits_runner(tmp_path, custom_hooks=[])
+    runner = digits_runner(tmp_path, **NO_HOOKS)
     runner.train()
     record = json.loads((Path(runner.log_dir) / 'run.json').read_text())
     assert record['command'] == "python tools/train.py 'a config.py'"

@@ -145,7 +145,7 @@ class PrototypeVerbalizerHead(ClsHead):
             raise RuntimeError(
                 f'prototype_init={self.prototype_init!r}, but no class means '
                 "were set; add dict(type='ClassMeanPrototypesHook') to "
-                'load a checkpoint.'
+                'custom_hooks, or load a checkpoint.'
             )
         return self.verbalizer(projected)
 
