@@ -110,6 +110,7 @@ def run(clock: Clock, args: argparse.Namespace, folder: str) -> None:
         from mmengine.runner import Runner, ValLoop
         from torch.utils.data.dataloader import _BaseDataLoaderIter
 
+        from vptm_mm.engine import ClassMeanPrototypesHook
         from vptm_mm.engine.launch import (
             LOADERS,
             add_common_arguments,
@@ -136,6 +137,7 @@ def run(clock: Clock, args: argparse.Namespace, folder: str) -> None:
     clock.wrap(Runner, 'save_checkpoint', 'checkpoints')
     clock.wrap(Runner, 'call_hook', 'hooks')
     clock.wrap(ValLoop, 'run', 'evaluation')
+    clock.wrap(ClassMeanPrototypesHook, 'before_train', 'class means')
     if args.stage == START:
 
         def stop(*_: Any, **__: Any) -> None:

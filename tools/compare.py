@@ -19,6 +19,7 @@ import vptm_mm  # noqa: F401
 # isort: split
 
 from mmengine.config import DictAction
+from mmengine.logging import MMLogger
 
 from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.plan import Plan, load_plan
@@ -121,6 +122,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = make_plan(args)
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
+    # For each method the host would tell which variables its config reads.
+    MMLogger.get_current_instance().setLevel('WARNING')
     storage = args.storage or f'sqlite:///{work_dir}/study.db'
     pairs = make_pairs(plan)
     study = Study(storage, plan.name, args.stale_after)
