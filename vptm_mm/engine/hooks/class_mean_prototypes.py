@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...bricks import discriminant_projection, shrunk_covariance
@@ -56,7 +56,8 @@ class ClassMeanPrototypesHook(Hook):
         all_reduce(counts)
         _warn_of_empty_classes(counts, runner)
         if head.prototype_init == 'discriminant':
-            projection = _discriminants(states, labels, counts, head)
+            drawn = head.verbalizer.projection.weight
+            projection = _discriminants(states, labels, counts, drawn)
             if projection is None:
                 runner.logger.warning(
                     f'All {int(counts.sum())} training images give the same '
@@ -124,14 +125,19 @@ def _class_sums(
 
 
 def _discriminants(
-    states: list[Tensor], labels: list[Tensor], counts: Tensor, head: nn.Module
+    states: list[Tensor], labels: list[Tensor], counts: Tensor, drawn: Tensor
 ) -> Tensor | None:
-    """Linear discriminants of the states of all processes, ``(d, C)``.
+    """Linear discriminants of the states of all processes.
+
+    Args:
+        states: What the head reads, batches ``(B, C)`` of this process.
+        labels: Their classes, ``(B,)``.
+        counts: Images of each class, of all processes, ``(K,)``.
+        drawn: The projection as it is, ``(d, C)``.
 
     Returns:
-        None if all states are equal.
+        A projection, ``(d, C)``; None if all states are equal.
     """
-    drawn = head.verbalizer.projection.weight.double().cpu()  # (d, C)
     width = drawn.size(1)
     count = int(counts.sum())
     sums = _class_sums(
@@ -156,7 +162,7 @@ def _discriminants(
     projection = discriminant_projection(
         shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),
-        drawn,
+        drawn.double().cpu(),
     )
     broadcast(projection)  # Machines round differently.
     return projection @ remove_mean
