@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 # few minutes of two cores.
 CORE = [
     *('tests/bricks', 'tests/models', 'tests/checkpoints', 'tests/export'),
-    'tests/engine/test_hooks.py',
+    *('tests/engine/test_hooks.py', 'tests/engine/test_class_means.py'),
     'tests/engine/test_resumable_checkpoint.py',
     *('tests/test_configs.py', 'tests/test_host.py'),
     *('tests/test_tested_versions.py', 'tests/tools/test_tools.py'),

@@ -1,12 +1,18 @@
-"""Class means and discriminants that several processes compute together."""
+"""Where prototypes and projection start, by one process and by several."""
 
 from types import SimpleNamespace
 
+import pytest
 import torch
+import torch.nn.functional as F
+from sklearn.covariance import ledoit_wolf
 from torch import distributed, multiprocessing
 
+from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine.hooks import class_mean_prototypes
 from vptm_mm.models import PrototypeVerbalizerHead
+
+from .test_hooks import digits_runner, read_log
 
 IMAGES, CLASSES, WIDTH = 31, 4, 6
 
@@ -66,3 +72,168 @@ def test_two_processes_find_what_one_finds(tmp_path):
         )
 
     torch.testing.assert_close(cosines(first), cosines(one))
+
+
+def test_class_means_are_the_normalised_means(tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'class_mean',
+            'optim_wrapper.optimizer.lr': 0.0,
+            'train_dataloader.dataset.pipeline': [
+                dict(type='Resize', scale=(32, 32)),
+                dict(type='PackInputs'),
+            ],
+        },
+    )
+    runner.train()
+    model, dataset = runner.model.eval(), runner.train_dataloader.dataset
+    sums = torch.zeros(10, 128)
+    for i in range(len(dataset)):
+        item = dataset[i]
+        data = model.data_preprocessor(
+            dict(inputs=item['inputs'][None], data_samples=None), False
+        )
+        with torch.no_grad():
+            v = model.extract_feat(data['inputs'], stage='pre_logits')
+        sums[item['data_samples'].gt_label] += F.normalize(v[0], dim=0)
+    torch.testing.assert_close(
+        model.head.verbalizer.prototypes,
+        F.normalize(sums, dim=1),
+        atol=1e-5,
+        rtol=1e-5,
+    )
+    assert 'Prototypes: means of 64 images' in read_log(tmp_path)
+
+
+PLAIN = {
+    'model.head.prototype_init': 'discriminant',
+    'optim_wrapper.optimizer.lr': 0.0,
+    'train_dataloader.dataset.pipeline': [
+        dict(type='Resize', scale=(32, 32)),
+        dict(type='PackInputs'),
+    ],
+}
+
+
+@torch.no_grad()
+def training_states(runner):
+    """What the head reads of each training image, and labels."""
+    model, dataset = runner.model.eval(), runner.train_dataloader.dataset
+    items = [dataset[i] for i in range(len(dataset))]
+    batch = dict(inputs=[i['inputs'] for i in items], data_samples=None)
+    images = model.data_preprocessor(batch, False)['inputs']
+    labels = torch.cat([i['data_samples'].gt_label for i in items])
+    return model.extract_feat(images)[-1].double(), labels
+
+
+@pytest.mark.parametrize('dim', [8, 128, 200])
+def test_discriminants_of_the_training_images(tmp_path, dim):
+    """Cosines as by scikit-learn's covariance and a matrix root."""
+    runner = digits_runner(
+        tmp_path, **PLAIN, **{'model.head.prototype_dim': dim}
+    )
+    runner.train()
+    head = runner.model.head
+    states, labels = training_states(runner)
+    mean = F.normalize(states.mean(0), dim=0)
+    states -= torch.outer(states @ mean, mean)
+    covariance, _ = ledoit_wolf(states.numpy(), assume_centered=True)
+    variances, axes = torch.linalg.eigh(torch.from_numpy(covariance))
+    white = states @ axes / variances.sqrt()
+    means = torch.stack([white[labels == k].mean(0) for k in range(10)])
+    if dim < 128:  # 8 of 9 directions
+        _, _, directions = torch.linalg.svd(means)
+        white = white @ directions[:dim].T
+    unit = F.normalize(white, dim=1)
+    prototypes = torch.stack([unit[labels == k].mean(0) for k in range(10)])
+    expected = unit @ F.normalize(prototypes, dim=1).T
+    scores = head.forward((training_states(runner)[0].float(),))
+    torch.testing.assert_close(
+        scores * 0.1, expected.float(), atol=1e-4, rtol=1e-4
+    )
+
+
+def test_discriminants_of_one_image_of_each_class(tmp_path):
+    labels = SklearnDigits(split='train').get_gt_labels().tolist()
+    runner = digits_runner(
+        tmp_path,
+        **{
+            **PLAIN,
+            'train_dataloader.dataset.indices': [
+                labels.index(digit) for digit in range(10)
+            ],
+            'train_dataloader.batch_size': 10,
+        },
+    )
+    runner.train()
+    states, labels = training_states(runner)
+    predicted = runner.model.head.forward((states.float(),)).argmax(1)
+    assert predicted.equal(labels)
+
+
+def test_equal_images_have_no_discriminants(tmp_path):
+    runner = digits_runner(tmp_path, **PLAIN)
+    dataset = runner.train_dataloader.dataset
+    first = dataset.get_data_info(0)
+    dataset.get_data_info = lambda i: {
+        **first,
+        'gt_label': i % 10,
+        'sample_idx': i,
+    }
+    projection = runner.model.head.verbalizer.projection.weight
+    drawn = projection.detach().clone()
+    runner.train()
+    assert 'All 64 training images give the same state' in read_log(tmp_path)
+    assert torch.equal(projection, drawn)
+
+
+def test_class_means_of_the_first_batches(tmp_path):
+    """The runner's wrapper for them can not be copied."""
+    runner = digits_runner(
+        tmp_path, **{'train_dataloader.num_batch_per_epoch': 1}
+    )
+    runner.train()
+    assert 'Prototypes: means of 32 images' in read_log(tmp_path)
+
+
+def test_class_means_of_an_endless_loader(tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'class_mean',
+            'train_dataloader.sampler': dict(type='InfiniteSampler'),
+            'train_cfg': dict(
+                _delete_=True, by_epoch=False, max_iters=2, val_interval=1
+            ),
+            'param_scheduler': [],
+        },
+    )
+    runner.train()
+    assert 'Prototypes: means of 64 images' in read_log(tmp_path)
+    steps = runner.message_hub.get_info('iterations_of_validations')
+    assert steps == [1, 2]
+
+
+@pytest.mark.parametrize('init', ['class_mean', 'discriminant'])
+def test_a_class_without_images_keeps_its_prototype(tmp_path, init):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': init,
+            'train_dataloader.dataset.indices': 5,
+            'optim_wrapper.optimizer.lr': 0.0,
+        },
+    )
+    drawn = F.normalize(runner.model.head.verbalizer.prototypes.clone())
+    runner.train()
+    labels = set(runner.train_dataloader.dataset.get_gt_labels().tolist())
+    empty = sorted(set(range(10)) - labels)
+    log = read_log(tmp_path)
+    assert (
+        f'{len(empty)} of 10 classes have no training image: '
+        f'{", ".join(map(str, empty))}. Their prototypes are drawn' in log
+    )
+    prototypes = runner.model.head.verbalizer.prototypes
+    kept = (prototypes - drawn).abs().amax(1) < 1e-6
+    assert kept.nonzero().flatten().tolist() == empty
