@@ -34,7 +34,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside as ``name``; all of an evaluation is."""
+        """Count what happens inside as ``name``; all of a test is, for one."""
         self._book()
         self._stack.append(name)
         try:
@@ -56,8 +56,9 @@ class Clock:
     def _book(self) -> None:
         now = time.time()
         name = self._stack[-1] if self._stack else 'rest'
-        if 'evaluation' in self._stack:
-            name = 'evaluation'
+        for whole in ('evaluation', 'test'):
+            if whole in self._stack:
+                name = whole
         self.seconds[name] += now - self._since
         self._since = now
 
@@ -107,7 +108,7 @@ def run(clock: Clock, args: argparse.Namespace, folder: str) -> None:
 
         from mmengine.model import BaseModel
         from mmengine.optim import OptimWrapper
-        from mmengine.runner import Runner, ValLoop
+        from mmengine.runner import Runner, TestLoop, ValLoop
         from torch.utils.data.dataloader import _BaseDataLoaderIter
 
         from vptm_mm.engine import ClassMeanPrototypesHook
@@ -137,6 +138,7 @@ def run(clock: Clock, args: argparse.Namespace, folder: str) -> None:
     clock.wrap(Runner, 'save_checkpoint', 'checkpoints')
     clock.wrap(Runner, 'call_hook', 'hooks')
     clock.wrap(ValLoop, 'run', 'evaluation')
+    clock.wrap(TestLoop, 'run', 'test')
     clock.wrap(ClassMeanPrototypesHook, 'before_train', 'class means')
     if args.stage == START:
 

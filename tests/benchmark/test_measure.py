@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from vptm_mm.benchmark.entrants import Setting, make_entrant
-from vptm_mm.benchmark.measure import check, device_that_is_timed, kept_mb
+from vptm_mm.benchmark.measure import (
+    check,
+    device_that_is_timed,
+    kept_mb,
+    measure_batch,
+)
 
 
 def test_bfloat16_of_kept_states():
@@ -90,3 +95,28 @@ def test_devices_that_are_not_timed(name):
     with pytest.raises(ArgumentTypeError, match=name):
         device_that_is_timed(name)
     assert device_that_is_timed('cpu') == 'cpu'
+
+
+def test_what_is_compiled_is_compiled_for_each_batch():
+    setting = Setting('deit-tiny', 32)
+    names = ('mmpretrain', 'ours', 'ours, bfloat16')
+    entrants = {name: make_entrant(name, setting) for name in names}
+    compiled = []
+
+    def backend(graph, example_inputs):
+        compiled.append(
+            {size for x in example_inputs for size in getattr(x, 'shape', ())}
+        )
+        return graph.forward
+
+    for name in names[1:]:
+        entrants[name].module.compile(backend=backend)
+    for batch_size in (2, 3, 5, 7, 9):
+        compiled.clear()
+        measure_batch(setting, entrants, batch_size, 1)
+        # Neither an older graph with a batch of any size nor, because there
+        # are too many of them, none.
+        assert all(
+            isinstance(size, int) for sizes in compiled for size in sizes
+        )
+        assert sum(batch_size in sizes for sizes in compiled) >= 4

@@ -34,7 +34,8 @@ def folder(tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 256, (40, 36, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path)
-    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path / 'images'))
+    for name in ('IMAGE_FOLDER', 'TRAIN_FOLDER', 'TEST_FOLDER'):
+        monkeypatch.setenv(name, str(tmp_path / 'images'))
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     monkeypatch.setattr(Config, 'pretty_text', '')
     monkeypatch.setattr('mmengine.dataset.base_dataset.gc', Mock())
@@ -98,16 +99,36 @@ def test_models_of_224_px(size, folder):
         assert torch.equal(read, weight)
 
 
-def test_a_labelled_folder(folder):
-    two_steps('beitv2-tiny_labelled-folder', folder)
+@pytest.mark.parametrize(
+    ('name', 'held_out'),
+    # One of ten images of each class; all of the folder for testing.
+    [('beitv2-tiny_labelled-folder', 2), ('beitv2-tiny_cifar10', 20)],
+)
+def test_a_labelled_folder(name, held_out, folder):
+    two_steps(name, folder)
     reports = {
         name: json.loads((folder / 'run' / f'{name}.json').read_text())
         for name in ('masked_token_accuracy', 'visual_tokens', 'linear_probe')
     }
-    # One of ten images of each class is held out, with six masked patches.
-    assert reports['masked_token_accuracy']['masked_patches'] == 2 * 6
+    masked = reports['masked_token_accuracy']['masked_patches']
+    assert masked == held_out * 6
     assert 0 <= reports['visual_tokens']['nmi'] <= 1
     assert set(reports['linear_probe']) == {'cls', 'patches'}
+
+
+def test_cifar10_is_measured_on_what_tasks_are_tuned_on():
+    ours = Config.fromfile(PRETRAIN / 'beitv2-tiny_cifar10.py')
+    task = Config.fromfile(CONFIGS / '_base_' / 'datasets' / 'folder_32.py')
+    probe = ours.custom_hooks[3]
+    for read, tuned in (
+        (probe.train_dataloader, task.train_dataloader),
+        (probe.test_dataloader, task.val_dataloader),
+    ):
+        for dataset in (read.dataset, tuned.dataset):
+            while 'dataset' in dataset:
+                dataset = dataset.dataset
+            del dataset['pipeline']
+        assert read.dataset == tuned.dataset
 
 
 def test_test_images_are_left_to_the_tasks(folder):

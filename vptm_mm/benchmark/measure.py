@@ -207,6 +207,10 @@ def measure_batch(
         rate over ``limit``, that of a matrix product in the same type, in
         operations a second; for training ``kept_mb``.
     """
+    # What is compiled is compiled for this batch, as in a run. Models of one
+    # class share torch's few places for compiled code: beyond them, and for
+    # another batch, they would run uncompiled or with a batch of any size.
+    torch.compiler.reset()
     images = setting.images(batch_size)
     inputs = {name: one.inputs(images) for name, one in entrants.items()}
     runs: dict[Any, Callable[[], None]] = {}
@@ -224,6 +228,7 @@ def measure_batch(
     )
     rows = []
     for name, entrant in entrants.items():
+        torch.compiler.reset()
         product = products[entrant.dtype]
         rate = product.flops / statistics.median(times[entrant.dtype])
         for what in (INFERENCE, TRAINING):

@@ -53,7 +53,7 @@ def draw_comparison(rows: Sequence[dict[str, Any]], path: Path) -> Path:
         axes.axvline(1, color='0.4', linewidth=0.8)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel="times as fast as MMPretrain's blocks", title=what)
-        axes.margins(x=0.12)
+        axes.margins(x=0.12, y=0.02)
     panels[0].invert_yaxis()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside upper center', ncols=4)

@@ -1,0 +1,72 @@
+"""Pre-train a tiny BEiT v2 on CIFAR-10 as images, and measure each round.
+
+    TRAIN_FOLDER=cifar10/train TEST_FOLDER=cifar10/test \
+        python tools/pretrain.py configs/pretrain/beitv2-tiny_cifar10.py
+
+All training images are used, without their labels. How many masked visual
+tokens are predicted is measured on the test images, also without labels. What
+tokens have to do with classes, and linear probes, are measured on the labelled
+and the validation images of ``_base_/datasets/folder_32.py``.
+
+Result: docs/results.md.
+"""
+
+_base_ = './beitv2-tiny_labelled-folder.py'
+
+train_folder = '{{$TRAIN_FOLDER:data/train}}'
+test_folder = '{{$TEST_FOLDER:data/test}}'
+all_images = dict(
+    type='CustomDataset',
+    data_root=train_folder,
+    pipeline=_base_.whole_pipeline,
+)
+labelled = dict(
+    type='TrainValSplit', part='val', val_fraction=0.1, dataset=all_images
+)
+validation = dict(
+    type='TrainValSplit',
+    part='val',
+    val_fraction=0.1,
+    dataset=dict(
+        type='TrainValSplit',
+        part='train',
+        val_fraction=0.1,
+        dataset=all_images,
+    ),
+)
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='CustomDataset',
+        data_root=train_folder,
+        with_label=False,
+        pipeline=_base_.train_pipeline,
+    )
+)
+custom_hooks = [
+    dict(type='FitTokenizerHook'),
+    dict(
+        type='MaskedTokenAccuracyHook',
+        dataloader=dict(
+            **_base_.in_order,
+            dataset=dict(
+                type='CustomDataset',
+                data_root=test_folder,
+                with_label=False,
+                pipeline=_base_.masked_pipeline,
+            ),
+        ),
+    ),
+    dict(
+        type='TokenReportHook',
+        dataloader=dict(**_base_.in_order, dataset=validation),
+    ),
+    dict(
+        type='LinearProbeHook',
+        train_dataloader=dict(**_base_.in_order, dataset=labelled),
+        test_dataloader=dict(**_base_.in_order, dataset=validation),
+    ),
+    dict(type='ExportBackboneHook', filename='beitv2-tiny_cifar10.pth'),
+    dict(type='FiniteLossHook'),
+]
