@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         help='default: those that are installed',
     )
     parser.add_argument(
-        '--bfloat16', action='store_true', help='add ours in bfloat16'
+        '--bfloat16', action='store_true', help='add all in bfloat16'
     )
     parser.add_argument(
         '--compile', action='store_true', help='add ours through torch.compile'
@@ -81,6 +81,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--prompt-length must be at least 1: it is what trains')
     if args.repetitions < 1:
         parser.error('--repetitions must be at least 1')
+    if args.threads is not None and args.threads < 1:
+        parser.error('--threads must be at least 1')
     for axis in args.growth or ():
         if axis not in AXES:
             parser.error(f'--growth {axis!r} must be of {", ".join(AXES)}')
@@ -89,8 +91,11 @@ def parse_args() -> argparse.Namespace:
     )
     if min(args.batch_sizes) < 1:
         parser.error(f'--batch-sizes {args.batch_sizes} must be at least 1')
-    if args.growth is not None and len(args.batch_sizes) > 1:
-        parser.error('--growth takes one of --batch-sizes')
+    if args.growth is not None:
+        if len(args.batch_sizes) > 1:
+            parser.error('--growth takes one of --batch-sizes')
+        if args.bfloat16 or args.compile or args.peers:
+            parser.error('--growth measures ours alone, plain and in float32')
     installed = installed_peers()
     if args.peers is None:
         args.peers = installed
@@ -106,7 +111,7 @@ def entrant_names(args: argparse.Namespace) -> list[str]:
         ours.insert(1, known.COMPILED)
     names = [known.STOCK, *args.peers, *ours]
     if args.bfloat16:
-        names += [name + known.SUFFIX for name in ours]
+        names += [name + known.SUFFIX for name in names]
     return names
 
 

@@ -50,6 +50,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', type=device_that_is_timed, default='cpu')
     parser.add_argument('--out', type=Path, help='JSON file')
     args = parser.parse_args()
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     counts = (args.batch_size, args.repetitions, args.models, *args.tasks)
     if min(counts) < 1:
         parser.error('numbers of tasks, images, models must be at least 1')

@@ -25,7 +25,10 @@ HOST, START, RUN = 'host', 'start', 'run'
 
 
 class Clock:
-    """Adds up seconds by stage; a stage within another is not part of it."""
+    """Adds up seconds by stage; a stage within another is not part of it.
+
+    But all that happens within an evaluation or a test is.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -34,7 +37,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens inside as ``name``; all of a test is, for one."""
+        """Count what happens inside as ``name``."""
         self._book()
         self._stack.append(name)
         try:
@@ -75,9 +78,15 @@ def parse_args() -> argparse.Namespace:
         '--starts', type=int, default=5, help='times that a start is timed'
     )
     parser.add_argument('--out', type=Path, help='JSON file')
-    parser.add_argument('--stage', choices=[HOST, START, RUN])
-    parser.add_argument('--started', type=float)
-    return parser.parse_args()
+    # Of the processes that this one starts.
+    parser.add_argument('--stage', help=argparse.SUPPRESS)
+    parser.add_argument('--started', type=float, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.starts < 1:
+        parser.error('--starts must be at least 1')
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+    return args
 
 
 def run_stage(args: argparse.Namespace) -> None:

@@ -56,7 +56,7 @@ def check_arithmetic(rows):
     for what, least in (('inference', 0.9), ('training', 0.87)):
         ratio = flops[what, 'ours'] / flops[what, 'mmpretrain']
         assert least < ratio < 0.94, what
-    # Forward 11 blocks, backward 4; forward 3, backward 3.
+    # Forward 11 blocks, backward 3; forward 3, backward 3.
     assert flops['training', 'late'] < 0.72 * flops['training', 'ours']
     assert flops['training', 'late, cached'] < 0.33 * flops['training', 'ours']
     kept = {
@@ -112,6 +112,8 @@ def test_a_missing_peer_is_named(tmp_path):
     [
         (['--prompt-length', 0], '--prompt-length must be at least 1'),
         (['--repetitions', 0], '--repetitions must be at least 1'),
+        (['--threads', 0], '--threads must be at least 1'),
+        (['--growth', '--compile'], '--growth measures ours alone'),
         (['--batch-sizes', 8, 0], '--batch-sizes [8, 0] must be at least 1'),
         (['--growth', 'time'], "--growth 'time' must be of prompt length,"),
         (

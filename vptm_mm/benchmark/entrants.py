@@ -1,6 +1,6 @@
 """Who takes part: ours in several ways, and other implementations.
 
-Symbols: B batch; P prompt tokens; K classes; C embedding width; D blocks.
+Symbols: B batch; P prompt tokens.
 """
 
 from collections.abc import Callable, Iterable
@@ -122,7 +122,8 @@ def make_entrant(name: str, setting: Setting) -> Entrant:
     """Build one entrant by its name.
 
     Args:
-        name: ``'mmpretrain'``, a peer, or one of the constants above.
+        name: ``'mmpretrain'``, a peer, or one of the constants above, with
+            ``SUFFIX`` behind it for frozen blocks in ``bfloat16``.
         setting: What all entrants share.
     """
     kind = name.removesuffix(SUFFIX)
@@ -139,6 +140,6 @@ def make_entrant(name: str, setting: Setting) -> Entrant:
         if kind == COMPILED:
             backbone.compile()
         return Entrant(backbone, dtype=torch_dtype)
-    plain = make_backbone(setting, plain=True)
-    peer = make_peer(name, plain).eval().to(setting.device)
-    return Entrant(peer)
+    plain = make_backbone(setting, plain=True, dtype=dtype)
+    peer = make_peer(kind, plain).eval().to(setting.device)
+    return Entrant(peer, dtype=torch_dtype)

@@ -1,6 +1,6 @@
 """How cost grows along an axis, beside how its arithmetic grows.
 
-Symbols: B batch; K classes; D blocks.
+Symbols: B batch; K classes.
 """
 
 from collections.abc import Callable

@@ -1,10 +1,12 @@
 """Seconds, memory and arithmetic of inference and of a training step.
 
-Symbols: B batch; S sequence length; C embedding width.
+Symbols: B batch.
 """
 
 import argparse
 import gc
+import math
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,9 +27,8 @@ from .entrants import STOCK, Entrant, Setting
 INFERENCE, TRAINING = 'inference', 'training'
 # What outputs may differ by, as a fraction of their norm.
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}
-# Of the product that is timed as the limit: a tenth of a second of two cores,
-# some milliseconds of a GPU.
-LEAST_FLOPS = {'cpu': 2e10, 'cuda': 2e12}
+# Of the product that is timed as the limit.
+LEAST_SECONDS = 0.2
 # Kernels for CPUs that the counter does not know, from torch 2.2 on.
 _CPU_KERNEL = '_scaled_dot_product_flash_attention_for_cpu'
 _CPU_KERNELS = {
@@ -129,6 +130,9 @@ def interleaved_seconds(
 ) -> dict[Any, list[float]]:
     """Time functions in turn, so that a busy machine slows them alike.
 
+    The order is drawn anew for each repetition: what runs before leaves the
+    processor at another clock, and other data in its caches.
+
     Args:
         runs: The functions; each warms up once.
         repetitions: Times that each is timed.
@@ -136,9 +140,11 @@ def interleaved_seconds(
         description: Shown beside the progress.
     """
     times: dict[Any, list[float]] = {key: [] for key in runs}
+    order = list(runs)
     for repetition in track(range(repetitions + 1), description=description):
-        for key, function in runs.items():
-            taken = seconds(function, device)
+        random.Random(repetition).shuffle(order)
+        for key in order:
+            taken = seconds(runs[key], device)
             if repetition:
                 times[key].append(taken)
     return times
@@ -194,6 +200,9 @@ def measure_batch(
 ) -> list[dict[str, Any]]:
     """Measure all entrants on one batch.
 
+    Those that compute in one type take turns, and then those of the next:
+    some processors lower their clock after instructions for ``bfloat16``.
+
     Args:
         setting: What they share.
         entrants: By name, the stock blocks among them.
@@ -202,10 +211,11 @@ def measure_batch(
 
     Returns:
         A row for each entrant and inference or training: ``median_s``,
-        ``fastest_s`` and ``slowest_s`` in seconds; ``faster``, the median
-        ratio to the stock blocks; ``flops`` of a run, and ``of_limit``, their
-        rate over ``limit``, that of a matrix product in the same type, in
-        operations a second; for training ``kept_mb``.
+        ``fastest_s`` and ``slowest_s`` in seconds; ``faster``, the ratio of
+        the medians of the stock blocks in ``float32`` and its own; ``flops``
+        of a run, and ``of_limit``, their rate over ``limit``, that of a matrix
+        product in the same type, in operations a second; for training
+        ``kept_mb``.
     """
     # What is compiled is compiled for this batch, as in a run. Models of one
     # class share torch's few places for compiled code: beyond them, and for
@@ -214,37 +224,38 @@ def measure_batch(
     images = setting.images(batch_size)
     inputs = {name: one.inputs(images) for name, one in entrants.items()}
     runs: dict[Any, Callable[[], None]] = {}
-    dtypes = {entrant.dtype for entrant in entrants.values()}
-    products = {
-        dtype: _Product(setting, batch_size, dtype) for dtype in dtypes
-    }
-    for dtype, product in products.items():
-        runs[dtype] = product
     for name, entrant in entrants.items():
         runs[name, INFERENCE] = make_inference(entrant.module, inputs[name])
         runs[name, TRAINING] = make_training_step(entrant.module, inputs[name])
-    times = interleaved_seconds(
-        runs, repetitions, setting.device, f'batch {batch_size}'
-    )
+    times: dict[Any, list[float]] = {}
+    limits = {}
+    for dtype in {entrant.dtype: None for entrant in entrants.values()}:
+        product = _Product(setting, batch_size, dtype)
+        here = {
+            key: run
+            for key, run in runs.items()
+            if entrants[key[0]].dtype == dtype
+        }
+        times |= interleaved_seconds(
+            {**here, product: product},
+            repetitions,
+            setting.device,
+            f'batch {batch_size}, {str(dtype).removeprefix("torch.")}',
+        )
+        limits[dtype] = product.flops / statistics.median(times[product])
     rows = []
     for name, entrant in entrants.items():
         torch.compiler.reset()
-        product = products[entrant.dtype]
-        rate = product.flops / statistics.median(times[entrant.dtype])
+        rate = limits[entrant.dtype]
         for what in (INFERENCE, TRAINING):
-            taken = times[name, what]
+            own = summary(times[name, what])
+            stock = summary(times[STOCK, what])
             row: dict[str, Any] = dict(
                 batch_size=batch_size,
                 what=what,
                 name=name,
-                **summary(taken),
-                # Within a repetition, so that a busy machine slows both.
-                faster=statistics.median(
-                    stock / own
-                    for stock, own in zip(
-                        times[STOCK, what], taken, strict=True
-                    )
-                ),
+                **own,
+                faster=stock['median_s'] / own['median_s'],
             )
             row['flops'] = count_flops(runs[name, what])
             if what == TRAINING:
@@ -275,14 +286,14 @@ class _Product:
     ) -> None:
         width = BEiTPretrainViT.arch_zoo[setting.arch]['embed_dims']
         rows = batch_size * setting.num_tokens
-        self.states = torch.ones(
-            rows, width, dtype=dtype, device=setting.device
-        )
-        self.weight = self.states.new_ones((width, 4 * width))
-        flops = 2 * rows * width * 4 * width
-        least = LEAST_FLOPS[self.states.device.type]
-        self.times = max(1, int(least / flops))
-        self.flops = self.times * flops
+        options: dict[str, Any] = dict(dtype=dtype, device=setting.device)
+        self.states = torch.randn(rows, width, **options)
+        self.weight = torch.randn(width, 4 * width, **options)
+        self.times = 10
+        seconds(self, setting.device)
+        taken = seconds(self, setting.device) / self.times
+        self.times = math.ceil(LEAST_SECONDS / taken)
+        self.flops = self.times * 2 * rows * width * 4 * width
 
     def __call__(self) -> None:
         for _ in range(self.times):

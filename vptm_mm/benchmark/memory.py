@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from ..engine.kept_memory import keep_freed_memory
 from ..fresh_process import fresh_context, resident_bytes
-from .entrants import Entrant, Setting, make_entrant
+from .entrants import Setting, make_entrant
 from .measure import make_training_step
 
 CLEAR = Path('/proc/self/clear_refs')
@@ -19,8 +20,8 @@ def peak_memory_mb(
     """Return the most memory that a step takes above the model, in MB.
 
     On a CPU it is what is resident, which only Linux tells; None elsewhere.
-    A step on one image comes first: it loads the libraries' code. What it
-    leaves behind is given back.
+    A step on the same batch comes first: it loads the libraries' code, and
+    compiles what is to be compiled. What it leaves behind is given back.
 
     Args:
         name: Name of an entrant.
@@ -54,20 +55,22 @@ def _measure(
     name: str, setting: Setting, batch_size: int, threads: int, sender: Any
 ) -> None:
     torch.set_num_threads(threads)
+    if setting.device == 'cpu':
+        keep_freed_memory()  # as runs by tools/ do
     entrant = make_entrant(name, setting)
-    _make_step(entrant, setting, 1)()
-    step = _make_step(entrant, setting, batch_size)
-    before: int | None
-    peak: int | None
+    inputs = entrant.inputs(setting.images(batch_size))
+    step = make_training_step(entrant.module, inputs)
+    step()
+    before: int | None = None
+    peak: int | None = None
     if setting.device != 'cpu':
         torch.cuda.reset_peak_memory_stats(setting.device)
         before = torch.cuda.memory_allocated(setting.device)
         step()
         peak = torch.cuda.max_memory_allocated(setting.device)
-    else:
+    elif CLEAR.exists():
         _give_back()
-        if CLEAR.exists():
-            CLEAR.write_text('5')  # the peak is counted anew
+        CLEAR.write_text('5')  # the peak is counted anew
         before = resident_bytes('VmRSS')
         step()
         peak = resident_bytes('VmHWM')
@@ -75,11 +78,6 @@ def _measure(
         sender.send(None)
     else:
         sender.send((peak - before) / 1e6)
-
-
-def _make_step(entrant: Entrant, setting: Setting, batch_size: int) -> Any:
-    inputs = entrant.inputs(setting.images(batch_size))
-    return make_training_step(entrant.module, inputs)
 
 
 def _give_back() -> None:

@@ -48,7 +48,7 @@ class BlockSequence(nn.Module):
         tokens = self.backbone.run_prefix(x)
         tokens = self.backbone.prompt_tokens(tokens, 0, sequence.prompt_start)
         table = encoder.rel_pos_bias.relative_position_bias_table
-        bias = sequence.prompted_bias(table)
+        bias = sequence.prompted_bias(table)  # (h, S, S)
         bias = bias[None] if self.whole_bias else bias
         for block in self.blocks:
             tokens = block(tokens, bias)
@@ -72,11 +72,17 @@ def make_peer(name: str, plain: VPTMBackbone) -> BlockSequence:
     Args:
         name: ``'mmpretrain'``, ``'timm'`` or ``'transformers'``.
         plain: A backbone without speed-ups: its blocks are the host's.
+
+    Raises:
+        RuntimeError: If its weights do not fit another version of the peer.
     """
     make_block = dict(
         mmpretrain=StockBlock, timm=_timm_block, transformers=_hf_block
     )[name]
-    blocks = [make_block(layer) for layer in plain.encoder.layers]
+    blocks = [
+        make_block(layer).to(layer.ln1.weight.dtype)
+        for layer in plain.encoder.layers
+    ]
     return BlockSequence(plain, blocks, whole_bias=name != 'mmpretrain')
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..visualization.style import OKABE_ITO, write_png
+from .entrants import SUFFIX
 from .measure import INFERENCE, TRAINING
 
 _COLOURS = {INFERENCE: OKABE_ITO[0], TRAINING: OKABE_ITO[3]}
@@ -23,39 +24,53 @@ def draw_comparison(rows: Sequence[dict[str, Any]], path: Path) -> Path:
         rows: What ``measure_batch`` returned, of all batch sizes.
         path: Where the picture is written.
     """
-    names = list(dict.fromkeys(row['name'] for row in rows))
     sizes = list(dict.fromkeys(row['batch_size'] for row in rows))
+    names = list(dict.fromkeys(row['name'] for row in rows))
+    # Apart: beside those in bfloat16, all others look alike.
+    narrow = [name for name in names if name.endswith(SUFFIX)]
+    groups = [[name for name in names if name not in narrow]]
+    groups += [narrow] if narrow else []
     figure = Figure(
         figsize=(10, 1.6 + 0.55 * len(names)), layout='constrained'
     )
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
+    grid = figure.subplots(
+        len(groups),
+        2,
+        sharey='row',
+        squeeze=False,
+        height_ratios=[len(group) for group in groups],
+    )
     height = _WIDTH / len(sizes)
-    for axes, what in zip(panels, (INFERENCE, TRAINING), strict=True):
-        for index, size in enumerate(sizes):
-            here = {
-                row['name']: row['faster']
-                for row in rows
-                if row['what'] == what and row['batch_size'] == size
-            }
-            places = [
-                place - _WIDTH / 2 + (index + 0.5) * height
-                for place in range(len(names))
-            ]
-            bars = axes.barh(
-                places,
-                [here[name] for name in names],
-                height * 0.9,
-                color=OKABE_ITO[index % len(OKABE_ITO)],
-                label=f'batch {size}',
-            )
-            axes.bar_label(bars, fmt='%.2f', padding=2, fontsize=8)
-        axes.axvline(1, color='0.4', linewidth=0.8)
-        axes.set_yticks(range(len(names)), names)
-        axes.set(xlabel="times as fast as MMPretrain's blocks", title=what)
-        axes.margins(x=0.12, y=0.02)
-    panels[0].invert_yaxis()
-    handles, labels = panels[0].get_legend_handles_labels()
+    for panels, group in zip(grid, groups, strict=True):
+        for axes, what in zip(panels, (INFERENCE, TRAINING), strict=True):
+            for index, size in enumerate(sizes):
+                here = {
+                    row['name']: row['faster']
+                    for row in rows
+                    if row['what'] == what and row['batch_size'] == size
+                }
+                places = [
+                    place - _WIDTH / 2 + (index + 0.5) * height
+                    for place in range(len(group))
+                ]
+                bars = axes.barh(
+                    places,
+                    [here[name] for name in group],
+                    height * 0.9,
+                    color=OKABE_ITO[index % len(OKABE_ITO)],
+                    label=f'batch {size}',
+                )
+                axes.bar_label(bars, fmt='%.2f', padding=2, fontsize=8)
+            axes.axvline(1, color='0.4', linewidth=0.8)
+            axes.set_yticks(range(len(group)), group)
+            axes.margins(x=0.12, y=0.02)
+        panels[0].invert_yaxis()
+    for axes, what in zip(grid[0], (INFERENCE, TRAINING), strict=True):
+        axes.set_title(what)
+    for axes in grid[-1]:
+        axes.set_xlabel("times as fast as MMPretrain's blocks in float32")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside upper center', ncols=4)
     return write_png(figure, path)
 

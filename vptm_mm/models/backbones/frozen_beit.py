@@ -300,6 +300,8 @@ class FrozenBEiT(BaseBackbone):
             States, ``(B, S, C)``, which ``forward`` takes in place of images.
         """
         tokens = self._plain_tokens(x)
+        if not self.prefix_depth:
+            return tokens
         bias = self._plain_bias()
         for layer in list(self.encoder.layers)[: self.prefix_depth]:
             tokens = run_block(layer, tokens, bias, self._read(layer))
