@@ -1,3 +1,4 @@
+from .attention_products import attend
 from .bottleneck_adapter import BottleneckAdapter
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
@@ -24,6 +25,7 @@ __all__ = [
     'TokenSequence',
     'Unfilled',
     'VectorQuantizer',
+    'attend',
     'compare_states',
     'discriminant_projection',
     'freeze',

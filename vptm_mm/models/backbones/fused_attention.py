@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor
 
+from ...bricks import attend
+
 
 class FusedAttention(BEiTAttention):
     """``BEiTAttention`` with a shared position bias, in one kernel.
@@ -97,13 +99,13 @@ class FusedAttention(BEiTAttention):
                     self.proj(self._attend_to_states(x, bias, queries))
                 )
             query, key, value = self._project_apart(x, queries)
-        attended = F.scaled_dot_product_attention(
+        attended = attend(
             query,
             key,
             value,
-            attn_mask=_as_mask(bias, query),
-            dropout_p=self.attn_drop.p if self.training else 0.0,
-            scale=self.scale,
+            _as_mask(bias, query),
+            self.attn_drop.p if self.training else 0.0,
+            self.scale,
         )  # (B, h, Q, C / h)
         attended = attended.transpose(1, 2).flatten(2)  # (B, Q, C)
         return self.proj_drop(self.proj(attended))
