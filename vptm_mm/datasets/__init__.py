@@ -3,6 +3,7 @@ from .image_folder import EXTENSIONS, ImageFolder
 from .k_shot import KShot
 from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
+from .split_check import check_splits
 from .stanford_dogs import StanfordDogs
 from .train_val_split import TrainValSplit
 from .transforms import BlockMaskGenerator, LoadCheckedImage, TwoViewCrop
@@ -21,4 +22,5 @@ __all__ = [
     'TwoViewCrop',
     'VTAB1k',
     'check_data_roots',
+    'check_splits',
 ]

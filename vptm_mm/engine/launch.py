@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..checkpoints import trust_file
-from ..datasets import check_data_roots
+from ..datasets import check_data_roots, check_splits
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
 from .kept_memory import keep_freed_memory
@@ -122,10 +122,12 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
 
     Raises:
         FileNotFoundError: If a data set is not where the config says.
-        ValueError: If the config asks for the host's ``FlexibleRunner``.
+        ValueError: If data loaders cut one set into parts that overlap, or if
+            the config asks for the host's ``FlexibleRunner``.
     """
     for name in loaders:
         check_data_roots(cfg.get(name))
+    check_splits(cfg, loaders)
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(
             'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '

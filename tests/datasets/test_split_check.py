@@ -1,0 +1,80 @@
+"""Splits of one run that are cut in different places."""
+
+import pytest
+from mmengine.config import Config
+
+from vptm_mm.datasets.split_check import check_splits
+from vptm_mm.engine.launch import LOADERS, build_runner
+
+from ..conftest import ROOT
+
+CONFIGS = ROOT / 'configs'
+MAIN = sorted(CONFIGS.glob('vptm_*.py'))
+
+
+@pytest.mark.parametrize('path', MAIN, ids=lambda path: path.stem)
+def test_shipped_configs_cut_alike(path, tmp_path, monkeypatch):
+    for number in range(20):
+        image = tmp_path / 'images' / 'ab'[number % 2] / f'{number}.png'
+        image.parent.mkdir(parents=True, exist_ok=True)
+        image.touch()
+    monkeypatch.setenv('IMAGE_FOLDER', str(tmp_path / 'images'))
+    check_splits(Config.fromfile(path), LOADERS)
+
+
+@pytest.mark.parametrize(
+    ('config', 'option', 'value', 'message'),
+    [
+        (
+            'cub_224',
+            'val_dataloader.dataset.val_fraction',
+            0.2,
+            'train_dataloader and val_dataloader cut TrainValSplit by '
+            'different val_fraction, 0.1 and 0.2, so they would share images',
+        ),
+        ('cub_224', 'train_dataloader.dataset.seed', 1, 'different seed, 1 '),
+        (
+            'cub_224',
+            'train_dataloader.dataset.dataset.indices',
+            100,
+            'different indices, 100 and None',
+        ),
+        (
+            'folder_32',
+            'val_dataloader.dataset.dataset.val_fraction',
+            0.2,
+            'different val_fraction, 0.1 and 0.2',
+        ),
+    ],
+)
+def test_one_that_is_cut_elsewhere(config, option, value, message):
+    path = CONFIGS / '_base_' / 'datasets' / f'{config}.py'
+    cfg = Config.fromfile(path)
+    check_splits(cfg, LOADERS)
+    cfg.merge_from_dict({option: value})
+    with pytest.raises(ValueError, match=message):
+        check_splits(cfg, LOADERS)
+
+
+def test_a_folder_of_ones_own():
+    folder = dict(type='ImageFolder', data_root='images')
+    cfg = dict(
+        train_dataloader=dict(dataset=dict(**folder, split='train')),
+        test_dataloader=dict(
+            dataset=dict(**folder, split='test', test_fraction=0.2)
+        ),
+    )
+    check_splits(cfg, LOADERS)
+    cfg['test_dataloader']['dataset']['test_fraction'] = 0.3
+    with pytest.raises(ValueError, match='test_fraction, 0.2 and 0.3'):
+        check_splits(cfg, LOADERS)
+    # Other images may be cut as they like.
+    cfg['test_dataloader']['dataset']['data_root'] = 'others'
+    check_splits(cfg, LOADERS)
+
+
+def test_no_run_begins():
+    cfg = Config.fromfile(CONFIGS / '_base_' / 'datasets' / 'folder_32.py')
+    cfg.val_dataloader.dataset.dataset.seed = 3
+    with pytest.raises(ValueError, match='different seed, 0 and 3'):
+        build_runner(cfg, LOADERS)

@@ -1,0 +1,70 @@
+"""Checks that splits are cut alike, so that they share no image."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from .image_folder import ImageFolder
+from .train_val_split import TrainValSplit
+
+# What cuts, and the arguments that decide where.
+CUTTERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    'TrainValSplit': (TrainValSplit, ('val_fraction', 'seed')),
+    'ImageFolder': (ImageFolder, ('val_fraction', 'test_fraction', 'seed')),
+}
+
+
+def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
+    """Compare how the data loaders of a run cut the same images.
+
+    Args:
+        cfg: The merged config.
+        loaders: Names of the data loaders that the run will read.
+
+    Raises:
+        ValueError: If two of them cut in different places: images of the one
+            would be in the other.
+    """
+    seen: dict[str, tuple[str, dict[str, Any]]] = {}
+    for name in loaders:
+        for dataset in _cut_in(cfg.get(name) or {}):
+            images, cut = _describe(dataset)
+            first, other = seen.setdefault(images, (name, cut))
+            for key, value in cut.items():
+                if value != other[key]:
+                    raise ValueError(
+                        f'{first} and {name} cut {dataset["type"]} by '
+                        f'different {key}, {other[key]!r} and {value!r}, so '
+                        'they would share images. Set it alike in all data '
+                        'loaders.'
+                    )
+
+
+def _cut_in(part: Any) -> Iterator[Mapping[str, Any]]:
+    """Name the configs of data sets that cut, wherever they stand."""
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            yield from _cut_in(one)
+    elif isinstance(part, Mapping):
+        if _kind(part) in CUTTERS:
+            yield part
+        for one in part.values():
+            yield from _cut_in(one)
+
+
+def _kind(dataset: Mapping[str, Any]) -> str:
+    return str(dataset.get('type')).rpartition('.')[-1]
+
+
+def _describe(dataset: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return which images are cut, and where."""
+    cutter, keys = CUTTERS[_kind(dataset)]
+    defaults = inspect.signature(cutter).parameters
+    cut = {key: dataset.get(key, defaults[key].default) for key in keys}
+    inner = dataset.get('dataset', dataset)
+    if inner is not dataset:  # fewer of them are cut elsewhere
+        cut['indices'] = inner.get('indices')
+    ignored = {*keys, 'pipeline', 'indices', 'split', 'part'}
+    images = {key: value for key, value in inner.items() if key not in ignored}
+    return json.dumps(images, sort_keys=True, default=str), cut
