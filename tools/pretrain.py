@@ -3,11 +3,13 @@
 IMAGE_FOLDER=path/to/images python tools/pretrain.py \
     configs/pretrain/beitv2-tiny_folder.py --tokens patches features features
 
-Started again, it continues where it stopped. See docs/pretraining.md.
+Started again, it continues where it stopped. What it does not know, as --amp,
+is for tools/train.py. See docs/pretraining.md.
 """
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +22,8 @@ import vptm_mm  # noqa: F401
 
 from mmengine.config import Config, DictAction
 
+from vptm_mm.checkpoints import write_whole
+from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.pretraining.card import write_card
 from vptm_mm.pretraining.rounds import (
@@ -30,8 +34,10 @@ from vptm_mm.pretraining.rounds import (
 )
 
 TRAIN = Path(__file__).parent / 'train.py'
-# Seconds that other processes wait for the file that rank 0 writes.
+# Seconds that other processes wait for a config that rank 0 writes, and for
+# the backbone: rank 0 measures it alone before it writes it.
 PATIENCE = 600
+LONG_PATIENCE = 24 * 3600
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,20 +74,27 @@ def parse_args() -> argparse.Namespace:
         default='none',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
+    # What is left is for tools/train.py, which says what it does not know.
+    args, args.train_flags = parser.parse_known_args()
     if not args.config.is_file():
         raise FileNotFoundError(f'no config at {args.config.absolute()}')
     if args.work_dir is None:
         args.work_dir = Path('work_dirs') / f'{args.config.stem}_rounds'
+    # Part of the configs: they can be run from elsewhere, too.
+    args.work_dir = args.work_dir.absolute()
     return args
 
 
-def run_step(step: Step, cfg: Config, args: argparse.Namespace) -> Path:
+def run_step(
+    number: int, step: Step, cfg: Config, args: argparse.Namespace
+) -> Path:
     """Train one step, or what is left of it; return the file it exports.
+
+    Ends with the exit code of the training if it is not 0.
 
     Raises:
         ValueError: If the folder holds a step of other settings.
-        RuntimeError: If the training fails.
+        RuntimeError: If another process does not write what this one needs.
     """
     folder = args.work_dir / step.name
     # Not in its folder: there the runner writes a file of the same name.
@@ -89,9 +102,9 @@ def run_step(step: Step, cfg: Config, args: argparse.Namespace) -> Path:
     export = folder / export_name(cfg)
     folder.mkdir(parents=True, exist_ok=True)
     text = cfg.pretty_text
-    if not config.exists() and is_first():
-        config.write_text(text, encoding='utf-8')
-    wait_for(config)
+    if not config.exists() and is_first(args.launcher):
+        write_whole(config, text.encode())
+    wait_for(config, PATIENCE)
     if config.read_text(encoding='utf-8') != text:
         raise ValueError(
             f'{config} holds other settings than these; give another '
@@ -101,30 +114,58 @@ def run_step(step: Step, cfg: Config, args: argparse.Namespace) -> Path:
         command = [sys.executable, str(TRAIN), str(config)]
         command += ['--work-dir', str(folder), '--resume']
         command += ['--launcher', args.launcher]
-        command += ['--local-rank', str(args.local_rank)]
-        code = subprocess.run(command).returncode
+        command += ['--local-rank', str(args.local_rank), *args.train_flags]
+        code = run_until_it_ends(command, own_rendezvous(number))
         if code:
             sys.exit(code)
-        wait_for(export)
+        wait_for(export, LONG_PATIENCE)
     return export
 
 
-def wait_for(path: Path) -> None:
+def own_rendezvous(number: int) -> dict[str, str]:
+    """Return the environment of the processes of one step.
+
+    torchrun keeps one store for all that its processes start: there, the
+    second step would find the addresses of the first, which has ended.
+    """
+    environ = dict(os.environ)
+    if environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
+        environ['TORCHELASTIC_USE_AGENT_STORE'] = 'False'
+        port = int(environ['MASTER_PORT']) + 1 + number
+        environ['MASTER_PORT'] = str(port)
+    return environ
+
+
+def run_until_it_ends(command: list[str], environ: dict[str, str]) -> int:
+    """Run a command; pass on what asks it to stop; return its exit code."""
+    process = subprocess.Popen(command, env=environ)
+    for name in ('SIGTERM', 'SIGUSR1'):
+        if hasattr(signal, name):
+            signal.signal(
+                getattr(signal, name),
+                lambda number, _: process.send_signal(number),
+            )
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def wait_for(path: Path, seconds: float) -> None:
     """Wait until rank 0 has written a file."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not path.exists():
         if time.monotonic() > end:
             raise RuntimeError(
-                f'{path} has not been written within {PATIENCE} s; do all '
+                f'{path} has not been written within {seconds} s; do all '
                 'processes see the same work dir?'
             )
         time.sleep(0.2)
 
 
-def is_first() -> bool:
+def is_first(launcher: str) -> bool:
     """Whether this is the process that writes."""
-    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
-    return rank == '0'
+    if launcher == 'none':
+        return True
+    return os.environ.get(VARIABLES[launcher][1], '0') == '0'
 
 
 def main() -> None:
@@ -132,13 +173,13 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     merge_cfg_options(cfg, args.cfg_options)
     backbone = last = None
-    for step in plan_steps(args.tokens, args.block):
+    for number, step in enumerate(plan_steps(args.tokens, args.block)):
         print(f'== {step.name} ==', flush=True)
         step_cfg = step.make_config(cfg, backbone, last)
-        last = run_step(step, step_cfg, args)
+        last = run_step(number, step, step_cfg, args)
         if not step.name.endswith('-tokenizer'):
             backbone = last
-            if is_first():
+            if is_first(args.launcher):
                 kind = step.name.partition('_')[2]
                 card = write_card(last.parent, last.name, kind)
                 print(f'Backbone {backbone}; its card: {card}', flush=True)

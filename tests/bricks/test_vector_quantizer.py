@@ -139,3 +139,15 @@ def test_starts_from_the_first_batch_of_training():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         VectorQuantizer(embed_dims=3, **options)
+
+
+def test_ids_are_those_of_single_precision_under_amp():
+    torch.manual_seed(0)
+    quantizer = VectorQuantizer(500, 8).train()
+    vectors = torch.randn(2000, 8)
+    quantizer(vectors)
+    quantizer.eval()
+    expected = quantizer(vectors)[-1]
+    with torch.autocast('cpu', torch.bfloat16):
+        ids = quantizer(vectors)[-1]
+    assert torch.equal(ids, expected)

@@ -132,3 +132,16 @@ def test_trains_with_the_hosts_self_supervisor():
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_tokens_are_those_of_single_precision_under_amp():
+    torch.manual_seed(0)
+    tokenizer = PatchKMeansTokenizer(60, patch_size=2)
+    tokenizer.fit([3 + torch.randn(2000, 12)])
+    images = 3 + torch.randn(20, 3, 8, 8)
+    expected = tokenizer(images)
+    with torch.autocast('cpu', torch.bfloat16):
+        half = (images.flatten(2)[0] @ images.flatten(2)[0].T).dtype
+        tokens = tokenizer(images)
+    assert half is torch.bfloat16  # it does something here
+    assert torch.equal(tokens, expected)

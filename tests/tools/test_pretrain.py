@@ -186,3 +186,64 @@ def test_a_missing_config(tmp_path):
     result = run('pretrain.py', 'none.py', cwd=tmp_path, check=False)
     assert result.returncode
     assert 'FileNotFoundError: no config at ' in result.stderr
+
+
+def wait_until(is_so, process):
+    deadline = time.monotonic() + 240
+    while not is_so():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, 'SIGUSR1'), reason='POSIX')
+def test_what_asks_it_to_stop_reaches_the_training(tmp_path):
+    command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
+    command += [str(CONFIG), '--work-dir', 'rounds', '--cfg-options', *SMALL]
+    command += ['train_cfg.max_epochs=500', 'param_scheduler.1.end=500']
+    command += ['default_hooks.checkpoint.interval=1']
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    first = tmp_path / 'rounds' / '1_patches'
+    wait_until((first / 'epoch_1.pth').exists, process)
+    process.send_signal(signal.SIGUSR1)  # to it alone
+    assert process.wait(60) == 75
+    assert (first / 'interrupted.pth').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_rounds_of_two_processes(tmp_path):
+    """The second round does not meet the addresses of the first."""
+    command = [sys.executable, '-m', 'torch.distributed.run']
+    command += ['--nproc-per-node', '2', '--rdzv-backend', 'c10d']
+    command += ['--rdzv-endpoint', 'localhost:0']
+    command += [str(ROOT / 'tools' / 'pretrain.py'), str(CONFIG)]
+    command += ['--launcher', 'pytorch', '--tokens', 'patches', 'features']
+    command += ['--work-dir', 'rounds', '--cfg-options', *SMALL]
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        text=True,
+        capture_output=True,
+        timeout=800,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    for name in ('1_patches', '2_features'):
+        card = (tmp_path / 'rounds' / name / 'card.md').read_text()
+        assert re.search(r'\| linear probe \| cls .*patches', card)
+
+
+def test_flags_of_the_training_are_passed_on(tmp_path):
+    result = pretrain(
+        tmp_path, '--no-such-flag', '--cfg-options', *SMALL, check=False
+    )
+    assert result.returncode == 2
+    assert 'unrecognized arguments: --no-such-flag' in result.stderr

@@ -64,7 +64,9 @@ class VectorQuantizer(nn.Module):
         flat = directions.detach().flatten(0, -2)  # (M, E)
         if self.training and not self.is_fitted:
             self._start_from(flat)
-        ids = (flat @ self.embedding.weight.T).argmax(-1)  # (M,)
+        # In half precision close entries are one.
+        with torch.autocast(flat.device.type, enabled=False):
+            ids = (flat @ self.embedding.weight.T).argmax(-1)  # (M,)
         quantized = self.embedding.weight[ids].view_as(directions)
         if self.training:
             self._follow(flat, ids)

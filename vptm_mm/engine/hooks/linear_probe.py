@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ...checkpoints import write_whole
 from ..unwrap import unwrap_model
@@ -70,16 +71,21 @@ class LinearProbeHook(Hook):
         write_whole(path, f'{json.dumps(report, indent=2)}\n'.encode())
 
     @staticmethod
-    def _loader(runner: Runner, cfg: dict) -> torch.utils.data.DataLoader:
-        return runner.build_dataloader(
-            {**cfg, 'sampler': dict(type='SequentialSampler')},
-            seed=runner.seed,
+    def _loader(runner: Runner, cfg: dict) -> DataLoader:
+        loader = runner.build_dataloader(cfg, seed=runner.seed)
+        # The samplers of the host leave most images to other processes.
+        return DataLoader(
+            loader.dataset,
+            batch_size=loader.batch_size,
+            num_workers=loader.num_workers,
+            collate_fn=loader.collate_fn,
+            worker_init_fn=loader.worker_init_fn,
         )
 
 
 @torch.no_grad()
 def _read(
-    model: BaseModel, loader: torch.utils.data.DataLoader
+    model: BaseModel, loader: DataLoader
 ) -> tuple[dict[str, Tensor], Tensor]:
     """States of whole images by readout, and labels."""
     states, labels = [], []

@@ -39,14 +39,16 @@ class TokenReportHook(Hook):
             data = model.data_preprocessor(batch, False)
             tokens.append(_tokens(model, data['inputs']).cpu())
             labels += [
-                s.gt_label for s in data['data_samples'] if 'gt_label' in s
+                sample.gt_label.cpu()
+                for sample in data['data_samples']
+                if 'gt_label' in sample
             ]
         all_tokens = torch.cat(all_gather_object(torch.cat(tokens)))
         all_labels: list[Tensor] = sum(all_gather_object(labels), [])
         report = token_statistics(
             all_tokens,
             _tokenizer(model).num_visual_tokens,
-            torch.cat(all_labels).cpu() if all_labels else None,
+            torch.cat(all_labels) if all_labels else None,
         )
         runner.logger.info(f'Visual tokens, held out: {report}')
         if runner.rank == 0:

@@ -117,7 +117,10 @@ class KMeansTokenizer(BaseModule):
                 "dict(type='FitTokenizerHook') to custom_hooks, or load a "
                 'pre-training checkpoint.'
             )
-        return _nearest(self.describe(images), self.codebook)
+        # With --amp, too: half precision would name other entries than those
+        # that reports count.
+        with torch.autocast(images.device.type, enabled=False):
+            return _nearest(self.describe(images.float()), self.codebook)
 
 
 def _nearest(descriptions: Tensor, codebook: Tensor) -> Tensor:

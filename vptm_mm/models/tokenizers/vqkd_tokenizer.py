@@ -3,6 +3,7 @@
 Symbols: B batch; N patches, H x W of them; E width of a codebook entry.
 """
 
+import torch
 from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -82,7 +83,10 @@ class VQKDTokenizer(VQKD):
                 "type='Pretrained', checkpoint=...) to a file that "
                 'VQKDDistiller or MMPretrain made.'
             )
-        return super().forward(images)
+        # With --amp, too: half precision would name other entries than those
+        # that reports count.
+        with torch.autocast(images.device.type, enabled=False):
+            return super().forward(images.float())
 
 
 class _MapQuantizer(VectorQuantizer):
