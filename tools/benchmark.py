@@ -15,8 +15,11 @@ each JSON file. See docs/performance.md.
 """
 
 import argparse
+import importlib.metadata
 import json
 import platform
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import vptm_mm  # noqa: F401
@@ -35,9 +38,10 @@ from vptm_mm.benchmark.measure import (
     device_that_is_timed,
     measure_batch,
 )
-from vptm_mm.benchmark.memory import peak_memory_mb
+from vptm_mm.benchmark.memory import give_back, peak_memory_mb
 from vptm_mm.benchmark.peers import PEERS, installed_peers
 from vptm_mm.benchmark.plots import draw_comparison, draw_growth
+from vptm_mm.checkpoints import write_whole
 from vptm_mm.engine.kept_memory import keep_freed_memory
 
 
@@ -96,6 +100,8 @@ def parse_args() -> argparse.Namespace:
             parser.error('--growth takes one of --batch-sizes')
         if args.bfloat16 or args.compile or args.peers:
             parser.error('--growth measures ours alone, plain and in float32')
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
     installed = installed_peers()
     if args.peers is None:
         args.peers = installed
@@ -115,28 +121,31 @@ def entrant_names(args: argparse.Namespace) -> list[str]:
     return names
 
 
-def compare(args: argparse.Namespace, setting: known.Setting) -> dict:
+def compare(
+    args: argparse.Namespace, setting: known.Setting
+) -> Iterator[dict]:
     names = entrant_names(args)
     entrants = {name: known.make_entrant(name, setting) for name in names}
     differences = check(entrants, setting.images(2))
     rows = []
     for batch_size in args.batch_sizes:
         here = measure_batch(setting, entrants, batch_size, args.repetitions)
+        give_back()
         for row in here:
             if row['what'] == TRAINING:
                 row['peak_mb'] = peak_memory_mb(
                     row['name'], setting, batch_size
                 )
         rows += here
-    return dict(differences=differences, rows=rows)
+        yield dict(differences=differences, rows=rows)
 
 
-def grow(args: argparse.Namespace, setting: known.Setting) -> dict:
+def grow(args: argparse.Namespace, setting: known.Setting) -> Iterator[dict]:
     start = Point(setting, batch_size=args.batch_sizes[0])
     rows = []
     for axis in args.growth or AXES:
         rows += measure_growth(axis, start, args.repetitions)
-    return dict(rows=rows)
+        yield dict(rows=rows)
 
 
 def show_comparison(result: dict) -> None:
@@ -209,8 +218,7 @@ def main() -> None:
     setting = known.Setting(
         args.arch, args.img_size, args.prompt_length, args.device
     )
-    measured = compare if args.growth is None else grow
-    result = measured(args, setting) | dict(
+    about = dict(
         arch=args.arch,
         img_size=args.img_size,
         prompt_length=args.prompt_length,
@@ -218,14 +226,21 @@ def main() -> None:
         threads=torch.get_num_threads(),
         device=args.device,
         processor=processor(args.device),
-        torch=torch.__version__,
+        date=time.strftime('%Y-%m-%d'),
         python=platform.python_version(),
+        **{
+            name: importlib.metadata.version(name)
+            for name in ('torch', 'mmpretrain', *args.peers)
+        },
     )
-    print(f'{result["threads"]} threads, {result["device"]}')
+    measure = compare if args.growth is None else grow
+    for result in measure(args, setting):
+        if args.out:  # what is measured so far
+            text = json.dumps(result | about, indent=2)
+            write_whole(args.out, f'{text}\n'.encode())
+    print(f'{about["threads"]} threads, {args.device}')
     (show_comparison if args.growth is None else show_growth)(result)
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + '\n')
         draw = draw_comparison if args.growth is None else draw_growth
         print(draw(result['rows'], args.out.with_suffix('.png')))
 

@@ -89,7 +89,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--report-only', action='store_true', help='run nothing'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.stale_after >= 5:
+        parser.error(
+            f'--stale-after {args.stale_after} must be at least 5 seconds: '
+            'workers that are alive write six times in that time.'
+        )
+    return args
 
 
 def make_plan(args: argparse.Namespace) -> Plan:
@@ -108,7 +114,14 @@ def make_plan(args: argparse.Namespace) -> Plan:
         if args.learning_rates:
             entry['learning_rate'] = args.learning_rates
         search = make_search(entry)
-        methods = tuple(replace(m, search=search) for m in plan.methods)
+        # A method that alone is not searched, as one without training, is
+        # not searched now either.
+        methods = tuple(
+            m
+            if plan.search.is_needed and not m.search.is_needed
+            else replace(m, search=search)
+            for m in plan.methods
+        )
         plan = replace(plan, methods=methods)
     plan = replace(plan, overrides=args.cfg_options)
     if args.axes is not None:

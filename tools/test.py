@@ -84,6 +84,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
 def add_tta(cfg: Config) -> None:
     dataset = cfg.test_dataloader.dataset
+    while 'pipeline' not in dataset:  # of a wrapper
+        if 'dataset' not in dataset:
+            raise ValueError(
+                f'--tta needs a test set with a pipeline; {dataset.type} has '
+                'none.'
+            )
+        dataset = dataset.dataset
     mirrored = [
         dict(type='RandomFlip', prob=1.0),
         dict(type='RandomFlip', prob=0.0),

@@ -8,7 +8,7 @@ tokens are predicted is measured on the test images, also without labels. What
 tokens have to do with classes, and linear probes, are measured on the labelled
 and the validation images of ``_base_/datasets/folder_32.py``.
 
-Result: docs/results.md.
+Result: not yet measured.
 """
 
 _base_ = './beitv2-tiny_labelled-folder.py'

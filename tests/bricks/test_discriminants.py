@@ -26,7 +26,7 @@ def moments(states):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    count=st.integers(2, 40),
+    count=st.integers(3, 40),
     width=st.integers(1, 20),
     seed=st.integers(0, 999),
 )
@@ -35,6 +35,18 @@ def test_shrinks_as_scikit_learn(count, width, seed):
     ours = shrunk_covariance(*moments(states), count)
     theirs, _ = ledoit_wolf(states.numpy(), assume_centered=True)
     torch.testing.assert_close(ours, torch.from_numpy(theirs))
+
+
+def test_two_states_still_have_discriminants():
+    """As opposite states they tell nothing about the error."""
+    states = draw_states(2, 12)
+    covariance = shrunk_covariance(*moments(states), 2)
+    torch.testing.assert_close(
+        covariance, covariance.trace() / 12 * torch.eye(12).double()
+    )
+    ours = discriminant_projection(covariance, states, draw_projection(3))
+    first, second = torch.nn.functional.normalize(states @ ours.T, dim=1)
+    torch.testing.assert_close(first, -second)
 
 
 def problem(width=12, classes=4):

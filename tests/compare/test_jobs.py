@@ -292,6 +292,32 @@ def test_the_rate_is_chosen_at_the_default_for_all_values():
     assert plain.open_search(Board()).key == along.open_search(Board()).key
 
 
+@pytest.mark.parametrize(
+    ('key', 'search'),
+    [
+        ('optim_wrapper.optimizer.lr', TWO_RATES),
+        ('optim_wrapper.optimizer', TWO_RATES),
+        ('optim_wrapper.optimizer.weight_decay', PRESETS['tpe']),
+        ('optim_wrapper.optimizer.betas', PRESETS['vpt-adamw']),
+    ],
+)
+def test_an_axis_over_what_is_searched_is_refused(key, search):
+    axis = Axis('rate', key, (0.1, 0.2))
+    methods = (Method('VPTM', VPTM, search),)
+    with pytest.raises(ValueError, match=f"axis 'rate' sets {key}, and so"):
+        make_pairs(make_plan(axes=(axis,), methods=methods))
+
+
+def test_an_axis_over_rates_that_are_not_searched():
+    axis = Axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
+    methods = (Method('VPTM', VPTM, PRESETS['fixed']),)
+    (pair,) = make_pairs(make_plan(axes=(axis,), methods=methods))
+    rates = {
+        job.cfg.optim_wrapper.optimizer.lr for job in pair.finals(Board())
+    }
+    assert rates == {0.1, 0.2}
+
+
 def test_axes_and_plans_that_name_nothing():
     typo = Axis('length', 'model.backbone.prompt_lenght', (1,))
     with pytest.raises(ValueError, match="axis 'length': no method has 'mod"):

@@ -182,3 +182,14 @@ def test_an_empty_type_is_left_to_the_host():
     cfg = copy.deepcopy(CFG)
     merge_cfg_options(cfg, {'custom_hooks.0.type': ''})
     assert cfg.custom_hooks[0].type == ''
+
+
+def test_a_mapping_after_one_of_its_keys_keeps_it():
+    cfg = copy.deepcopy(CFG)
+    options = {
+        'optim_wrapper.optimizer.lr': 0.5,
+        'optim_wrapper.optimizer': dict(weight_decay=0.25),
+    }
+    merge_cfg_options(cfg, options)
+    assert cfg.optim_wrapper.optimizer.lr == 0.5
+    assert cfg.optim_wrapper.optimizer.weight_decay == 0.25

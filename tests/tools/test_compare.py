@@ -134,6 +134,18 @@ def make_plan(monkeypatch, tmp_path):
     return make
 
 
+def test_rates_of_the_command_line_leave_untrained_methods_alone(make_plan):
+    plan = 'search: grid\nmethods:\n  VPTM: vptm_beitv2-tiny_digits.py\n'
+    plan += '  untrained:\n    config: vptm_beitv2-tiny_digits.py\n'
+    plan += '    search: fixed\n'
+    Path('plan.yml').write_text(plan + 'datasets: {digits: }')
+    trained, untrained = make_plan('plan.yml', '--learning-rates', '3').methods
+    assert trained.search.learning_rate == (3,)
+    assert untrained.search == PRESETS['fixed']
+    trained, untrained = make_plan('plan.yml', '--search', 'fixed').methods
+    assert trained.search == untrained.search == PRESETS['fixed']
+
+
 def test_options_of_the_command_line_override_those_of_a_method(make_plan):
     Path('plan.yml').write_text(PLAN)
     flag = 'model.head.in_channels'

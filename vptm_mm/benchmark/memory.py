@@ -69,7 +69,7 @@ def _measure(
         step()
         peak = torch.cuda.max_memory_allocated(setting.device)
     elif CLEAR.exists():
-        _give_back()
+        give_back()
         CLEAR.write_text('5')  # the peak is counted anew
         before = resident_bytes('VmRSS')
         step()
@@ -80,7 +80,7 @@ def _measure(
         sender.send((peak - before) / 1e6)
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Return freed memory to the system, where the C library can."""
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if trim is not None:

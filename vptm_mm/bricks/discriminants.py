@@ -31,6 +31,9 @@ def shrunk_covariance(
     # Not below 0, to where rounding may take it.
     error = (fourth_moment - covariance.square().sum()).clamp(min=0) / count
     share = 1.0 if distance <= error else float(error / distance)
+    # Two states that differ: what they say has no error, and no full rank.
+    if error <= 1e-12 * distance:
+        share = 1.0
     return (1 - share) * covariance + share * target
 
 

@@ -88,7 +88,8 @@ class Pair:
 
     Raises:
         ValueError: If an option is unknown, the config of a data set has not
-            all data loaders, or a method does not train by epochs.
+            all data loaders, a method does not train by epochs, or an axis
+            sets what the search sets.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -100,6 +101,8 @@ class Pair:
         for loader in LOADERS:
             check_data_roots(self.base.get(loader))
         self.variants = [Variant()]
+        for axis in plan.axes:
+            self._check_search(axis)
         if plan.axes:
             self.variants = [
                 variant for axis in plan.axes for variant in self._along(axis)
@@ -192,6 +195,27 @@ class Pair:
 
     def _key(self, slot: str) -> str:
         return f'{self.search_key}/{slot}'
+
+    def _check_search(self, axis: Axis) -> None:
+        search = self.method.search
+        searched = [
+            key
+            for key, is_searched in (
+                (f'{OPTIMIZER}.lr', search.learning_rate),
+                (f'{OPTIMIZER}.weight_decay', search.weight_decay),
+                (OPTIMIZER, search.optimizer),
+            )
+            if is_searched
+        ]
+        for key in searched:
+            if f'{axis.key}.'.startswith(f'{key}.') or key.startswith(
+                f'{axis.key}.'
+            ):
+                raise ValueError(
+                    f'axis {axis.name!r} sets {axis.key}, and so does the '
+                    f'search of {self.method.name!r}. Give the method '
+                    'search: fixed, or take the axis out.'
+                )
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""

@@ -108,9 +108,13 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         if not rows:
             lines.append('Nothing was measured.')
             continue
-        first = rows[0].results[0]
+        results = [result for row in rows for result in row.results]
+        devices, memories = (
+            ', '.join(sorted({result[key] for result in results}))
+            for key in ('device', 'memory_of')
+        )
         lines += [
-            f'Measured on {first["device"]}; memory: {first["memory_of"]}.',
+            f'Measured on {devices}; memory: {memories}.',
             '',
             '| method | tuned parameters | size (kB) | learning rate '
             '| weight decay | s / epoch | peak memory (MB) | validation '

@@ -218,7 +218,8 @@ def _open(optuna: Any, storage: str) -> Any:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Seconds to wait while another worker writes.
         options = dict(connect_args=dict(timeout=60))
-    for left in range(4, -1, -1):
+    left = 4
+    while True:
         try:
             return optuna.storages.RDBStorage(storage, engine_kwargs=options)
         except Exception as error:
@@ -230,5 +231,5 @@ def _open(optuna: Any, storage: str) -> Any:
                     'postgresql://user@host/name, or the path of a journal '
                     'file.'
                 ) from error
+            left -= 1
             time.sleep(0.5)
-    return None

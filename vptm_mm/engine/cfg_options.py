@@ -81,8 +81,11 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
             ) from error
     for option in options:
         _check_keys(cfg, merged, option)
-    # The host takes _delete_ out of what it merges.
-    cfg.merge_from_dict(copy.deepcopy(options))
+    # One after the other, as they were checked: of all at once, the host
+    # forgets what a later key has above an earlier one. It takes _delete_ out
+    # of what it merges.
+    for option, value in options.items():
+        cfg.merge_from_dict({option: copy.deepcopy(value)})
 
 
 def _check_lists(cfg: Config, option: str) -> None:

@@ -164,8 +164,9 @@ def _discriminants(
         sums @ remove_mean / counts[:, None].clamp(min=1),
         drawn.double().cpu(),
     )
+    projection = projection @ remove_mean
     broadcast(projection)  # Machines round differently.
-    return projection @ remove_mean
+    return projection
 
 
 def _each_image_once(runner: Runner) -> DataLoader:

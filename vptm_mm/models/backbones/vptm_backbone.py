@@ -159,6 +159,8 @@ class VPTMBackbone(FrozenBEiT):
 
     def _run_prompted_blocks(self, tokens: Tensor) -> Tensor:
         start = self.prefix_depth
+        if start == len(self.encoder.layers):
+            return tokens
         table = self.encoder.rel_pos_bias.relative_position_bias_table
         bias = self.sequence.prompted_bias(table)  # (h, S, S)
         tuned = self._tuned_in(tokens, self.sequence.prompts)
