@@ -30,7 +30,7 @@ def transforms(dataset: dict) -> list:
 
 
 def test_all_are_found():
-    assert len(MAIN) == 55
+    assert len(MAIN) == 56
     assert len(RIVALS) == 12
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 

@@ -1,9 +1,10 @@
 """Pre-train a tiny BEiT v2 on CIFAR-10 as images, and measure each round.
 
     TRAIN_FOLDER=cifar10/train TEST_FOLDER=cifar10/test \
-        python tools/pretrain.py configs/pretrain/beitv2-tiny_cifar10.py
+        python tools/train.py configs/pretrain/beitv2-tiny_cifar10.py
 
-All training images are used, without their labels. How many masked visual
+``tools/pretrain.py`` in its place adds rounds. All training images are used,
+without their labels. How many masked visual
 tokens are predicted is measured on the test images, also without labels. What
 tokens have to do with classes, and linear probes, are measured on the labelled
 and the validation images of ``_base_/datasets/folder_32.py``.

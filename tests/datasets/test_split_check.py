@@ -73,7 +73,9 @@ def test_a_folder_of_ones_own():
     check_splits(cfg, LOADERS)
 
 
-def test_no_run_begins():
+def test_no_run_begins(tmp_path, monkeypatch):
+    for name in ('TRAIN_FOLDER', 'TEST_FOLDER'):
+        monkeypatch.setenv(name, str(tmp_path))
     cfg = Config.fromfile(CONFIGS / '_base_' / 'datasets' / 'folder_32.py')
     cfg.val_dataloader.dataset.dataset.seed = 3
     with pytest.raises(ValueError, match='different seed, 0 and 3'):

@@ -107,7 +107,10 @@ def test_a_fused_kernel_takes_the_padded_bias(build, images, device, dtype):
         out.sum().backward()
     depth = len(backbone.encoder.layers)
     backward = [name for name in kernels.names if name.endswith('_backward')]
-    assert len(kernels.names) == 2 * len(backward) == 2 * depth
+    # Here attend() takes the gradient by products, but that of the last block.
+    by_products = device == 'cpu' and dtype == 'bfloat16'
+    assert len(backward) == (1 if by_products else depth)
+    assert len(kernels.names) - len(backward) == depth
     assert not any('math' in name for name in kernels.names)
 
 
