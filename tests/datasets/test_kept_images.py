@@ -105,4 +105,4 @@ def test_configs_that_keep_images_keep_their_workers():
         if loader.dataset.pipeline[0].get('cache_mb'):
             found += 1
             assert loader.persistent_workers, path
-    assert found == 2
+    assert found == 3

@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# From torch 2.2 on; before it, attention with a mask is matrix products.
+HAS_KERNEL = hasattr(
+    torch.ops.aten, '_scaled_dot_product_flash_attention_for_cpu'
+)
+
 
 def attend(
     query: Tensor,
@@ -36,7 +41,8 @@ def attend(
         ``(B, h, Q, E)``.
     """
     is_narrow = query.device.type == 'cpu' and query.dtype is torch.bfloat16
-    if is_narrow and not dropout and not mask.requires_grad:
+    is_slow = HAS_KERNEL and is_narrow
+    if is_slow and not dropout and not mask.requires_grad:
         return ProductGradient.apply(query, key, value, mask, scale)
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, dropout_p=dropout, scale=scale
