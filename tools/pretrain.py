@@ -139,13 +139,18 @@ def own_rendezvous(number: int) -> dict[str, str]:
 def run_until_it_ends(command: list[str], environ: dict[str, str]) -> int:
     """Run a command; pass on what asks it to stop; return its exit code."""
     process = subprocess.Popen(command, env=environ)
-    for name in ('SIGTERM', 'SIGUSR1'):
-        if hasattr(signal, name):
-            signal.signal(
-                getattr(signal, name),
-                lambda number, _: process.send_signal(number),
-            )
+    before = {
+        getattr(signal, name): signal.signal(
+            getattr(signal, name),
+            lambda number, _: process.send_signal(number),
+        )
+        for name in ('SIGTERM', 'SIGUSR1')
+        if hasattr(signal, name)
+    }
     code = process.wait()
+    # Between two steps there is nobody to pass them on to.
+    for number, handler in before.items():
+        signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 
 

@@ -4,10 +4,10 @@
         python tools/train.py configs/pretrain/beitv2-tiny_cifar10.py
 
 ``tools/pretrain.py`` in its place adds rounds. All training images are used,
-without their labels. How many masked visual
-tokens are predicted is measured on the test images, also without labels. What
-tokens have to do with classes, and linear probes, are measured on the labelled
-and the validation images of ``_base_/datasets/folder_32.py``.
+without their labels. How many masked visual tokens are predicted is measured
+on the test images, also without labels. What tokens have to do with classes,
+and linear probes, are measured on the labelled and the validation images of
+``_base_/datasets/folder_32.py``.
 
 Result: not yet measured.
 """

@@ -34,6 +34,14 @@ def pretrain(cwd, *options, **settings):
     return run('pretrain.py', CONFIG, *options, cwd=cwd, **settings)
 
 
+def wait_until(is_so, process):
+    deadline = time.monotonic() + 240
+    while not is_so():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_all_kinds_of_rounds(tmp_path):
@@ -97,11 +105,7 @@ def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
         start_new_session=True,
     )
     second = tmp_path / 'killed' / '2_features'
-    deadline = time.monotonic() + 240
-    while not (second / 'epoch_1.pth').exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until((second / 'epoch_1.pth').exists, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (second / 'beitv2-tiny_digits.pth').exists()
@@ -186,14 +190,6 @@ def test_a_missing_config(tmp_path):
     result = run('pretrain.py', 'none.py', cwd=tmp_path, check=False)
     assert result.returncode
     assert 'FileNotFoundError: no config at ' in result.stderr
-
-
-def wait_until(is_so, process):
-    deadline = time.monotonic() + 240
-    while not is_so():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

@@ -41,7 +41,8 @@ def attend(
         ``(B, h, Q, E)``.
     """
     is_narrow = query.device.type == 'cpu' and query.dtype is torch.bfloat16
-    is_slow = HAS_KERNEL and is_narrow
+    is_tuned = any(x.requires_grad for x in (query, key, value))
+    is_slow = HAS_KERNEL and is_narrow and is_tuned
     if is_slow and not dropout and not mask.requires_grad:
         return ProductGradient.apply(query, key, value, mask, scale)
     return F.scaled_dot_product_attention(
