@@ -42,7 +42,7 @@ from vptm_mm.benchmark.memory import give_back, peak_memory_mb
 from vptm_mm.benchmark.peers import PEERS, installed_peers
 from vptm_mm.benchmark.plots import draw_comparison, draw_growth
 from vptm_mm.checkpoints import write_whole
-from vptm_mm.engine.kept_memory import keep_freed_memory
+from vptm_mm.kept_memory import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:

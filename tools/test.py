@@ -21,6 +21,7 @@ from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
     finish_config,
+    leave_process_group,
     load_config,
 )
 
@@ -127,3 +128,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     main()
+    leave_process_group()

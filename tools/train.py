@@ -20,6 +20,7 @@ from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
     finish_config,
+    leave_process_group,
     load_config,
 )
 from vptm_mm.engine.vis_backends import BACKENDS, add_vis_backends
@@ -99,3 +100,4 @@ def main() -> None:
 
 if __name__ == '__main__':
     main()
+    leave_process_group()

@@ -35,11 +35,42 @@ processes = [
 ]
 sys.exit(max(process.wait() for process in processes))
 """
+# When the process ends, no thread may be left that still holds tensors.
+WATCHED_END = """
+import atexit
+from pathlib import Path
+
+
+def watch():
+    names = [p.read_text() for p in Path('/proc/self/task').glob('*/comm')]
+    print(f'gloo threads at the end: {sum("gloo" in name for name in names)}')
+
+
+atexit.register(watch)
+"""
 OPTIONS = (
     '--cfg-options',
     'train_dataloader.batch_size=16',
     'test_dataloader.dataset.indices=33',
 )
+
+
+def watched_config(cwd) -> None:
+    """The plain config; its processes say what threads they end with."""
+    path = plain_config(cwd)
+    text = path.read_text()
+    path.write_text(f"{text}custom_imports = dict(imports='watched_end')\n")
+    (cwd / 'watched_end.py').write_text(WATCHED_END)
+
+
+def searched(cwd) -> str:
+    """Where Python looks for modules, with a folder first."""
+    return os.pathsep.join([str(cwd), os.environ.get('PYTHONPATH', '')])
+
+
+def ended_well(output) -> int:
+    """How many processes ended without threads of the process group."""
+    return output.count('gloo threads at the end: 0\n')
 
 
 def start(script, *args, cwd, **environment) -> subprocess.Popen:
@@ -54,6 +85,7 @@ def start(script, *args, cwd, **environment) -> subprocess.Popen:
             **os.environ,
             'OMP_NUM_THREADS': '1',
             'PATH': paths,
+            'PYTHONPATH': searched(cwd),
             'PYTHON': sys.executable,
             **environment,
         },
@@ -71,7 +103,7 @@ def finish(process) -> str:
 
 def test_two_machines(tmp_path):
     """An agent of torchrun a machine; the second starts a little later."""
-    plain_config(tmp_path)
+    watched_config(tmp_path)
     port = free_port()
     machines = [
         start(
@@ -88,13 +120,14 @@ def test_two_machines(tmp_path):
     first, second = map(finish, machines)
     assert first.count('Tuned parameters:') == 1
     assert 'Tuned parameters:' not in second
+    assert ended_well(first) == ended_well(second) == 1
     assert (tmp_path / 'run' / 'task.safetensors').is_file()
 
 
 @pytest.mark.slow
 def test_the_other_scripts(tmp_path):
     """Trained under Slurm; two processes and one test the same."""
-    plain_config(tmp_path)
+    watched_config(tmp_path)
     srun = dict(GPUS='2', SRUN_ARGS='--exclusive=user', PORT=free_port())
     job = ('part', 'job', 'plain.py')
     output = finish(
@@ -111,14 +144,16 @@ def test_the_other_scripts(tmp_path):
             **srun,
         )
     )
-    finish(
+    output = finish(
         start(
             *('dist_test.sh', 'plain.py', task, 2, *wanted, 'dist.json'),
             cwd=tmp_path,
             PORT=free_port(),
         )
     )
-    run('test.py', 'plain.py', task, *wanted, 'one.json', cwd=tmp_path)
+    assert ended_well(output) == 2
+    one = ('plain.py', task, *wanted, 'one.json')
+    run('test.py', *one, cwd=tmp_path, PYTHONPATH=searched(tmp_path))
     results = [
         metrics(tmp_path / f'{name}.json') for name in ('slurm', 'dist', 'one')
     ]

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ..engine.kept_memory import keep_freed_memory
 from ..fresh_process import fresh_context, resident_bytes
+from ..kept_memory import keep_freed_memory
 from .entrants import Setting, make_entrant
 from .measure import make_training_step
 

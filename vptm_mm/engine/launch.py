@@ -7,6 +7,7 @@ from os import path as osp
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
@@ -14,9 +15,9 @@ from mmengine.runner import Runner
 
 from ..checkpoints import trust_file
 from ..datasets import check_data_roots, check_splits
+from ..kept_memory import keep_freed_memory
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options
-from .kept_memory import keep_freed_memory
 from .vis_backends import require_vis_packages
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
@@ -144,3 +145,16 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     if get_device() == 'cpu':
         keep_freed_memory()
     return RUNNERS.build(cfg)
+
+
+def leave_process_group() -> None:
+    """End the process group of a run that ended well, if it has one.
+
+    gloo's threads hold tensors of the last exchanges. One that is still there
+    when the interpreter ends may abort the process; it ends with the last
+    reference to the group, so the runner must be out of scope. Not for a run
+    that failed: the other processes may be waiting for this one.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+        gc.collect()  # the runner, and with it the group, is in cycles

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import resource, sys
 import torch
-from vptm_mm.engine.kept_memory import keep_freed_memory
+from vptm_mm.kept_memory import keep_freed_memory
 
 if sys.argv[1] == 'kept':
     assert keep_freed_memory()
