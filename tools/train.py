@@ -10,8 +10,8 @@ import vptm_mm  # noqa: F401
 
 # isort: split
 
-import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from vptm_mm.checkpoints import explained
 from vptm_mm.engine.failures import explain_failures
@@ -37,7 +37,9 @@ def parse_args() -> argparse.Namespace:
         'one in the work dir that is whole; begin anew if there is none',
     )
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision'
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision; on a CPU in bfloat16',
     )
     parser.add_argument(
         '--no-validate',
@@ -72,10 +74,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         if cfg.get('default_hooks') and 'checkpoint' in cfg.default_hooks:
             cfg.default_hooks.checkpoint.pop('save_best', None)
     if args.amp:
-        if not torch.cuda.is_available():
-            raise ValueError('--amp needs a GPU, and torch sees none.')
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if get_device() == 'cpu':
+            cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+            cfg.optim_wrapper.pop('loss_scale', None)
+            cfg.optim_wrapper.pop('dtype', None)
+        else:
+            cfg.optim_wrapper.type = 'AmpOptimWrapper'
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 
 from vptm_mm.checkpoints import load_file
@@ -211,8 +212,12 @@ def test_an_unknown_option_suggests_the_nearest(tmp_path):
 def test_amp_without_a_gpu(tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is a GPU')
-    error = fails('train.py', DIGITS, '--amp', cwd=tmp_path)
-    assert 'ValueError: --amp needs a GPU' in error
+    options = ('--cfg-options', *SMALL)
+    result = run('train.py', DIGITS, '--amp', *options, cwd=tmp_path)
+    assert 'accuracy/top1' in result.stdout
+    [config] = (tmp_path / 'work_dirs').glob('*/*.py')
+    wrapper = Config.fromfile(config).optim_wrapper
+    assert wrapper.type == 'BFloat16OptimWrapper'
 
 
 def test_no_data_set_and_no_weights(tmp_path):

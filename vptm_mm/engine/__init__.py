@@ -21,12 +21,13 @@ from .hooks import (
     TunedParametersHook,
     TuningScalarsHook,
 )
-from .optimizers import TunedOptimWrapperConstructor
+from .optimizers import BFloat16OptimWrapper, TunedOptimWrapperConstructor
 from .runners import ResumableTrainLoop
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
     'AnyDeviceRunner',
+    'BFloat16OptimWrapper',
     'CheckpointCheckHook',
     'ClassMeanPrototypesHook',
     'ExportBackboneHook',
