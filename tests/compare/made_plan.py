@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from vptm_mm.compare.jobs import make_pairs
-from vptm_mm.compare.plan import DataSet, Method, Plan
+from vptm_mm.compare.plan import Axis, DataSet, Method, Plan, shown
 from vptm_mm.compare.search import GridSearch
 from vptm_mm.compare.trial import RESULT
 
@@ -38,6 +38,10 @@ def make_plan(**changes) -> Plan:
         cfg_options=SMALL,
     )
     return Plan(**{**fields, **changes})
+
+
+def make_axis(name, key, values) -> Axis:
+    return Axis(name, {shown(value): {key: value} for value in values})
 
 
 def make_small_pairs(**changes):

@@ -7,14 +7,24 @@ import pytest
 from vptm_mm.checkpoints.download import sha256
 from vptm_mm.compare import jobs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
-from vptm_mm.compare.jobs import Pair, make_pairs, shown
-from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan
+from vptm_mm.compare.jobs import Pair, make_pairs
+from vptm_mm.compare.plan import DataSet, Method, load_plan, shown
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
+from vptm_mm.engine.launch import LOADERS
 
-from .made_plan import CONFIGS, LINEAR, SMALL, TWO_RATES, VPT, VPTM, make_plan
+from .made_plan import (
+    CONFIGS,
+    LINEAR,
+    SMALL,
+    TWO_RATES,
+    VPT,
+    VPTM,
+    make_axis,
+    make_plan,
+)
 
-LENGTH = Axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
-DIMS = Axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
+LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
+DIMS = make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
 
 
 def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
@@ -302,14 +312,14 @@ def test_the_rate_is_chosen_at_the_default_for_all_values():
     ],
 )
 def test_an_axis_over_what_is_searched_is_refused(key, search):
-    axis = Axis('rate', key, (0.1, 0.2))
+    axis = make_axis('rate', key, (0.1, 0.2))
     methods = (Method('VPTM', VPTM, search),)
     with pytest.raises(ValueError, match=f"axis 'rate' sets {key}, and so"):
         make_pairs(make_plan(axes=(axis,), methods=methods))
 
 
 def test_an_axis_over_rates_that_are_not_searched():
-    axis = Axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
+    axis = make_axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
     methods = (Method('VPTM', VPTM, PRESETS['fixed']),)
     (pair,) = make_pairs(make_plan(axes=(axis,), methods=methods))
     rates = {
@@ -319,7 +329,7 @@ def test_an_axis_over_rates_that_are_not_searched():
 
 
 def test_axes_and_plans_that_name_nothing():
-    typo = Axis('length', 'model.backbone.prompt_lenght', (1,))
+    typo = make_axis('length', 'model.backbone.prompt_lenght', (1,))
     with pytest.raises(ValueError, match="axis 'length': no method has 'mod"):
         make_pairs(make_plan(axes=(typo,)))
     with pytest.raises(ValueError, match="'small' is empty: 0 methods, 1 dat"):
@@ -415,3 +425,18 @@ def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
     pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
     inner = pair.final(0, Point(0.1), 3).cfg.train_dataloader.dataset.dataset
     assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]
+
+
+def test_classes_are_drawn_anew_in_all_data_sets():
+    digits = dict(type='SklearnDigits', pipeline=[])
+    options = {
+        f'{part}_dataloader.dataset': dict(
+            _delete_=True,
+            type='NWay',
+            ways=2,
+            dataset=dict(digits, split=part),
+        )
+        for part in ('train', 'val', 'test')
+    }
+    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
+    assert [cfg[loader].dataset.seed for loader in LOADERS] == [3, 3, 3]

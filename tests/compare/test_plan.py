@@ -44,13 +44,20 @@ def test_shipped_plans_are_found():
     ]
 
 
+def test_values_of_an_axis_with_labels(tmp_path):
+    text = SHORT + 'axes: {size: {small: {a: 1, b: 2}, 9: {b: 4, a: 3}}}'
+    (axis,) = load(tmp_path, text).axes
+    assert axis.values == {'small': dict(a=1, b=2), '9': dict(a=3, b=4)}
+    assert axis.keys == ('a', 'b')
+
+
 @pytest.mark.parametrize('path', PLANS, ids=lambda path: path.name)
 def test_shipped_plans(path):
     plan = load_plan(path, CONFIGS)
     axes = [axis.name for axis in plan.axes]
     if 'backbones' in path.name:
         assert len(plan.methods) == 8
-        assert len(plan.datasets) >= 6
+        assert axes == ['epochs', 'tokens', 'shots', 'ways']
         return
     assert len(plan.methods) >= 10
     if 'kshot' in path.name:
@@ -157,6 +164,14 @@ datasets: {digits: {}}
         (SHORT + '  "?":', r"data set '\?': plots would be named bars_.png"),
         (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
         (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
+        (SHORT + 'axes: {x: {}}', "axis 'x' must be one dotted key"),
+        (SHORT + 'axes: {x: {1: {}}}', "axis 'x' must be one dotted key"),
+        (SHORT + 'axes: {x: {1: {2: 3}}}', 'or for each label some keys'),
+        (
+            SHORT + 'axes: {x: {1: {a: 1, b: 1}, 2: {a: 2}}}',
+            "axis 'x': '2' does not set b, as others do; give each value the",
+        ),
+        (SHORT + 'axes: {x: {a: [1, "1"]}}', "axis 'x': value '1' is named"),
     ],
 )
 def test_wrong_plans(tmp_path, text, error):

@@ -11,13 +11,20 @@ from rich.console import Console
 
 from vptm_mm.compare import plots
 from vptm_mm.compare.jobs import Variant, make_pairs
-from vptm_mm.compare.plan import Axis, Method
+from vptm_mm.compare.plan import Method
 from vptm_mm.compare.report import make_markdown, write_report
 from vptm_mm.compare.rows import Row, make_rows
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
 
-from .made_plan import TWO_RATES, VPT, VPTM, FakeRuns, make_plan
+from .made_plan import (
+    TWO_RATES,
+    VPT,
+    VPTM,
+    FakeRuns,
+    make_axis,
+    make_plan,
+)
 
 
 def finish(folder, plan, runs):
@@ -111,8 +118,10 @@ def test_files_of_axes(tmp_path):
     plan = make_plan(
         methods=(Method('a', VPTM, TWO_RATES), Method('b', VPT, TWO_RATES)),
         axes=(
-            Axis('blocks', 'model.backbone.prompt_blocks', ([0], [0, 1, 2])),
-            Axis('prototype_dim', 'model.head.prototype_dim', (64, 128)),
+            make_axis(
+                'blocks', 'model.backbone.prompt_blocks', ([0], [0, 1, 2])
+            ),
+            make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128)),
         ),
     )
     runs = FakeRuns()

@@ -80,3 +80,39 @@ def test_no_run_begins(tmp_path, monkeypatch):
     cfg.val_dataloader.dataset.dataset.seed = 3
     with pytest.raises(ValueError, match='different seed, 0 and 3'):
         build_runner(cfg, LOADERS)
+
+
+@pytest.mark.parametrize(
+    ('draws', 'message'),
+    [
+        (
+            [dict(ways=2), dict(ways=2), dict(ways=3)],
+            r'train_dataloader \(2, 0\); val_dataloader \(2, 0\); '
+            r'test_dataloader \(3, 0\)\. Set both alike',
+        ),
+        (
+            [dict(ways=2), dict(ways=2), dict(ways=2, seed=1)],
+            r'test_dataloader \(2, 1\)',
+        ),
+        ([dict(ways=2), None, dict(ways=2)], 'val_dataloader all'),
+        ([dict(ways=2, seed=0), dict(ways=2), dict(ways=2)], None),
+    ],
+)
+def test_classes_that_are_drawn_otherwise(draws, message):
+    digits = dict(type='SklearnDigits')
+    cfg = {
+        loader: dict(
+            dataset=digits
+            if draw is None
+            else dict(
+                type='KShot', dataset=dict(type='NWay', dataset=digits, **draw)
+            )
+        )
+        for loader, draw in zip(LOADERS, draws, strict=True)
+    }
+    if message is None:
+        check_splits(cfg, LOADERS)
+        return
+    with pytest.raises(ValueError, match=message):
+        check_splits(cfg, LOADERS)
+    check_splits({**cfg, 'test_dataloader': cfg['train_dataloader']}, ())

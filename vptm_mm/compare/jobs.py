@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Variant:
 
     Args:
         axis: Name of the axis; empty for the method as it is.
-        value: The value, as plots show it; empty on an axis that the method
+        value: Its label in plots; empty on an axis that the method
             does not have.
         cfg_options: Changed keys of the config.
     """
@@ -207,31 +208,31 @@ class Pair:
             )
             if is_searched
         ]
-        for key in searched:
-            if f'{axis.key}.'.startswith(f'{key}.') or key.startswith(
-                f'{axis.key}.'
-            ):
+        for key, mine in itertools.product(searched, axis.keys):
+            if f'{mine}.'.startswith(f'{key}.') or key.startswith(f'{mine}.'):
                 raise ValueError(
-                    f'axis {axis.name!r} sets {axis.key}, and so does the '
+                    f'axis {axis.name!r} sets {mine}, and so does the '
                     f'search of {self.method.name!r}. Give the method '
                     'search: fixed, or take the axis out.'
                 )
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        if not has_key(self.base, axis.key):
+        if not has_keys(self.base, axis.keys):
             return [Variant(axis.name)]
         return [
-            Variant(axis.name, shown(value), {axis.key: value})
-            for value in axis.values
+            Variant(axis.name, label, options)
+            for label, options in axis.values.items()
         ]
 
     def _job(
         self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
-        # The deviation over seeds must hold that of the draw.
-        _seed_draws(cfg.train_dataloader.dataset, seed)
+        # The deviation over seeds must hold that of the draws.
+        _seed_draws(cfg.train_dataloader.dataset, ('KShot', 'NWay'), seed)
+        for loader in filter(cfg.get, ('val_dataloader', 'test_dataloader')):
+            _seed_draws(cfg[loader].dataset, ('NWay',), seed)
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,
@@ -287,19 +288,20 @@ def make_pairs(plan: Plan) -> list[Pair]:
             f'{len(plan.datasets)} data sets. Name one of each at least.'
         )
     for axis in plan.axes:
-        if not any(has_key(pair.base, axis.key) for pair in pairs):
+        if not any(has_keys(pair.base, axis.keys) for pair in pairs):
             raise ValueError(
-                f'axis {axis.name!r}: no method has {axis.key!r}: '
+                f'axis {axis.name!r}: no method has '
+                f'{", ".join(map(repr, axis.keys))}: '
                 f'{", ".join(method.name for method in plan.methods)}. '
                 'Correct the key.'
             )
     return pairs
 
 
-def has_key(cfg: Config, key: str) -> bool:
-    """Whether a config, or the class that it names there, has a key."""
+def has_keys(cfg: Config, keys: Sequence[str]) -> bool:
+    """Whether a config, or the classes that it names there, has keys."""
     try:
-        merge_cfg_options(copy.deepcopy(cfg), {key: None})
+        merge_cfg_options(copy.deepcopy(cfg), dict.fromkeys(keys))
     except ValueError:
         return False
     return True
@@ -324,13 +326,13 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _seed_draws(dataset: Any, seed: int) -> None:
-    """Seed each k-shot set, whatever it is wrapped in."""
-    if dataset.get('type') == 'KShot':
+def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
+    """Seed each draw of images or classes, whatever it is wrapped in."""
+    if dataset.get('type') in kinds:
         dataset.seed = seed
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):
-        _seed_draws(one, seed)
+        _seed_draws(one, kinds, seed)
 
 
 def _weights(part: Any) -> Iterator[str]:
@@ -354,18 +356,6 @@ def _file_sha256(address: str) -> str | None:
         return sha256(fetch(address))
     except OSError:
         return None  # the run will say what is wrong
-
-
-def shown(value: Any) -> str:
-    """Return a value as a tick label: runs of integers as ``0-5``."""
-    if not isinstance(value, (list, tuple)):
-        return str(value)
-    values = list(value)
-    if len(values) > 2 and all(isinstance(one, int) for one in values):
-        first = values[0]
-        if values == list(range(first, first + len(values))):
-            return f'{first}-{values[-1]}'
-    return ', '.join(map(str, values))
 
 
 def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:

@@ -63,17 +63,21 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the config, and the values that it is given.
+    """What of the config changes along a line of a plot.
 
     Args:
         name: As plots show it.
-        key: Dotted key of the config.
-        values: What it is set to.
+        values: Changed keys of the config for each tick, by its label. All
+            ticks change the same keys.
     """
 
     name: str
-    key: str
-    values: tuple[Any, ...]
+    values: dict[str, dict[str, Any]]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Dotted keys that change."""
+        return tuple(next(iter(self.values.values())))
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,18 @@ def load_plan(path: Path, configs: Path) -> Plan:
 def slug(name: str) -> str:
     """Return a name as a part of a file's name."""
     return re.sub(r'\W+', '-', name).strip('-')
+
+
+def shown(value: Any) -> str:
+    """Return a value as a tick label: runs of integers as ``0-5``."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    values = list(value)
+    if len(values) > 2 and all(isinstance(one, int) for one in values):
+        first = values[0]
+        if values == list(range(first, first + len(values))):
+            return f'{first}-{values[-1]}'
+    return ', '.join(map(str, values))
 
 
 def find_config(
@@ -398,15 +414,37 @@ def _make_axes(
                 f'axis {name!r} is a part of names of files: use letters, '
                 'digits, _ and - only, as in prompt_length.'
             )
-        pairs = list(entry.items()) if isinstance(entry, dict) else []
-        key, values = pairs[0] if len(pairs) == 1 else (None, None)
-        if not (isinstance(key, str) and isinstance(values, list) and values):
-            raise ValueError(
-                f'axis {name!r} must be one dotted key and its values, as '
-                f'{{model.backbone.prompt_length: [1, 5, 10]}}, not {entry!r}.'
-            )
-        axes.append(Axis(str(name), key, tuple(values)))
+        axes.append(Axis(str(name), _make_values(name, entry)))
     return tuple(axes), tuple(chosen)
+
+
+def _make_values(name: str, entry: Any) -> dict[str, dict[str, Any]]:
+    """Read ``{key: [values]}`` or ``{label: {key: value, ...}, ...}``."""
+    pairs = list(entry.items()) if isinstance(entry, dict) else []
+    ticks: list[tuple[str, dict[str, Any]]] = []
+    if len(pairs) == 1 and isinstance(pairs[0][1], list):
+        [(key, values)] = pairs
+        ticks = [(shown(value), {key: value}) for value in values]
+    elif all(isinstance(options, dict) and options for _, options in pairs):
+        ticks = [(str(label), options) for label, options in pairs]
+    keys = {key for _, options in ticks for key in options}
+    if not ticks or not all(isinstance(key, str) for key in keys):
+        raise ValueError(
+            f'axis {name!r} must be one dotted key and its values, as '
+            '{model.backbone.prompt_length: [1, 5, 10]}, or for each label '
+            'some keys and their values, as {short: '
+            '{model.backbone.prompt_length: 5}, ...}, not '
+            f'{entry!r}.'
+        )
+    _check_twice(f'axis {name!r}: value', [label for label, _ in ticks])
+    for label, options in ticks:
+        if set(options) != keys:
+            raise ValueError(
+                f'axis {name!r}: {label!r} does not set '
+                f'{", ".join(sorted(keys - set(options)))}, as others do; '
+                'give each value the same keys.'
+            )
+    return dict(ticks)
 
 
 def _entries(raw: dict, key: str) -> dict:

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from ..visualization.style import DPI, OKABE_ITO, write_png
-from .jobs import shown
 from .plan import Axis, slug
 from .rows import Row
 
@@ -111,7 +110,7 @@ def draw_axis(
         folder: Where the file is written.
     """
     measured = {row.variant.value for row in rows}
-    ticks = [text for text in map(shown, axis.values) if text in measured]
+    ticks = [label for label in axis.values if label in measured]
     figure = Figure(figsize=(8, 4.5), layout='constrained')
     axes = figure.subplots()
     methods = list(dict.fromkeys(row.method for row in rows))

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import plots
 from .board import Board
-from .jobs import Pair, shown
+from .jobs import Pair
 from .plan import Axis
 from .rows import Row, make_rows
 
@@ -136,7 +136,7 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
         rows: One row for each method and value; one without a value, of a
             method without the axis, counts for all of them.
     """
-    values = list(map(shown, axis.values))
+    values = list(axis.values)
     lines = [
         f'# {axis.name}',
         '',

@@ -1,6 +1,7 @@
 from .guides import check_data_roots
 from .image_folder import EXTENSIONS, ImageFolder
 from .k_shot import KShot
+from .n_way import NWay
 from .nabirds import NABirds
 from .sklearn_digits import SklearnDigits
 from .split_check import check_splits
@@ -16,6 +17,7 @@ __all__ = [
     'KShot',
     'LoadCheckedImage',
     'NABirds',
+    'NWay',
     'SklearnDigits',
     'StanfordDogs',
     'TrainValSplit',

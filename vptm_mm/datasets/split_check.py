@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from .image_folder import ImageFolder
@@ -24,11 +24,12 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
 
     Raises:
         ValueError: If two of them cut in different places: images of the one
-            would be in the other.
+            would be in the other; or if they draw different classes.
     """
+    _check_classes(cfg, loaders)
     seen: dict[str, tuple[str, dict[str, Any]]] = {}
     for name in loaders:
-        for dataset in _cut_in(cfg.get(name) or {}):
+        for dataset in _find(cfg.get(name) or {}, CUTTERS):
             images, cut = _describe(dataset)
             first, other = seen.setdefault(images, (name, cut))
             for key, value in cut.items():
@@ -41,16 +42,36 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
                     )
 
 
-def _cut_in(part: Any) -> Iterator[Mapping[str, Any]]:
-    """Name the configs of data sets that cut, wherever they stand."""
+def _check_classes(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
+    """Require the same classes, under the same numbers, everywhere."""
+    draws = {
+        name: {(one.get('ways'), one.get('seed', 0)) for one in found}
+        for name in loaders
+        if cfg.get(name) is not None
+        for found in [_find(cfg[name], ('NWay',))]
+    }
+    every = set().union(*draws.values())
+    if len(every) > 1 or any(draw != every for draw in draws.values()):
+        shown = (
+            f'{name} {", ".join(map(str, sorted(draw))) or "all"}'
+            for name, draw in draws.items()
+        )
+        raise ValueError(
+            'data loaders draw different classes by NWay (ways, seed): '
+            f'{"; ".join(shown)}. Set both alike in all of them.'
+        )
+
+
+def _find(part: Any, kinds: Container[str]) -> Iterator[Mapping[str, Any]]:
+    """Name the configs of data sets of some kinds, wherever they stand."""
     if isinstance(part, (list, tuple)):
         for one in part:
-            yield from _cut_in(one)
+            yield from _find(one, kinds)
     elif isinstance(part, Mapping):
-        if _kind(part) in CUTTERS:
+        if _kind(part) in kinds:
             yield part
         for one in part.values():
-            yield from _cut_in(one)
+            yield from _find(one, kinds)
 
 
 def _kind(dataset: Mapping[str, Any]) -> str:
