@@ -75,3 +75,9 @@ def test_bad_ways(ways):
 def test_without_names():
     with pytest.raises(ValueError, match='does not name its classes'):
         NWay(dict(DIGITS, metainfo=dict(classes=[])), ways=2)
+
+
+def test_without_images():
+    names = [str(number) for number in range(1000)]
+    with pytest.raises(ValueError, match='SklearnDigits has no image of '):
+        NWay(dict(DIGITS, metainfo=dict(classes=names)), ways=2)

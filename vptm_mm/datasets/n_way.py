@@ -31,7 +31,8 @@ def NWay(  # noqa: N802 (a registry name)
 
     Raises:
         ValueError: If ``ways`` is no whole number from 2 to the number of
-            classes, or the data set does not name its classes.
+            classes, or the data set does not name its classes, or has no
+            image of those that are drawn.
     """
     whole = DATASETS.build(dataset)
     size = len(whole)  # reads the list
@@ -54,6 +55,11 @@ def NWay(  # noqa: N802 (a registry name)
         for info in map(whole.get_data_info, range(size))
         if info['gt_label'] in labels
     ]
+    if not infos:
+        raise ValueError(
+            f'{type(whole).__name__} has no image of {", ".join(chosen)} among '
+            f'{size}; NWay needs one label an image.'
+        )
     MMLogger.get_current_instance().info(
         f'{ways}-way: {len(infos)} of {size} images, seed {seed}, classes '
         f'{", ".join(chosen)}'
