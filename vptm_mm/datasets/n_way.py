@@ -57,7 +57,7 @@ def NWay(  # noqa: N802 (a registry name)
     ]
     if not infos:
         raise ValueError(
-            f'{type(whole).__name__} has no image of {", ".join(chosen)} among '
+            f'{type(whole).__name__} has no image of {", ".join(chosen)} in '
             f'{size}; NWay needs one label an image.'
         )
     MMLogger.get_current_instance().info(
