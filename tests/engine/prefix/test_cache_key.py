@@ -101,6 +101,16 @@ def test_images_matter(key):
     assert len(set(keys)) == len(keys)
 
 
+def test_how_the_same_images_were_drawn_does_not_matter(key):
+    digits = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    some = dict(type='NWay', dataset=digits.train_dataloader.dataset)
+    few = dict(_delete_=True, type='mmpretrain.KShot', shots=4, dataset=some)
+    drawn = {'train_dataloader.dataset': few}
+    other = {'train_dataloader.dataset': dict(few, shots=5, seed=1)}
+    assert key(drawn) == key(other) == key()
+    assert key(drawn, more=[dict(img_path='elsewhere.png')]) != key(drawn)
+
+
 @pytest.mark.parametrize('missing', ['train_dataloader', 'model'])
 def test_a_config_that_does_not_say_what_is_read(missing):
     cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')

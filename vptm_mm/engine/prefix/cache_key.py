@@ -27,6 +27,9 @@ WITHOUT_EFFECT = (
     'visual_token',
     'with_cp',
 )
+# Data sets that draw images or classes of another one; which they are, the list
+# of images says.
+DRAWS = ('KShot', 'NWay')
 VERSIONS = (
     cv2.__version__,
     mmcv.__version__,
@@ -70,7 +73,7 @@ def cache_key(
         backbone.frozen_sha256,
         backbone.prefix_depth,
         options,
-        loader['dataset'],
+        _without_draws(loader['dataset']),
         cfg.get('data_preprocessor'),
         cfg.model.get('data_preprocessor'),
         _images_sha256(images),
@@ -79,6 +82,17 @@ def cache_key(
     ]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_draws(part: Any) -> Any:
+    """Return the config of a data set, as if it were not drawn from."""
+    if isinstance(part, (list, tuple)):
+        return [_without_draws(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if str(part.get('type')).rpartition('.')[-1] in DRAWS:
+        return _without_draws(part['dataset'])
+    return {key: _without_draws(value) for key, value in part.items()}
 
 
 def _images_sha256(dataset: Any) -> str:
