@@ -27,8 +27,8 @@ WITHOUT_EFFECT = (
     'visual_token',
     'with_cp',
 )
-# Data sets that draw images or classes of another one; which they are, the list
-# of images says.
+# Data sets that draw images or classes of another one; the list of images says
+# which.
 DRAWS = ('KShot', 'NWay')
 VERSIONS = (
     cv2.__version__,
