@@ -76,8 +76,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp:
         if get_device() == 'cpu':
             cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
-            cfg.optim_wrapper.pop('loss_scale', None)
-            cfg.optim_wrapper.pop('dtype', None)
+            for key in ('loss_scale', 'dtype', 'use_fsdp'):
+                cfg.optim_wrapper.pop(key, None)
         else:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

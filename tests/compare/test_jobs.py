@@ -8,7 +8,7 @@ from vptm_mm.checkpoints.download import sha256
 from vptm_mm.compare import jobs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs
-from vptm_mm.compare.plan import DataSet, Method, load_plan, shown
+from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan, shown
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 from vptm_mm.engine.launch import LOADERS
 
@@ -328,6 +328,30 @@ def test_an_axis_over_rates_that_are_not_searched():
     assert rates == {0.1, 0.2}
 
 
+def test_an_axis_that_a_method_has_in_part_is_refused():
+    key = 'model.backbone.prompt_lenght'
+    ticks = {str(n): {'train_cfg.max_epochs': n, key: n} for n in (1, 2)}
+    with pytest.raises(ValueError, match=f"digits, VPTM has no '{key}', wh"):
+        make_pairs(make_plan(axes=(Axis('both', ticks),)))
+
+
+def test_an_axis_may_replace_a_part_and_change_it():
+    digits = dict(_delete_=True, type='SklearnDigits', split='train')
+    ticks = {
+        str(n): {
+            'train_dataloader.dataset': dict(digits, pipeline=[]),
+            'train_dataloader.dataset.indices': n,
+        }
+        for n in (3, 5)
+    }
+    pair = one_pair(axes=(Axis('size', ticks),))
+    for index, size in enumerate((3, 5)):
+        cfg = pair.final(index, Point(0.1), 0).cfg
+        assert cfg.train_dataloader.dataset == dict(
+            type='SklearnDigits', split='train', pipeline=[], indices=size
+        )
+
+
 def test_axes_and_plans_that_name_nothing():
     typo = make_axis('length', 'model.backbone.prompt_lenght', (1,))
     with pytest.raises(ValueError, match="axis 'length': no method has 'mod"):
@@ -341,6 +365,7 @@ def test_axes_and_plans_that_name_nothing():
     [
         (5, '5'),
         ([0], '0'),
+        ([], 'none'),
         ([0, 1], '0, 1'),
         ((0, 1, 2, 3), '0-3'),
         ([0, 2, 4], '0, 2, 4'),
@@ -432,7 +457,7 @@ def test_classes_are_drawn_anew_in_all_data_sets():
     options = {
         f'{part}_dataloader.dataset': dict(
             _delete_=True,
-            type='NWay',
+            type='mmpretrain.NWay',
             ways=2,
             dataset=dict(digits, split=part),
         )

@@ -171,6 +171,8 @@ datasets: {digits: {}}
             SHORT + 'axes: {x: {1: {a: 1, b: 1}, 2: {a: 2}}}',
             "axis 'x': '2' does not set b, as others do; give each value the",
         ),
+        (SHORT + 'axes: {x: {"": {a: 1}}}', "axis 'x': the label '' must not"),
+        (SHORT + 'axes: {x: {"a|b": {a: 1}}}', r"the label 'a\|b' must not"),
         (SHORT + 'axes: {x: {a: [1, "1"]}}', "axis 'x': value '1' is named"),
     ],
 )

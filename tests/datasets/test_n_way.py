@@ -1,11 +1,16 @@
 """Some classes of a data set, numbered anew."""
 
+import shutil
+
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmpretrain.registry import DATASETS
 
 from vptm_mm.datasets import NWay
+from vptm_mm.engine.launch import LOADERS, build_runner
 
+from ..conftest import ROOT
 from ..made_datasets import make_image_folder
 
 DIGITS = dict(type='SklearnDigits', split='train')
@@ -81,3 +86,50 @@ def test_without_images():
     names = [str(number) for number in range(1000)]
     with pytest.raises(ValueError, match='SklearnDigits has no image of '):
         NWay(dict(DIGITS, metainfo=dict(classes=names)), ways=2)
+
+
+def test_two_classes_of_one_name(tmp_path):
+    root = str(make_image_folder(tmp_path, images=12))
+    names = ['crane', 'crane', 'heron']
+    folder = dict(type='CustomDataset', data_root=root)
+    some = NWay(dict(folder, metainfo=dict(classes=names)), ways=3)
+    assert np.bincount(some.get_gt_labels()).tolist() == [12, 12, 12]
+    assert some.metainfo['classes'] == tuple(names)
+    numbers = dict(DIGITS, metainfo=dict(classes=list(range(10))))
+    assert len(NWay(numbers, 10)) == 1077
+
+
+def test_a_wrapper_belongs_around_it():
+    folds = dict(type='KFoldDataset', dataset=DIGITS, fold=0)
+    with pytest.raises(TypeError, match='and KFoldDataset is a wrapper; put'):
+        NWay(folds, ways=2)
+
+
+def test_bad_seed():
+    with pytest.raises(ValueError, match='seed=1.0 must be a whole number'):
+        NWay(DIGITS, ways=2, seed=1.0)
+
+
+def test_parts_that_lack_a_class_are_refused(tmp_path):
+    """By name they would draw other classes."""
+    train = make_image_folder(tmp_path / 'train', images=4, classes=4)
+    val = make_image_folder(tmp_path / 'val', images=4, classes=4)
+    shutil.rmtree(val / 'class_1')
+    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    for part, root in (('train', train), ('val', val), ('test', train)):
+        folder = dict(type='CustomDataset', data_root=str(root))
+        folder['pipeline'] = [
+            dict(type='LoadCheckedImage'),
+            dict(type='Resize', scale=32),
+            dict(type='PackInputs'),
+        ]
+        cfg[f'{part}_dataloader'].dataset = dict(
+            type='NWay', ways=2, dataset=folder
+        )
+    cfg.merge_from_dict(
+        {'work_dir': str(tmp_path / 'run'), 'model.head.num_classes': 2}
+    )
+    runner = build_runner(cfg, LOADERS)
+    message = 'from 4 classes of the train data set and from 3 of the val'
+    with pytest.raises(ValueError, match=message):
+        runner.train()

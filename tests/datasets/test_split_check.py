@@ -87,12 +87,12 @@ def test_no_run_begins(tmp_path, monkeypatch):
     [
         (
             [dict(ways=2), dict(ways=2), dict(ways=3)],
-            r'train_dataloader \(2, 0\); val_dataloader \(2, 0\); '
-            r'test_dataloader \(3, 0\)\. Set both alike',
+            'train_dataloader 2, 0; val_dataloader 2, 0; '
+            'test_dataloader 3, 0. Set both alike',
         ),
         (
             [dict(ways=2), dict(ways=2), dict(ways=2, seed=1)],
-            r'test_dataloader \(2, 1\)',
+            'test_dataloader 2, 1',
         ),
         ([dict(ways=2), None, dict(ways=2)], 'val_dataloader all'),
         ([dict(ways=2, seed=0), dict(ways=2), dict(ways=2)], None),
@@ -116,3 +116,20 @@ def test_classes_that_are_drawn_otherwise(draws, message):
     with pytest.raises(ValueError, match=message):
         check_splits(cfg, LOADERS)
     check_splits({**cfg, 'test_dataloader': cfg['train_dataloader']}, ())
+
+
+def test_classes_that_are_drawn_inside_of_a_cut_and_outside():
+    """Cut before and after, the same images would be in both parts."""
+    digits = dict(type='SklearnDigits')
+    some = dict(type='NWay', ways=5)
+    cut = dict(type='TrainValSplit')
+    inside = dict(cut, part='train', dataset=dict(some, dataset=digits))
+    outside = dict(some, dataset=dict(cut, part='val', dataset=digits))
+    cfg = {
+        'train_dataloader': dict(dataset=inside),
+        'val_dataloader': dict(dataset=outside),
+    }
+    with pytest.raises(ValueError, match='TrainValSplit by different NWay, 5'):
+        check_splits(cfg, LOADERS)
+    cfg['train_dataloader'] = cfg['val_dataloader']
+    check_splits(cfg, LOADERS)

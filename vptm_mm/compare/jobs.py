@@ -15,6 +15,7 @@ from mmengine.config import Config
 from ..checkpoints.checkpoint_file import fetch
 from ..checkpoints.download import is_remote, sha256
 from ..datasets import check_data_roots
+from ..datasets.draws import DRAWS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .board import Board
@@ -90,7 +91,8 @@ class Pair:
     Raises:
         ValueError: If an option is unknown, the config of a data set has not
             all data loaders, a method does not train by epochs, or an axis
-            sets what the search sets.
+            sets what the search sets, or some keys that a method lacks beside
+            others that it has.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -194,6 +196,10 @@ class Pair:
         ended = self.search_done(board) == len(self.search_slots(board))
         return ended and self.chosen(board) is None
 
+    def lacks(self, axis: Axis) -> bool:
+        """Whether the method has nothing of what an axis changes."""
+        return len(missing_keys(self.base, axis)) == len(axis.keys)
+
     def _key(self, slot: str) -> str:
         return f'{self.search_key}/{slot}'
 
@@ -218,8 +224,15 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        if not has_keys(self.base, axis.keys):
+        if self.lacks(axis):
             return [Variant(axis.name)]
+        missing = missing_keys(self.base, axis)
+        if missing:
+            raise ValueError(
+                f'axis {axis.name!r}: {self} has no '
+                f'{", ".join(map(repr, missing))}, which the axis sets beside '
+                'others. Correct the key, or take the method out of the axis.'
+            )
         return [
             Variant(axis.name, label, options)
             for label, options in axis.values.items()
@@ -230,7 +243,7 @@ class Pair:
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
         # The deviation over seeds must hold that of the draws.
-        _seed_draws(cfg.train_dataloader.dataset, ('KShot', 'NWay'), seed)
+        _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
         for loader in filter(cfg.get, ('val_dataloader', 'test_dataloader')):
             _seed_draws(cfg[loader].dataset, ('NWay',), seed)
         return Job(
@@ -288,7 +301,7 @@ def make_pairs(plan: Plan) -> list[Pair]:
             f'{len(plan.datasets)} data sets. Name one of each at least.'
         )
     for axis in plan.axes:
-        if not any(has_keys(pair.base, axis.keys) for pair in pairs):
+        if all(pair.lacks(axis) for pair in pairs):
             raise ValueError(
                 f'axis {axis.name!r}: no method has '
                 f'{", ".join(map(repr, axis.keys))}: '
@@ -298,10 +311,17 @@ def make_pairs(plan: Plan) -> list[Pair]:
     return pairs
 
 
-def has_keys(cfg: Config, keys: Sequence[str]) -> bool:
-    """Whether a config, or the classes that it names there, has keys."""
+def missing_keys(cfg: Config, axis: Axis) -> list[str]:
+    """Return the keys of an axis that a config, or what it names, lacks."""
+    options = next(iter(axis.values.values()))
+    if _takes(cfg, options):
+        return []
+    return [key for key in options if not _takes(cfg, {key: options[key]})]
+
+
+def _takes(cfg: Config, options: dict[str, Any]) -> bool:
     try:
-        merge_cfg_options(copy.deepcopy(cfg), dict.fromkeys(keys))
+        merge_cfg_options(copy.deepcopy(cfg), options)
     except ValueError:
         return False
     return True
@@ -328,7 +348,7 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
 
 def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
     """Seed each draw of images or classes, whatever it is wrapped in."""
-    if dataset.get('type') in kinds:
+    if kind_of(dataset) in kinds:
         dataset.seed = seed
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):

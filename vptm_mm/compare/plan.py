@@ -217,6 +217,8 @@ def shown(value: Any) -> str:
     if not isinstance(value, (list, tuple)):
         return str(value)
     values = list(value)
+    if not values:
+        return 'none'
     if len(values) > 2 and all(isinstance(one, int) for one in values):
         first = values[0]
         if values == list(range(first, first + len(values))):
@@ -437,6 +439,12 @@ def _make_values(name: str, entry: Any) -> dict[str, dict[str, Any]]:
             f'{entry!r}.'
         )
     _check_twice(f'axis {name!r}: value', [label for label, _ in ticks])
+    for label, _ in ticks:
+        if not label.strip() or '|' in label:
+            raise ValueError(
+                f'axis {name!r}: the label {label!r} must not be empty, nor '
+                'have a | in it: it is the head of a column.'
+            )
     for label, options in ticks:
         if set(options) != keys:
             raise ValueError(

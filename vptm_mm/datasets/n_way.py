@@ -30,11 +30,17 @@ def NWay(  # noqa: N802 (a registry name)
         seed: Another seed draws other classes.
 
     Raises:
+        TypeError: If the data set is a wrapper of others.
         ValueError: If ``ways`` is no whole number from 2 to the number of
-            classes, or the data set does not name its classes, or has no
-            image of those that are drawn.
+            classes, ``seed`` is none, or the data set does not name its
+            classes, or has no image of those that are drawn.
     """
     whole = DATASETS.build(dataset)
+    if not isinstance(whole, BaseDataset):
+        raise TypeError(
+            f'NWay draws from one data set, and {type(whole).__name__} is a '
+            'wrapper; put NWay around the data sets inside of it.'
+        )
     size = len(whole)  # reads the list
     names = whole.metainfo.get('classes')
     if not names:
@@ -47,27 +53,37 @@ def NWay(  # noqa: N802 (a registry name)
             f'ways={ways!r} must be a whole number from 2 to {len(names)}, '
             'the number of classes.'
         )
-    ranked = sorted(names, key=lambda name: hash_rank(name, seed))
-    labels = sorted(names.index(name) for name in ranked[:ways])
+    if not isinstance(seed, int):
+        raise ValueError(f'seed={seed!r} must be a whole number.')
+    # Labels, not names: two classes may have the same.
+    ranked = sorted(
+        range(len(names)),
+        key=lambda label: (hash_rank(str(names[label]), seed), label),
+    )
+    labels = sorted(ranked[:ways])
     chosen = tuple(names[label] for label in labels)
     infos = [
         dict(info, gt_label=labels.index(info['gt_label']))
         for info in map(whole.get_data_info, range(size))
-        if info['gt_label'] in labels
+        if info.get('gt_label') in labels
     ]
     if not infos:
         raise ValueError(
-            f'{type(whole).__name__} has no image of {", ".join(chosen)} in '
+            f'{type(whole).__name__} has no image of {_listed(chosen)} in '
             f'{size}; NWay needs one label an image.'
         )
     MMLogger.get_current_instance().info(
         f'{ways}-way: {len(infos)} of {size} images, seed {seed}, classes '
-        f'{", ".join(chosen)}'
+        f'{_listed(chosen)}'
     )
     for info in infos:
         del info['sample_idx']  # counted anew
     whole.data_list = infos
     if whole.serialize_data:
         whole.data_bytes, whole.data_address = whole._serialize_data()
-    whole._metainfo['classes'] = chosen
+    whole._metainfo.update(classes=chosen, drawn_from=tuple(names))
     return whole
+
+
+def _listed(names: tuple) -> str:
+    return ', '.join(map(str, names))

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
+from .draws import kind_of
 from .image_folder import ImageFolder
 from .train_val_split import TrainValSplit
 
@@ -45,15 +46,17 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
 def _check_classes(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
     """Require the same classes, under the same numbers, everywhere."""
     draws = {
-        name: {(one.get('ways'), one.get('seed', 0)) for one in found}
+        name: {
+            (repr(one.get('ways')), repr(one.get('seed', 0)))
+            for one in _find(cfg[name], ('NWay',))
+        }
         for name in loaders
         if cfg.get(name) is not None
-        for found in [_find(cfg[name], ('NWay',))]
     }
     every = set().union(*draws.values())
     if len(every) > 1 or any(draw != every for draw in draws.values()):
         shown = (
-            f'{name} {", ".join(map(str, sorted(draw))) or "all"}'
+            f'{name} {" and ".join(map(", ".join, sorted(draw))) or "all"}'
             for name, draw in draws.items()
         )
         raise ValueError(
@@ -68,23 +71,24 @@ def _find(part: Any, kinds: Container[str]) -> Iterator[Mapping[str, Any]]:
         for one in part:
             yield from _find(one, kinds)
     elif isinstance(part, Mapping):
-        if _kind(part) in kinds:
+        if kind_of(part) in kinds:
             yield part
         for one in part.values():
             yield from _find(one, kinds)
 
 
-def _kind(dataset: Mapping[str, Any]) -> str:
-    return str(dataset.get('type')).rpartition('.')[-1]
-
-
 def _describe(dataset: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return which images are cut, and where."""
-    cutter, keys = CUTTERS[_kind(dataset)]
+    cutter, keys = CUTTERS[kind_of(dataset)]
     defaults = inspect.signature(cutter).parameters
     cut = {key: dataset.get(key, defaults[key].default) for key in keys}
     inner = dataset.get('dataset', dataset)
-    if inner is not dataset:  # fewer of them are cut elsewhere
+    # Fewer images, or classes, are cut elsewhere.
+    cut['NWay'] = None
+    while kind_of(inner) == 'NWay':
+        cut['NWay'] = inner.get('ways')
+        inner = inner['dataset']
+    if inner is not dataset:
         cut['indices'] = inner.get('indices')
     ignored = {*keys, 'pipeline', 'indices', 'split', 'part'}
     images = {key: value for key, value in inner.items() if key not in ignored}

@@ -111,6 +111,14 @@ def test_how_the_same_images_were_drawn_does_not_matter(key):
     assert key(drawn, more=[dict(img_path='elsewhere.png')]) != key(drawn)
 
 
+@pytest.mark.parametrize('what', ['lmdb_key', 'bbox'])
+def test_what_else_names_an_image_matters(key, what):
+    path = str(key.path)
+    one, other = (dict(img_path=path, **{what: [n, 2]}) for n in (1, 3))
+    assert key(more=[one]) != key(more=[other])
+    assert key(more=[dict(one, gt_label=1)]) == key(more=[dict(one)])
+
+
 @pytest.mark.parametrize('missing', ['train_dataloader', 'model'])
 def test_a_config_that_does_not_say_what_is_read(missing):
     cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')

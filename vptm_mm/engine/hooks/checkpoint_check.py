@@ -25,13 +25,15 @@ class CheckpointCheckHook(Hook):
     Raises:
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
             another shape (``!``), if a task has other class names than the
-            images that it is tested on, or if the head has another number of
-            classes than a data set.
+            images that it is tested on, if the head has another number of
+            classes than a data set, or if ``NWay`` draws from other classes in
+            one of them.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Compare the head with the images to train and validate on."""
         _require_head(runner)
+        _require_same_draw(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Compare the head with the images to validate on."""
@@ -40,6 +42,7 @@ class CheckpointCheckHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Compare the head with the images to test on."""
         _require_head(runner)
+        _require_same_draw(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
@@ -85,8 +88,29 @@ def _require_head(runner: Runner) -> None:
             )
 
 
-def _class_names(runner: Runner) -> Iterator[tuple[str, Sequence[str]]]:
-    """Return the classes of the data sets that are open and name them."""
+def _require_same_draw(runner: Runner) -> None:
+    """Classes that are drawn by seed are the same of the same list only."""
+    drawn = list(_class_names(runner, 'drawn_from'))
+    for split, classes in drawn[1:]:
+        first, wanted = drawn[0]
+        if list(classes) != list(wanted):
+            raise ValueError(
+                f'NWay draws from {len(wanted)} classes of the {first} data '
+                f'set and from {len(classes)} of the {split} data set, whose '
+                'names differ, so it would draw other ones. Give all data '
+                'sets the same classes.'
+            )
+
+
+def _class_names(
+    runner: Runner, key: str = 'classes'
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Return the classes of the data sets that are open and name them.
+
+    Args:
+        runner: The runner.
+        key: ``'classes'``, or ``'drawn_from'``: those that ``NWay`` drew from.
+    """
     for split, loop in (
         ('train', runner._train_loop),
         ('val', runner._val_loop),
@@ -94,5 +118,5 @@ def _class_names(runner: Runner) -> Iterator[tuple[str, Sequence[str]]]:
     ):
         if isinstance(loop, BaseLoop):
             metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
-            if metainfo.get('classes') is not None:
-                yield split, metainfo['classes']
+            if metainfo.get(key) is not None:
+                yield split, metainfo[key]

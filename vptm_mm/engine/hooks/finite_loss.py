@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
@@ -137,7 +138,11 @@ def _stop(runner: Runner, what: str, lines: list[str]) -> None:
         f'learning rate: {", ".join(dict.fromkeys(rates))}',
         describe_last_checkpoint(runner.work_dir),
         'Try a lower rate (optim_wrapper.optimizer.lr), clip the gradient '
-        '(optim_wrapper.clip_grad.max_norm=1), look at the images; with --amp '
-        'try optim_wrapper.dtype=bfloat16.',
+        '(optim_wrapper.clip_grad.max_norm=1), look at the images'
+        + (
+            '; try optim_wrapper.dtype=bfloat16.'
+            if isinstance(runner.optim_wrapper, AmpOptimWrapper)
+            else '.'
+        ),
     ]
     raise RuntimeError('\n  '.join(text))

@@ -13,6 +13,7 @@ import torch
 import torchvision
 from mmengine.config import Config
 
+from ...datasets.draws import DRAWS, kind_of
 from ...version import __version__
 
 # Options of a backbone that cannot change states before the first prompts;
@@ -27,9 +28,8 @@ WITHOUT_EFFECT = (
     'visual_token',
     'with_cp',
 )
-# Data sets that draw images or classes of another one; the list of images says
-# which.
-DRAWS = ('KShot', 'NWay')
+# Of an image, what no state depends on.
+NOT_OF_STATES = ('gt_label', 'img', 'sample_idx')
 VERSIONS = (
     cv2.__version__,
     mmcv.__version__,
@@ -50,8 +50,8 @@ def cache_key(
         cfg: The config of the run.
         part: ``'train'``, ``'val'`` or ``'test'``.
         backbone: The backbone, with its weights.
-        images: The data set; of its files path, size and time of change
-            count.
+        images: The data set; what it says of each image counts, without its
+            label, and of its file size and time of change.
         **how: What else counts.
 
     Raises:
@@ -85,12 +85,15 @@ def cache_key(
 
 
 def _without_draws(part: Any) -> Any:
-    """Return the config of a data set, as if it were not drawn from."""
+    """Return the config of a data set, as if it were not drawn from.
+
+    The list of images says which were drawn.
+    """
     if isinstance(part, (list, tuple)):
         return [_without_draws(one) for one in part]
     if not isinstance(part, dict):
         return part
-    if str(part.get('type')).rpartition('.')[-1] in DRAWS:
+    if kind_of(part) in DRAWS:
         return _without_draws(part['dataset'])
     return {key: _without_draws(value) for key, value in part.items()}
 
@@ -104,5 +107,7 @@ def _images_sha256(dataset: Any) -> str:
         path = Path(info.get('img_path') or '')
         found = path.stat() if path.is_file() else None
         change = (found.st_size, found.st_mtime_ns) if found else None
-        digest.update(f'{path} {change}\n'.encode())
+        rest = {k: v for k, v in info.items() if k not in NOT_OF_STATES}
+        text = json.dumps([rest, change], sort_keys=True, default=str)
+        digest.update(f'{text}\n'.encode())
     return digest.hexdigest()
