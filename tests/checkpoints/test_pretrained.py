@@ -337,7 +337,11 @@ def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
 
 @pytest.mark.parametrize(
     ('name', 'num_visual_tokens'),
-    [('beitv2-tiny_digits', 256), ('beitv2-tiny_cifar10', 512)],
+    [
+        ('beitv2-tiny_digits', 256),
+        ('beitv2-tiny_cifar10', 512),
+        ('beitv2-tiny_cifar10_round3', 512),
+    ],
 )
 def test_the_packaged_checkpoints_load(log, name, num_visual_tokens):
     arch = dict(
