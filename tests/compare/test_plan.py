@@ -38,6 +38,7 @@ def test_shipped_plans_are_found():
     assert [path.name for path in PLANS] == [
         'cifar10-backbones.yml',
         'cifar10-kshot.yml',
+        'cifar10-round3.yml',
         'cifar10.yml',
         'digits-kshot.yml',
         'digits.yml',
