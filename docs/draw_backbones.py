@@ -67,6 +67,7 @@ def main() -> None:
             )
         panel.axhline(0, color='0.6', linewidth=0.8)
         panel.set_xticks(range(len(values)), values)
+        panel.margins(x=0.12)
         panel.set_xlabel(title)
         panel.grid(color='0.92')
     figure.supylabel('difference in test top-1 (points)')
