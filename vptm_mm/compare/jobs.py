@@ -196,10 +196,6 @@ class Pair:
         ended = self.search_done(board) == len(self.search_slots(board))
         return ended and self.chosen(board) is None
 
-    def lacks(self, axis: Axis) -> bool:
-        """Whether the method has nothing of what an axis changes."""
-        return len(missing_keys(self.base, axis)) == len(axis.keys)
-
     def _key(self, slot: str) -> str:
         return f'{self.search_key}/{slot}'
 
@@ -224,9 +220,9 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        if self.lacks(axis):
-            return [Variant(axis.name)]
         missing = missing_keys(self.base, axis)
+        if len(missing) == len(axis.keys):
+            return [Variant(axis.name)]
         if missing:
             raise ValueError(
                 f'axis {axis.name!r}: {self} has no '
@@ -301,7 +297,7 @@ def make_pairs(plan: Plan) -> list[Pair]:
             f'{len(plan.datasets)} data sets. Name one of each at least.'
         )
     for axis in plan.axes:
-        if all(pair.lacks(axis) for pair in pairs):
+        if all(Variant(axis.name) in pair.variants for pair in pairs):
             raise ValueError(
                 f'axis {axis.name!r}: no method has '
                 f'{", ".join(map(repr, axis.keys))}: '

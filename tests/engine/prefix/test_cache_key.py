@@ -119,6 +119,13 @@ def test_what_else_names_an_image_matters(key, what):
     assert key(more=[dict(one, gt_label=1)]) == key(more=[dict(one)])
 
 
+def test_large_arrays_are_read_whole(key):
+    one, other = np.zeros(5000), np.zeros(5000)
+    other[2500] = 1
+    assert str(one) == str(other)
+    assert key(more=[dict(box=one)]) != key(more=[dict(box=other)])
+
+
 @pytest.mark.parametrize('missing', ['train_dataloader', 'model'])
 def test_a_config_that_does_not_say_what_is_read(missing):
     cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
