@@ -10,6 +10,7 @@ from torch import distributed, multiprocessing
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine.hooks import class_mean_prototypes
+from vptm_mm.engine.launch import leave_process_group
 from vptm_mm.models import PrototypeVerbalizerHead
 
 from .test_hooks import digits_runner, read_log
@@ -50,7 +51,7 @@ def set_prototypes(rank: int, processes: int, folder: str) -> None:
     )
     class_mean_prototypes.ClassMeanPrototypesHook().before_train(runner)
     torch.save(model.head.state_dict(), f'{folder}/{processes}_{rank}.pth')
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 def test_two_processes_find_what_one_finds(tmp_path):

@@ -9,6 +9,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from vptm_mm.bricks import tuned_parameters
+from vptm_mm.engine.launch import leave_process_group
 
 from ..conftest import ROOT, draw_class_means
 
@@ -23,7 +24,7 @@ def process_group(tmp_path_factory):
         'gloo', init_method=f'file://{store}', rank=0, world_size=1
     )
     yield
-    distributed.destroy_process_group()
+    leave_process_group()
 
 
 def two_steps(classifier: torch.nn.Module) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import time
 from os import path as osp
 from pathlib import Path
 
@@ -156,5 +157,8 @@ def leave_process_group() -> None:
     that failed: the other processes may be waiting for this one.
     """
     if dist.is_available() and dist.is_initialized():
+        # A thread that drops such a tensor waits for the interpreter's lock;
+        # torch 2.1 holds it while it waits for the thread to end.
+        time.sleep(0.1)
         dist.destroy_process_group()
         gc.collect()  # the runner, and with it the group, is in cycles
