@@ -8,11 +8,14 @@ is for tools/train.py. See docs/pretraining.md.
 """
 
 import argparse
+import difflib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 # First: it says what to install if MMPretrain is missing.
@@ -23,6 +26,7 @@ import vptm_mm  # noqa: F401
 from mmengine.config import Config, DictAction
 
 from vptm_mm.checkpoints import write_whole
+from vptm_mm.checkpoints.download import sha256
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.pretraining.card import write_card
@@ -31,6 +35,7 @@ from vptm_mm.pretraining.rounds import (
     Step,
     export_name,
     plan_steps,
+    settings,
 )
 
 TRAIN = Path(__file__).parent / 'train.py'
@@ -86,9 +91,20 @@ def parse_args() -> argparse.Namespace:
 
 
 def run_step(
-    number: int, step: Step, cfg: Config, args: argparse.Namespace
+    number: int,
+    step: Step,
+    cfg: Config,
+    read: list[Path],
+    args: argparse.Namespace,
 ) -> Path:
     """Train one step, or what is left of it; return the file it exports.
+
+    Args:
+        number: Of the step, from 0.
+        step: Its name and config.
+        cfg: Its config.
+        read: Files of earlier steps that it reads.
+        args: The command line.
 
     Ends with the exit code of the training if it is not 0.
 
@@ -101,14 +117,20 @@ def run_step(
     config = args.work_dir / f'{step.name}.py'
     export = folder / export_name(cfg)
     folder.mkdir(parents=True, exist_ok=True)
-    text = cfg.pretty_text
+    text = settings(cfg, read, args.train_flags)
     if not config.exists() and is_first(args.launcher):
         write_whole(config, text.encode())
     wait_for(config, PATIENCE)
-    if config.read_text(encoding='utf-8') != text:
+    before = config.read_text(encoding='utf-8')
+    if before != text:
+        changed = difflib.unified_diff(
+            before.splitlines(), text.splitlines(), 'before', 'now', '', '', 0
+        )
         raise ValueError(
-            f'{config} holds other settings than these; give another '
-            '--work-dir, or remove it and the folder of its name.'
+            f'{config} holds other settings than these, or was made from '
+            'other files of the rounds before; give another --work-dir, or '
+            'remove it, the folder of its name and all of later rounds.\n'
+            + '\n'.join(islice(changed, 20))
         )
     if not export.exists():
         command = [sys.executable, str(TRAIN), str(config)]
@@ -178,15 +200,26 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     merge_cfg_options(cfg, args.cfg_options)
     backbone = last = None
-    for number, step in enumerate(plan_steps(args.tokens, args.block)):
+    steps = plan_steps(cfg, args.tokens, args.block)
+    for number, step in enumerate(steps):
         print(f'== {step.name} ==', flush=True)
         step_cfg = step.make_config(cfg, backbone, last)
-        last = run_step(number, step, step_cfg, args)
+        read = [last] if last is not None else []
+        last = run_step(number, step, step_cfg, read, args)
         if not step.name.endswith('-tokenizer'):
             backbone = last
             if is_first(args.launcher):
-                kind = step.name.partition('_')[2]
-                card = write_card(last.parent, last.name, kind)
+                made = {
+                    'predicts': step.name.partition('_')[2],
+                    'made from': ', '.join(
+                        f'{path}, sha256 {sha256(path)}' for path in read
+                    ),
+                    'seed of the tokens': step_cfg.model.target_generator.get(
+                        'seed', 0
+                    ),
+                    'rounds': f'`{shlex.join(["python", *sys.argv])}`',
+                }
+                card = write_card(last.parent, last.name, made)
                 print(f'Backbone {backbone}; its card: {card}', flush=True)
 
 

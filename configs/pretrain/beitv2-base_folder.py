@@ -25,7 +25,7 @@ model = dict(
     head=dict(embed_dims=arch['embed_dims']),
 )
 custom_hooks = [
-    dict(type='FitTokenizerHook'),
+    *_base_.custom_hooks[:3],
     dict(type='ExportBackboneHook', filename='beitv2-base_folder.pth'),
     dict(type='FiniteLossHook'),
 ]

@@ -35,6 +35,13 @@ model = dict(
 
 max_epochs = 300
 warmup_epochs = 10
+# 40 % of 14 x 14 patches.
+masks = dict(
+    type='BlockMaskGenerator',
+    input_size=(14, 14),
+    num_masking_patches=78,
+    min_num_patches=16,
+)
 train_pipeline = [
     dict(type='LoadCheckedImage'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
@@ -46,24 +53,54 @@ train_pipeline = [
         second_interpolation='bicubic',
         scale=(0.2, 1.0),
     ),
-    # 40 % of 14 x 14 patches.
-    dict(
-        type='BlockMaskGenerator',
-        input_size=(14, 14),
-        num_masking_patches=78,
-        min_num_patches=16,
-    ),
+    masks,
     dict(type='PackInputs'),
 ]
-train_dataloader = dict(num_workers=8, dataset=dict(pipeline=train_pipeline))
+whole = [
+    dict(type='LoadCheckedImage'),
+    dict(
+        type='TwoViewCrop',
+        size=224,
+        second_size=224,
+        interpolation='bicubic',
+        second_interpolation='bicubic',
+        scale=(1.0, 1.0),
+        ratio=(1.0, 1.0),
+    ),
+]
+whole_pipeline = [*whole, dict(type='PackInputs')]
+masked_pipeline = [*whole, masks, dict(type='PackInputs')]
+train_dataloader = dict(
+    num_workers=8, dataset=dict(dataset=dict(pipeline=train_pipeline))
+)
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=warmup_epochs),
     dict(_base_.param_scheduler[1], begin=warmup_epochs, end=max_epochs),
 ]
+in_order = dict(_base_.in_order, batch_size=64, num_workers=8)
+cut = dict(_base_.cut, part='val')
 custom_hooks = [
     dict(type='FitTokenizerHook'),
+    dict(
+        type='MaskedTokenAccuracyHook',
+        dataloader=dict(
+            **in_order,
+            dataset=dict(
+                **cut, dataset=dict(**_base_.images, pipeline=masked_pipeline)
+            ),
+        ),
+    ),
+    dict(
+        type='TokenReportHook',
+        dataloader=dict(
+            **in_order,
+            dataset=dict(
+                **cut, dataset=dict(**_base_.images, pipeline=whole_pipeline)
+            ),
+        ),
+    ),
     dict(type='ExportBackboneHook', filename='beitv2-small_folder.pth'),
     dict(type='FiniteLossHook'),
 ]

@@ -17,30 +17,6 @@ Result: not yet measured.
 
 _base_ = './beitv2-tiny_folder.py'
 
-# The whole image twice; of an image that is no square, its middle.
-whole = [
-    dict(type='LoadCheckedImage'),
-    dict(
-        type='TwoViewCrop',
-        size=32,
-        second_size=32,
-        interpolation='bicubic',
-        second_interpolation='bicubic',
-        scale=(1.0, 1.0),
-        ratio=(1.0, 1.0),
-    ),
-]
-whole_pipeline = [*whole, dict(type='PackInputs')]
-masked_pipeline = [
-    *whole,
-    dict(
-        type='BlockMaskGenerator',
-        input_size=(4, 4),
-        num_masking_patches=6,
-        min_num_patches=1,
-    ),
-    dict(type='PackInputs'),
-]
 images = dict(type='ImageFolder', data_root='{{$IMAGE_FOLDER:data/images}}')
 train_dataloader = dict(
     dataset=dict(
@@ -50,25 +26,23 @@ train_dataloader = dict(
         pipeline=_base_.train_pipeline,
     )
 )
-in_order = dict(
-    batch_size=256,
-    num_workers=2,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='default_collate'),
-)
 labelled = dict(
-    **in_order, dataset=dict(**images, split='train', pipeline=whole_pipeline)
+    **_base_.in_order,
+    dataset=dict(**images, split='train', pipeline=_base_.whole_pipeline),
 )
 held_out = dict(
-    **in_order, dataset=dict(**images, split='val', pipeline=whole_pipeline)
+    **_base_.in_order,
+    dataset=dict(**images, split='val', pipeline=_base_.whole_pipeline),
 )
 custom_hooks = [
     dict(type='FitTokenizerHook'),
     dict(
         type='MaskedTokenAccuracyHook',
         dataloader=dict(
-            **in_order,
-            dataset=dict(**images, split='val', pipeline=masked_pipeline),
+            **_base_.in_order,
+            dataset=dict(
+                **images, split='val', pipeline=_base_.masked_pipeline
+            ),
         ),
     ),
     dict(type='TokenReportHook', dataloader=held_out),

@@ -154,22 +154,46 @@ def test_an_encoder_lacks_the_block(checkpoint):
         BlockFeatures(ENCODER, 3, pretrained(checkpoint))
 
 
-def test_a_teacher_of_timm(tmp_path):
+@pytest.fixture
+def timm_teacher(tmp_path):
+    """A model of timm, and how its file is read as a teacher."""
     timm = pytest.importorskip('timm')
-    name = 'resnet10t'
     torch.manual_seed(0)
-    model = timm.create_model(name)
-    torch.save(model.state_dict(), tmp_path / 'model.pth')
-    cfg = dict(
-        type='TIMMBackbone',
-        model_name=name,
-        features_only=True,
-        out_indices=(3,),
-        pretrained=True,
-        pretrained_cfg_overlay=dict(file=str(tmp_path / 'model.pth')),
-    )
-    teacher = FeatureTeacher(cfg, 256, grid_size=2)
+    model = timm.create_model('resnet10t')
+    # The last norm of a block starts at 0, which hides its convolutions.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape)
+
+    def read(state: dict) -> FeatureTeacher:
+        torch.save(state, tmp_path / 'model.pth')
+        cfg = dict(
+            type='TIMMBackbone',
+            model_name='resnet10t',
+            features_only=True,
+            out_indices=(3,),
+            pretrained=True,
+            pretrained_cfg_overlay=dict(file=str(tmp_path / 'model.pth')),
+        )
+        return FeatureTeacher(cfg, 256, grid_size=2)
+
+    return model.eval(), read
+
+
+def test_a_teacher_of_timm(timm_teacher):
+    model, read = timm_teacher
     images = torch.randn(1, 3, 32, 32)
-    features = teacher(images)
-    expected = model.eval().forward_intermediates(images)[1][3]
+    features = read(model.state_dict())(images)
+    expected = model.forward_intermediates(images)[1][3]
     torch.testing.assert_close(features, expected.flatten(2).transpose(1, 2))
+
+
+def test_a_file_that_does_not_fit_timm(timm_teacher):
+    model, read = timm_teacher
+    state = model.state_dict()
+    prefixed = {f'backbone.{name}': state[name] for name in state}
+    with pytest.raises(ValueError, match=r'lack \d+ of .*of timm'):
+        read(prefixed)
+    del state['layer3.0.conv1.weight']
+    with pytest.raises(ValueError, match=r'lack 1 of .*layer3.0.conv1.weight'):
+        read(state)

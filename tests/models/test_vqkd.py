@@ -172,3 +172,27 @@ def test_a_distiller_takes_no_trained_tokenizer():
     )
     with pytest.raises(ValueError, match=r'tokenizer\.init_cfg=.* must be'):
         VQKDDistiller(tokenizer, {}, {}, 16)
+
+
+def test_a_tokenizer_that_was_read_is_frozen(distiller, tmp_path):
+    torch.manual_seed(0)
+    distiller.train()
+    distiller(torch.randn(4, 3, 16, 16), [], mode='loss')
+    torch.save(
+        dict(state_dict=distiller.tokenizer.state_dict()),
+        tmp_path / 'tokenizer.pth',
+    )
+    read = MODELS.build(
+        tokenizer_config(
+            init_cfg=dict(
+                type='Pretrained', checkpoint=str(tmp_path / 'tokenizer.pth')
+            )
+        )
+    )
+    before = {k: v.clone() for k, v in read.state_dict().items()}
+    # Its owner is trained: the targets of pre-training do not move.
+    torch.nn.Sequential(read).train()
+    read(torch.randn(32, 3, 16, 16))
+    assert not tuned_parameters(read)
+    after = read.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)

@@ -9,6 +9,8 @@ from vptm_mm.pretraining.card import write_card
 
 from ..report.made_run import make_start
 
+MADE = dict(predicts='patches')
+
 
 def epochs(*rates) -> list[dict]:
     """Lines of ``scalars.json``: epochs of ten iterations of half a second."""
@@ -21,7 +23,7 @@ def epochs(*rates) -> list[dict]:
 
 
 def rows(folder) -> dict[str, str]:
-    lines = write_card(folder, 'a.pth', 'patches').read_text().splitlines()
+    lines = write_card(folder, 'a.pth', MADE).read_text().splitlines()
     assert lines[:2] == ['# a', '']
     cells = [line.strip('| ').split(' | ') for line in lines[4:]]
     return {cell[0]: cell[1] for cell in cells}
@@ -67,4 +69,4 @@ def test_a_run_without_the_hook(folder):
 
 def test_no_run(folder):
     with pytest.raises(FileNotFoundError, match='no run in'):
-        write_card(folder, 'a.pth', 'patches')
+        write_card(folder, 'a.pth', MADE)

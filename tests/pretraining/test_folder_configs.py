@@ -88,6 +88,10 @@ def test_models_of_224_px(size, folder):
     (image, _), _ = runner.train_dataloader.dataset[0].values()
     assert image.shape == (3, 224, 224)
     exported = folder / 'run' / f'{name}.pth'
+    # One image is held out, 78 of its 196 patches are masked.
+    accuracy = folder / 'run' / 'masked_token_accuracy.json'
+    assert json.loads(accuracy.read_text())['masked_patches'] == 78
+    assert (folder / 'run' / 'visual_tokens.json').is_file()
     state = load_file(exported)['state_dict']
     weight = runner.model.backbone.layers[11].attn.qkv.weight
     assert torch.equal(state['backbone.layers.11.attn.qkv.weight'], weight)
@@ -150,7 +154,7 @@ def test_test_images_are_left_to_the_tasks(folder):
 def test_the_same_kinds_of_files_are_images():
     """Of folders with labels and without."""
     cfg = Config.fromfile(PRETRAIN / 'beitv2-tiny_folder.py')
-    assert set(cfg.train_dataloader.dataset.extensions) == EXTENSIONS
+    assert set(cfg.images.extensions) == EXTENSIONS
 
 
 def test_fewer_images_than_a_batch(folder):
@@ -159,7 +163,7 @@ def test_fewer_images_than_a_batch(folder):
     cfg.work_dir = cfg.experiment_name = str(folder / 'run')
     runner = build_runner(cfg, LOADERS)
     message = (
-        r'20 training images are too few for a batch of 256 in each process '
+        r'19 training images are too few for a batch of 256 in each process '
         r'\(world_size=1\), and drop_last=True .*train_dataloader.batch_size'
     )
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """The configs of later rounds are those of the first, but for the tokens."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ def types(cfg) -> list[str]:
     return [hook['type'] for hook in cfg.custom_hooks]
 
 
-def test_steps_of_all_kinds():
-    steps = rounds.plan_steps(['patches', 'features', 'vqkd'])
+def test_steps_of_all_kinds(cfg):
+    steps = rounds.plan_steps(cfg, ['patches', 'features', 'vqkd'])
     assert [step.name for step in steps] == [
         '1_patches',
         '2_features',
@@ -35,7 +36,7 @@ def test_steps_of_all_kinds():
 
 
 def test_the_first_round_is_the_config(cfg):
-    (step,) = rounds.plan_steps(['patches'])
+    (step,) = rounds.plan_steps(cfg, ['patches'])
     assert step.make_config(cfg, None, None).pretty_text == cfg.pretty_text
 
 
@@ -85,13 +86,39 @@ def test_an_arch_of_the_host_by_its_name(cfg):
         (['features'], "must begin with 'patches': there is no backbone"),
     ],
 )
-def test_rounds_that_cannot_be(tokens, message):
+def test_rounds_that_cannot_be(cfg, tokens, message):
     with pytest.raises(ValueError, match=message):
-        rounds.plan_steps(tokens)
+        rounds.plan_steps(cfg, tokens)
+
+
+@pytest.mark.parametrize('block', [-1, 6])
+def test_a_block_that_is_not_there(cfg, block):
+    with pytest.raises(ValueError, match=rf'block={block} must be in 0\.\.5'):
+        rounds.plan_steps(cfg, ['patches', 'features'], block)
+
+
+def test_settings_name_what_decides(cfg, tmp_path):
+    backbone = tmp_path / 'a.pth'
+    backbone.write_bytes(b'weights')
+    plain = rounds.settings(cfg, [], [])
+    assert plain == cfg.pretty_text
+    read = rounds.settings(cfg, [backbone], [])
+    assert hashlib.sha256(b'weights').hexdigest() in read
+    assert rounds.settings(cfg, [], ['--amp']) not in (plain, read)
+    # They are a config all the same.
+    path = tmp_path / 'a.py'
+    path.write_text(rounds.settings(cfg, [backbone], ['--amp']))
+    assert Config.fromfile(path).pretty_text == plain
+
+
+def test_the_seed_of_the_tokens_stays(cfg):
+    cfg.model.target_generator.seed = 7
+    derived = rounds.feature_tokens(cfg, BACKBONE, None)
+    assert derived.model.target_generator.seed == 7
 
 
 def test_a_round_without_the_one_before(cfg):
-    steps = rounds.plan_steps(['patches', 'features'])
+    steps = rounds.plan_steps(cfg, ['patches', 'features'])
     with pytest.raises(ValueError, match='needs the file of the round before'):
         steps[1].make_config(cfg, None, None)
 

@@ -80,6 +80,7 @@ def test_all_kinds_of_rounds(tmp_path):
     )
     assert result.returncode
     assert '1_patches.py holds other settings than these' in result.stderr
+    assert '+train_cfg = dict(max_epochs=2' in result.stderr
 
 
 @pytest.mark.slow
@@ -221,7 +222,7 @@ def test_rounds_of_two_processes(tmp_path):
     command += ['--nproc-per-node', '2', '--rdzv-backend', 'c10d']
     command += ['--rdzv-endpoint', 'localhost:0']
     command += [str(ROOT / 'tools' / 'pretrain.py'), str(CONFIG)]
-    command += ['--launcher', 'pytorch', '--tokens', 'patches', 'features']
+    command += ['--launcher', 'pytorch', '--tokens', 'patches', 'vqkd']
     command += ['--work-dir', 'rounds', '--cfg-options', *SMALL]
     result = subprocess.run(
         command,
@@ -232,7 +233,7 @@ def test_rounds_of_two_processes(tmp_path):
         timeout=800,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    for name in ('1_patches', '2_features'):
+    for name in ('1_patches', '2_vqkd'):
         card = (tmp_path / 'rounds' / name / 'card.md').read_text()
         assert re.search(r'\| linear probe \| cls .*patches', card)
 

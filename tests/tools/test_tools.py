@@ -301,7 +301,7 @@ def test_pre_training_on_any_folder(tmp_path):
         '--cfg-options',
         'train_cfg.max_epochs=2',
         'param_scheduler.1.end=2',
-        'train_dataloader.batch_size=20',
+        'train_dataloader.batch_size=13',
     )
     result = run(
         'train.py',

@@ -20,18 +20,18 @@ def hash_rank(name: str, seed: int) -> tuple[str, str]:
 
 def rank_classes(
     dataset: BaseDataset, seed: int
-) -> dict[int, dict[str, list[int]]]:
+) -> dict[int | None, dict[str, list[int]]]:
     """Return a data set's images by label, in hash order.
 
     The name of an image is its path below the image folder; images without a
     path are named by their index. An image that is listed more than once has
-    more than one index.
+    more than one index. Images without a label are under None.
 
     Args:
-        dataset: A data set of MMPretrain with one label an image.
+        dataset: A data set of MMPretrain with one label an image, or none.
         seed: Another seed gives another order.
     """
-    by_class: dict[int, dict[str, list[int]]] = defaultdict(dict)
+    by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         path = info.get('img_path')
@@ -40,7 +40,7 @@ def rank_classes(
             if path
             else str(index)
         )
-        by_class[info['gt_label']].setdefault(name, []).append(index)
+        by_class[info.get('gt_label')].setdefault(name, []).append(index)
     return {
         label: {
             name: images[name]

@@ -27,8 +27,8 @@ def KShot(  # noqa: N802 (a registry name)
         seed: Another seed draws other images.
 
     Raises:
-        ValueError: If ``shots`` is no whole number above 0, or a class has
-            fewer images.
+        ValueError: If ``shots`` is no whole number above 0, a class has
+            fewer images, or there are images without a label.
     """
     if not isinstance(shots, int) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
@@ -37,6 +37,11 @@ def KShot(  # noqa: N802 (a registry name)
         label: [(name, indices[0]) for name, indices in images.items()]
         for label, images in rank_classes(whole, seed).items()
     }
+    if None in by_class:
+        raise ValueError(
+            f'{len(by_class[None])} images of {dataset.get("type")} have no '
+            'label, and KShot draws by class; does it say with_label=False?'
+        )
     classes = whole.metainfo.get('classes')
     labels = range(len(classes)) if classes else sorted(by_class)
     counts = {label: len(by_class.get(label, ())) for label in labels}

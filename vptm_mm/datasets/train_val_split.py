@@ -19,6 +19,7 @@ def TrainValSplit(  # noqa: N802 (a registry name)
     the image folder; the first ones are for validation. So the split depends
     neither on the order of the file system nor on a random generator, and two
     groups with the same files have the same split. Its digest is logged.
+    Images without labels are cut as one class.
 
     The result is a data set of the host's own class.
 

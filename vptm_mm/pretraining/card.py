@@ -16,13 +16,13 @@ REPORTS = (
 )
 
 
-def write_card(folder: Path, export: str, tokens: str) -> Path:
+def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
     """Write ``card.md`` beside a backbone, from what its run has left.
 
     Args:
         folder: Work dir of the run.
         export: Name of the file of the backbone.
-        tokens: What it has predicted, in words.
+        made: What the run does not know of itself, by name.
 
     Returns:
         The path of the card.
@@ -36,8 +36,9 @@ def write_card(folder: Path, export: str, tokens: str) -> Path:
     rows = {
         'file': f'{export}, {path.stat().st_size / 1e6:.2f} MB',
         'sha256': sha256(path),
-        'predicts': tokens,
+        **made,
         'images': record.get('images', {}).get('train'),
+        'folder': record.get('folders', {}).get('train'),
         'command': f'`{record.get("command")}`',
         'seed': record.get('seed'),
         'started': record.get('started'),

@@ -5,13 +5,16 @@ of pixels; later ones come from the backbone of the round before.
 """
 
 import copy
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmpretrain.models import BEiTViT
+
+from ..checkpoints.download import sha256
 
 TOKENS = ('patches', 'features', 'vqkd')
 EXPORTS = ('ExportBackboneHook', 'ExportTokenizerHook')
@@ -36,16 +39,20 @@ class Step:
     make_config: Callable[[Config, Path | None, Path | None], Config]
 
 
-def plan_steps(tokens: list[str], block: int | None = None) -> list[Step]:
+def plan_steps(
+    cfg: Config, tokens: list[str], block: int | None = None
+) -> list[Step]:
     """List the training runs of so many rounds.
 
     Args:
+        cfg: Config of the first round.
         tokens: The kind of tokens of each round, of ``TOKENS``.
         block: Block of the last backbone whose states are read, counted from
             0; None for the middle one.
 
     Raises:
-        ValueError: If a kind is unknown, or the first round has a teacher.
+        ValueError: If a kind is unknown, the first round has a teacher, or
+            the backbone has no such block.
     """
     unknown = sorted(set(tokens) - set(TOKENS))
     if unknown or not tokens:
@@ -54,6 +61,12 @@ def plan_steps(tokens: list[str], block: int | None = None) -> list[Step]:
         raise ValueError(
             f"tokens={tokens} must begin with 'patches': there is no backbone "
             'before the first round.'
+        )
+    layers = _arch(encoder_of(cfg))['num_layers']
+    if block is not None and not 0 <= block < layers:
+        raise ValueError(
+            f'block={block} must be in 0..{layers - 1}: the backbone of the '
+            f'config has {layers} blocks.'
         )
     steps = []
     for number, kind in enumerate(tokens, 1):
@@ -85,6 +98,20 @@ def export_name(cfg: Config) -> str:
     )
 
 
+def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
+    """All that decides what comes out of a step, as text of a config.
+
+    Args:
+        cfg: Config of the step.
+        read: Files of earlier steps that it reads.
+        flags: Of ``tools/train.py``.
+    """
+    notes = [f'Reads {path}, sha256 {sha256(path)}.' for path in read]
+    if flags:
+        notes.append(f'For tools/train.py {shlex.join(flags)}.')
+    return ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
+
+
 def patch_tokens(cfg: Config) -> Config:
     """The config as it is."""
     return copy.deepcopy(cfg)
@@ -102,6 +129,7 @@ def feature_tokens(cfg: Config, backbone: Path, block: int | None) -> Config:
         teacher=teacher(cfg, backbone, block),
         embed_dims=_arch(encoder)['embed_dims'],
         grid_size=size // patch,
+        seed=cfg.model.target_generator.get('seed', 0),
     )
     # Frozen parameters of the teacher stay out of the optimizer.
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'

@@ -30,7 +30,7 @@ class RunRecordHook(Hook):
 
     It holds the command, the folder it was given in, versions, the git commit
     of a working copy of this package, the device, the seed, the tuned
-    parameters, and the images and classes of the data sets.
+    parameters, the images and classes of the data sets, and their folders.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -103,7 +103,7 @@ def _commit() -> str | None:
 
 
 def _data(runner: Runner) -> dict:
-    images = {}
+    images, folders = {}, {}
     for name, loop in (
         ('train', runner._train_loop),
         ('val', runner._val_loop),
@@ -111,6 +111,13 @@ def _data(runner: Runner) -> dict:
     ):
         if isinstance(loop, BaseLoop):  # the test loop is built later
             images[name] = len(loop.dataloader.dataset)
+            folder = getattr(loop.dataloader.dataset, 'img_prefix', None)
+            if folder:
+                folders[name] = os.path.abspath(folder)
     dataset = runner.train_dataloader.dataset
     classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
-    return dict(images=images, classes=[str(name) for name in classes])
+    return dict(
+        images=images,
+        folders=folders,
+        classes=[str(name) for name in classes],
+    )

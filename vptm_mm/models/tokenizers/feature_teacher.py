@@ -88,6 +88,32 @@ class FeatureTeacher(BaseModule):
         return pooled.flatten(2).transpose(1, 2)  # (B, N, E)
 
 
+def _build_timm(cfg: dict) -> nn.Module:
+    """Build a backbone of timm, which takes any file: it is not strict.
+
+    What is still drawn after the file was read differs from draw to draw.
+    """
+    states = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            backbone = MODELS.build(cfg)
+        states.append(backbone.state_dict())
+    drawn = [
+        name
+        for name, tensor in states[0].items()
+        if not torch.equal(tensor, states[1][name])
+    ]
+    if drawn:
+        raise ValueError(
+            f'the weights of the teacher {cfg["model_name"]} lack '
+            f'{len(drawn)} of {len(states[0])} tensors, which were drawn: '
+            f'{", ".join(drawn[:5])}{", ..." * (len(drawn) > 5)}. Names in '
+            'the file must be those of timm.'
+        )
+    return backbone
+
+
 def _build_backbone(cfg: dict) -> nn.Module:
     """Build a backbone and load its weights, all of them."""
     cls = MODELS.get(cfg['type'])
@@ -102,7 +128,7 @@ def _build_backbone(cfg: dict) -> nn.Module:
                 'TIMMBackbone, and pretrained_cfg_overlay=dict(file=PATH) for '
                 'a file of your own.'
             )
-        return MODELS.build(cfg)
+        return _build_timm(cfg)
     init_cfg = cfg.get('init_cfg')
     if not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
         raise ValueError(

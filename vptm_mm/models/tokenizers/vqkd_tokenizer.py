@@ -8,7 +8,7 @@ from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import VectorQuantizer
+from ...bricks import VectorQuantizer, freeze
 from ...checkpoints.checkpoint_file import fetch, read_module
 
 
@@ -60,6 +60,12 @@ class VQKDTokenizer(VQKD):
         self.checkpoint = _address(init_cfg)
         if self.checkpoint is not None:
             read_module(fetch(self.checkpoint), self, prefix='tokenizer.')
+            freeze(self)
+            self.eval()
+
+    def train(self, mode: bool = True) -> 'VQKDTokenizer':
+        """Train what is to be trained; keep what was read in eval."""
+        return super().train(mode and self.checkpoint is None)
 
     @property
     def num_visual_tokens(self) -> int:
