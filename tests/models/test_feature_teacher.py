@@ -3,12 +3,14 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
+from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import BlockFeatures, FeatureKMeansTokenizer
 from vptm_mm.models.tokenizers.feature_teacher import FeatureTeacher
 
-from ..conftest import ENCODER
+from ..conftest import ENCODER, ROOT
 
 VIT = dict(
     type='VisionTransformer',
@@ -197,3 +199,25 @@ def test_a_file_that_does_not_fit_timm(timm_teacher):
     del state['layer3.0.conv1.weight']
     with pytest.raises(ValueError, match=r'lack 1 of .*layer3.0.conv1.weight'):
         read(state)
+
+
+def test_the_config_of_the_docs(tmp_path):
+    timm = pytest.importorskip('timm')
+    docs = (ROOT / 'docs' / 'pretraining.md').read_text()
+    text = docs.split('```python\n')[1].split('```')[0]
+    config = tmp_path / 'resnet.py'
+    pretrain = ROOT / 'configs' / 'pretrain'
+    config.write_text(text.replace("'./", f"'{pretrain}/"))
+    cfg = Config.fromfile(config)
+    model = timm.create_model('resnet50')
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape)
+    torch.save(model.state_dict(), tmp_path / 'model.pth')
+    cfg.model.target_generator.teacher.pretrained_cfg_overlay = dict(
+        file=str(tmp_path / 'model.pth')
+    )
+    tokenizer = MODELS.build(cfg.model).target_generator
+    described = tokenizer.describe(torch.randn(2, 3, 32, 32))
+    assert described.shape == (2, 16, 512)
+    assert not tuned_parameters(tokenizer)

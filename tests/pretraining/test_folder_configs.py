@@ -95,12 +95,13 @@ def test_models_of_224_px(size, folder):
     state = load_file(exported)['state_dict']
     weight = runner.model.backbone.layers[11].attn.qkv.weight
     assert torch.equal(state['backbone.layers.11.attn.qkv.weight'], weight)
-    if size == 'base':
-        cfg = Config.fromfile(CONFIGS / 'vptm_beitv2_folder.py')
-        backbone = cfg.model.backbone
-        backbone.init_cfg.checkpoint = str(exported)
-        read = MODELS.build(backbone).encoder.layers[11].attn.qkv.weight
-        assert torch.equal(read, weight)
+    task = dict(small='vptm_beitv2-small_folder', base='vptm_beitv2_folder')
+    cfg = Config.fromfile(CONFIGS / f'{task[size]}.py')
+    backbone = cfg.model.backbone
+    backbone.init_cfg.checkpoint = str(exported)
+    read = MODELS.build(backbone).encoder.layers[11].attn.qkv.weight
+    assert torch.equal(read, weight)
+    assert cfg.model.head.in_channels == len(weight) // 3
 
 
 @pytest.mark.parametrize(
