@@ -66,7 +66,8 @@ def main() -> None:
                 label=f'{one} - {other}',
             )
         panel.axhline(0, color='0.6', linewidth=0.8)
-        panel.set_xticks(range(len(values)), values)
+        labels = [value.replace(', ', '\n') for value in values]
+        panel.set_xticks(range(len(values)), labels)
         panel.margins(x=0.12)
         panel.set_xlabel(title)
         panel.grid(color='0.92')
