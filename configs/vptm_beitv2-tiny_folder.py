@@ -26,7 +26,7 @@ model = dict(
             img_size=32,
             patch_size=8,
         ),
-        init_cfg=dict(checkpoint='vptm_mm://beitv2-tiny_cifar10.pth'),
+        init_cfg=dict(checkpoint='vptm_mm://beitv2-tiny_cifar10_round3.pth'),
     ),
     head=dict(in_channels=128),
 )

@@ -102,7 +102,7 @@ def digested(monkeypatch):
         return sha256(path)
 
     monkeypatch.setattr(jobs, 'sha256', digest)
-    jobs._file_sha256.cache_clear()
+    jobs._sha256_of.cache_clear()
     return files
 
 
@@ -114,7 +114,7 @@ def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
     options = {**SMALL, CHECKPOINT: str(file)}
 
     def keys():
-        jobs._file_sha256.cache_clear()
+        jobs._sha256_of.cache_clear()
         pair = one_pair(cfg_options=options)
         search = pair.open_search(Board())
         final = pair.final(0, Point(0.1), 0)
@@ -465,3 +465,20 @@ def test_classes_are_drawn_anew_in_all_data_sets():
     }
     cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
     assert [cfg[loader].dataset.seed for loader in LOADERS] == [3, 3, 3]
+
+
+def test_images_that_are_cut_afterwards_are_drawn_alike():
+    """Else the validation part would hold images of the training part."""
+    digits = dict(type='SklearnDigits', split='train', pipeline=[])
+    options = {
+        f'{part}_dataloader.dataset': dict(
+            _delete_=True,
+            type='TrainValSplit',
+            part=part,
+            dataset=dict(type='KShot', shots=16, dataset=digits),
+        )
+        for part in ('train', 'val')
+    }
+    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
+    drawn = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
+    assert [one.seed for one in drawn] == [3, 3]

@@ -14,6 +14,7 @@ from vptm_mm.compare.jobs import Variant, make_pairs
 from vptm_mm.compare.plan import Method
 from vptm_mm.compare.report import make_markdown, write_report
 from vptm_mm.compare.rows import Row, make_rows
+from vptm_mm.compare.search import PRESETS
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
 
@@ -82,12 +83,15 @@ def test_the_table_has_deviations_costs_and_failures(finished):
     text = make_markdown(pairs, board)
     (line,) = [t for t in text.splitlines() if t.startswith('| linear')]
     assert line == (
-        '| linear | 1,290 | 5.2 | 0.2 | 0.01 | 0.5 | 700 | 82.0 ± 0.0 '
+        '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 0.5 | 700 | 82.0 ± 0.0 '
         '| 71.0 ± 1.0 |'
     )
     (line,) = [t for t in text.splitlines() if t.startswith('| VPTM')]
     assert line.endswith('| 71.0 ± 1.4 (2 of 3 seeds) |')
     assert 'memory: process, resident' in text
+    assert '(end): the best of the rates' in text
+    assert 'Learning rates were chosen on the validation split' in text
+    assert 'Weight decays' not in text
     below = text.partition('## Failed runs')[2]
     assert (
         '- digits, VPTM, final, learning_rate 0.2, seed 1: RuntimeError: '
@@ -112,6 +116,20 @@ def test_a_report_of_nothing_says_so(tmp_path):
     text = (tmp_path / 'results.md').read_text()
     assert 'Nothing was measured.' in text
     assert text.count('made to fail') == 4
+
+
+def test_an_axis_over_learning_rates_says_so(tmp_path):
+    plan = make_plan(
+        methods=(Method('a', VPTM, PRESETS['fixed']),),
+        axes=(make_axis('rate', 'optim_wrapper.optimizer.lr', (0.01, 0.1)),),
+    )
+    pairs, board = finish(tmp_path, plan, FakeRuns())
+    write_report(pairs, board, tmp_path)
+    assert '| a | varies | ' in (tmp_path / 'axis_rate.md').read_text()
+    assert 'chosen' not in make_markdown(
+        make_pairs(make_plan(methods=(Method('a', VPTM, PRESETS['fixed']),))),
+        board,
+    )
 
 
 def test_files_of_axes(tmp_path):

@@ -7,10 +7,14 @@ import pytest
 from rich.console import Console
 
 from vptm_mm.compare.board import Board, Entry
+from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.plan import Method
+from vptm_mm.compare.search import PRESETS
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker, time_left
 
-from .made_plan import FakeRuns, make_small_pairs
+from ..conftest import ROOT
+from .made_plan import VPTM, FakeRuns, make_plan, make_small_pairs
 
 
 def make_worker(folder, pairs, runs, name='work'):
@@ -54,6 +58,30 @@ def test_started_again_it_repeats_nothing(tmp_path, pairs):
     worker.run()
     assert again.started == []
     assert text.getvalue().count('(known)') == 8
+
+
+def test_weights_that_change_meanwhile(tmp_path):
+    """A result belongs to the weights that ran, or to none."""
+    source = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
+    weights = tmp_path / 'backbone.pth'
+    weights.write_bytes(source.read_bytes())
+    plan = make_plan(
+        seeds=2,
+        methods=(Method('VPTM', VPTM, PRESETS['fixed']),),
+        cfg_options={'model.backbone.init_cfg.checkpoint': str(weights)},
+    )
+
+    class Rewriting(FakeRuns):
+        def __call__(self, cfg, folder):
+            if self.started:
+                weights.write_bytes(b'of another round')
+            return super().__call__(cfg, folder)
+
+    worker, text = make_worker(tmp_path, make_pairs(plan), Rewriting())
+    worker.run()
+    assert 'seed 1, ' in text.getvalue()
+    assert 'FAILED, a file of weights was rewritten' in text.getvalue()
+    assert len([*(tmp_path / 'work' / 'results').glob('*.json')]) == 1
 
 
 def test_two_workers_do_each_run_once(tmp_path, pairs):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from mmpretrain.registry import DATASETS
+from PIL import Image
 
 from vptm_mm.datasets import KShot
 
@@ -164,3 +165,12 @@ def test_an_image_that_is_listed_twice_is_one(tmp_path):
     assert len(set(paths(KShot(whole, shots=10)))) == 30
     with pytest.raises(ValueError, match='has 10 images, fewer than'):
         KShot(whole, shots=11)
+
+
+def test_images_without_labels_are_no_classes(tmp_path):
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
+    images = dict(
+        type='CustomDataset', data_root=str(tmp_path), with_label=False
+    )
+    with pytest.raises(ValueError, match='1 images of CustomDataset have no'):
+        DATASETS.build(dict(type='KShot', shots=1, dataset=images))

@@ -129,7 +129,36 @@ def test_classes_that_are_drawn_inside_of_a_cut_and_outside():
         'train_dataloader': dict(dataset=inside),
         'val_dataloader': dict(dataset=outside),
     }
-    with pytest.raises(ValueError, match='TrainValSplit by different NWay, 5'):
+    with pytest.raises(ValueError, match='TrainValSplit by different NWay, '):
         check_splits(cfg, LOADERS)
     cfg['train_dataloader'] = cfg['val_dataloader']
+    check_splits(cfg, LOADERS)
+
+
+def test_images_that_are_drawn_otherwise_before_a_cut():
+    """However they are read."""
+    digits = dict(type='SklearnDigits', pipeline=[dict(type='PackInputs')])
+
+    def part(name, seed, **options):
+        drawn = dict(type='KShot', shots=16, seed=seed, dataset=digits)
+        return dict(type='TrainValSplit', part=name, dataset=drawn, **options)
+
+    cfg = {
+        'train_dataloader': dict(dataset=part('train', 3)),
+        'val_dataloader': dict(dataset=part('val', 0, pipeline=[])),
+    }
+    with pytest.raises(ValueError, match=r'different KShot, \(16, 3\) and'):
+        check_splits(cfg, LOADERS)
+    cfg['val_dataloader']['dataset']['dataset']['seed'] = 3
+    check_splits(cfg, LOADERS)
+
+
+def test_a_union_of_splits_beside_a_part_of_it():
+    path = CONFIGS / 'vtab' / 'vptm_beitv2_vtab-kitti.py'
+    cfg = Config.fromfile(path)
+    check_splits(cfg, LOADERS)
+    cfg.train_dataloader.dataset.split = 'train800val200'
+    with pytest.raises(ValueError, match="'val200' of val_dataloader.*--no-v"):
+        check_splits(cfg, LOADERS)
+    cfg.val_dataloader = None  # --no-validate
     check_splits(cfg, LOADERS)

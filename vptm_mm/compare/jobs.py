@@ -4,6 +4,7 @@ import copy
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -239,6 +240,8 @@ class Pair:
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
         # The deviation over seeds must hold that of the draws.
+        # In the other sets classes are drawn anew, and images where they are
+        # cut afterwards: else a part would hold images of another one.
         _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
         for loader in filter(cfg.get, ('val_dataloader', 'test_dataloader')):
             _seed_draws(cfg[loader].dataset, ('NWay',), seed)
@@ -346,6 +349,8 @@ def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
     """Seed each draw of images or classes, whatever it is wrapped in."""
     if kind_of(dataset) in kinds:
         dataset.seed = seed
+    if kind_of(dataset) == 'TrainValSplit':
+        kinds = DRAWS
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):
         _seed_draws(one, kinds, seed)
@@ -363,15 +368,22 @@ def _weights(part: Any) -> Iterator[str]:
             yield from _weights(value)
 
 
-@cache
 def _file_sha256(address: str) -> str | None:
     """Return the digest of a local file; None if it is remote, or gone."""
     if is_remote(address):
         return None
     try:
-        return sha256(fetch(address))
+        path = Path(fetch(address))
+        state = os.stat(path)
     except OSError:
         return None  # the run will say what is wrong
+    return _sha256_of(path, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _sha256_of(path: Path, time: int, size: int) -> str:
+    """Return the digest of a file that was written then, and is so long."""
+    return sha256(path)
 
 
 def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:

@@ -9,7 +9,7 @@ from typing import Any
 from . import plots
 from .board import Board
 from .jobs import Pair
-from .plan import Axis
+from .plan import Axis, Plan
 from .rows import Row, make_rows
 
 RUN_COLUMNS = (
@@ -93,9 +93,8 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         f'# {plan.name}',
         '',
         f'Top-1 accuracy in %, mean ± standard deviation over {plan.seeds} '
-        f'seed{"s" if plan.seeds > 1 else ""}. Learning rate and weight decay '
-        'were chosen on the validation split with seed 0; each final run '
-        'tests its best checkpoint by validation once.',
+        f'seed{"s" if plan.seeds > 1 else ""}. {_searched(plan)}Each final '
+        'run tests its best checkpoint by validation once.',
     ]
     for dataset in plan.datasets:
         rows = [
@@ -122,6 +121,12 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
             '|---' * 9 + '|',
         ]
         lines += [_markdown_row(row) for row in rows]
+        if any(row.is_at_end for row in rows):
+            lines += [
+                '',
+                '(end): the best of the rates that were searched is the '
+                'lowest or the highest; a better one may lie beyond.',
+            ]
     failures = list(_failures(pairs, board))
     if failures:
         lines += ['', '## Failed runs', '', *failures]
@@ -140,9 +145,9 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
     lines = [
         f'# {axis.name}',
         '',
-        'Test top-1 in %, mean ± standard deviation over seeds. The learning '
-        'rate of a method is the same along the axis. A method without the '
-        'axis has the same figure for all values.',
+        'Test top-1 in %, mean ± standard deviation over seeds. A learning '
+        'rate that was searched is the same along the axis. A method without '
+        'the axis has the same figure for all values.',
     ]
     for dataset in dict.fromkeys(row.dataset for row in rows):
         lines += [
@@ -155,11 +160,39 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
         here = [row for row in rows if row.dataset == dataset]
         for method in dict.fromkeys(row.method for row in here):
             own = {r.variant.value: r for r in here if r.method == method}
-            rate = next(iter(own.values())).results[0]['learning_rate']
+            rates = {row.results[0]['learning_rate'] for row in own.values()}
+            rate = f'{rates.pop():g}' if len(rates) == 1 else 'varies'
             found = (own.get(value) or own.get('') for value in values)
             cells = [row.shown('test') if row else '-' for row in found]
-            lines.append(f'| {method} | {rate:g} | {" | ".join(cells)} |')
+            lines.append(f'| {method} | {rate} | {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
+
+
+def _searched(plan: Plan) -> str:
+    """Say what was chosen on validation, and of which methods."""
+    chosen = {
+        what: [
+            method.name
+            for method in plan.methods
+            if method.search.is_needed and getattr(method.search, key)
+        ]
+        for what, key in (
+            ('Learning rates', 'learning_rate'),
+            ('Weight decays', 'weight_decay'),
+        )
+    }
+    text = ''
+    for what, methods in chosen.items():
+        if methods:
+            of = (
+                ''
+                if len(methods) == len(plan.methods)
+                else f' of {", ".join(methods)}'
+            )
+            text += (
+                f'{what}{of} were chosen on the validation split with seed 0. '
+            )
+    return text
 
 
 def _markdown_row(row: Row) -> str:
@@ -169,7 +202,7 @@ def _markdown_row(row: Row) -> str:
         row.method,
         f'{first["tuned"]:,}',
         f'{first["tuned_bytes"] / 1e3:,.1f}',
-        f'{first["learning_rate"]:g}',
+        f'{first["learning_rate"]:g}{" (end)" * row.is_at_end}',
         '-' if decay is None else f'{decay:g}',
         f'{statistics.median(row.values("epoch_seconds")):.3g}',
         f'{max(row.values("peak_memory")) / 1e6:,.0f}',
@@ -250,6 +283,7 @@ def _flat(row: Row) -> dict[str, Any]:
         line,
         seeds=len(row.results),
         learning_rate=first['learning_rate'],
+        is_at_end=row.is_at_end,
         weight_decay=first['weight_decay'],
         tuned=first['tuned'],
         tuned_bytes=first['tuned_bytes'],

@@ -16,8 +16,10 @@ class Row:
         dataset: Name of the data set.
         method: Name of the method.
         variant: Axis and value, or the method as it is.
-        results: What each seed measured.
         seeds: How many were asked for.
+        results: What each seed measured.
+        is_at_end: Whether its learning rate is the lowest or the highest of
+            those that were searched, so that a better one may lie beyond.
     """
 
     dataset: str
@@ -25,6 +27,7 @@ class Row:
     variant: Variant
     seeds: int
     results: list[dict[str, Any]] = field(default_factory=list)
+    is_at_end: bool = False
 
     def values(self, key: str) -> list[float]:
         """Return one figure of each seed."""
@@ -64,7 +67,14 @@ def make_rows(pair: Pair, board: Board) -> list[Row]:
     point = pair.chosen(board)
     if point is None:
         return []
+    rates = [
+        one.point.learning_rate
+        for one in pair.tried(board)
+        if one.point.learning_rate is not None
+    ]
+    ends = (min(rates), max(rates)) if len(set(rates)) > 1 else ()
     for index, row in enumerate(rows):
+        row.is_at_end = point.learning_rate in ends
         for seed in range(pair.plan.seeds):
             result = board.get(pair.final(index, point, seed).key).result
             if result.get('test') is not None:

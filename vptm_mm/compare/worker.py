@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from .board import Board
-from .jobs import Job, Pair
+from .jobs import Job, Pair, config_digest
 from .study import Study
 from .trial import RESULT, start, write_json
 
@@ -140,6 +140,13 @@ class Worker:
             digest=job.digest,
             run=folder.name,
         )
+        if config_digest(job.cfg) != job.digest:
+            return dict(
+                result,
+                error='a file of weights was rewritten during the comparison, '
+                'so it is not known which of them ran; start the comparison '
+                'again when it has its last content',
+            )
         path = folder / RESULT
         if path.is_file():
             return {**result, **json.loads(path.read_text())}

@@ -33,15 +33,17 @@ def KShot(  # noqa: N802 (a registry name)
     if not isinstance(shots, int) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
     whole = DATASETS.build(dataset)
-    by_class = {
-        label: [(name, indices[0]) for name, indices in images.items()]
-        for label, images in rank_classes(whole, seed).items()
-    }
-    if None in by_class:
+    ranked = rank_classes(whole, seed)
+    if None in ranked:
         raise ValueError(
-            f'{len(by_class[None])} images of {dataset.get("type")} have no '
+            f'{len(ranked[None])} images of {dataset.get("type")} have no '
             'label, and KShot draws by class; does it say with_label=False?'
         )
+    by_class = {
+        label: [(name, indices[0]) for name, indices in images.items()]
+        for label, images in ranked.items()
+        if label is not None
+    }
     classes = whole.metainfo.get('classes')
     labels = range(len(classes)) if classes else sorted(by_class)
     counts = {label: len(by_class.get(label, ())) for label in labels}
