@@ -5,8 +5,7 @@
 
 The backbone is what ``tools/pretrain.py`` makes of
 ``pretrain/beitv2-small_folder.py`` in three rounds, in the same working
-directory; ``--cfg-options model.backbone.init_cfg.checkpoint=path/to/file``
-names another file. Folders as in ``vptm_beitv2_folder.py``.
+directory; ``VPTM_BEITV2_SMALL`` in the environment gives another file. Folders as in ``vptm_beitv2_folder.py``.
 
 Result: not yet measured.
 """
@@ -25,8 +24,7 @@ model = dict(
             ),
         ),
         init_cfg=dict(
-            checkpoint='work_dirs/beitv2-small_folder_rounds/3_features/'
-            'beitv2-small_folder.pth'
+            checkpoint='{{$VPTM_BEITV2_SMALL:work_dirs/beitv2-small_folder_rounds/3_features/beitv2-small_folder.pth}}'  # noqa: E501
         ),
     ),
     head=dict(in_channels=384),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -41,8 +42,8 @@ def environment(data_roots, checkpoint, monkeypatch):
     """The data, small weights, and no checksums of CIFAR's files."""
     for name, root in data_roots.items():
         monkeypatch.setenv(name, root)
-    monkeypatch.setenv('VPTM_BEITV2_BASE', str(checkpoint))
-    monkeypatch.setenv('VPTM_BEITV2_LARGE', str(checkpoint))
+    for size in ('SMALL', 'BASE', 'LARGE'):
+        monkeypatch.setenv(f'VPTM_BEITV2_{size}', str(checkpoint))
     for cls in (CIFAR10, CIFAR100):
         for part in ('train_list', 'test_list'):
             files = [[name, None] for name, _ in getattr(cls, part)]
@@ -89,6 +90,10 @@ def test_two_steps(path, tmp_path, environment):
     assert all(math.isfinite(loss) for loss in losses)
     result = json.loads((tmp_path / 'test_results.json').read_text())
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
+    (record,) = tmp_path.glob('*/run.json')
+    folders = json.loads(record.read_text())['folders']
+    assert set(folders) == {'train', 'val'}
+    assert all(Path(folder).is_dir() for folder in folders.values())
 
 
 def first_image(runner, loader) -> torch.Tensor:

@@ -102,7 +102,10 @@ def test_configs_that_keep_images_keep_their_workers():
     found = 0
     for path in sorted((ROOT / 'configs' / 'pretrain').glob('*.py')):
         loader = Config.fromfile(path).train_dataloader
-        if loader.dataset.pipeline[0].get('cache_mb'):
+        dataset = loader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        if dataset.pipeline[0].get('cache_mb'):
             found += 1
             assert loader.persistent_workers, path
     assert found == 3

@@ -111,7 +111,10 @@ def _data(runner: Runner) -> dict:
     ):
         if isinstance(loop, BaseLoop):  # the test loop is built later
             images[name] = len(loop.dataloader.dataset)
-            folder = getattr(loop.dataloader.dataset, 'img_prefix', None)
+            prefix = (
+                getattr(loop.dataloader.dataset, 'data_prefix', None) or {}
+            )
+            folder = prefix.get('img_path') or prefix.get('root')  # CIFAR's
             if folder:
                 folders[name] = os.path.abspath(folder)
     dataset = runner.train_dataloader.dataset
