@@ -5,7 +5,8 @@
 
 The backbone is what ``tools/pretrain.py`` makes of
 ``pretrain/beitv2-small_folder.py`` in three rounds, in the same working
-directory; ``VPTM_BEITV2_SMALL`` in the environment gives another file. Folders as in ``vptm_beitv2_folder.py``.
+directory; ``VPTM_BEITV2_SMALL`` in the environment gives another file. Folders
+as in ``vptm_beitv2_folder.py``.
 
 Result: not yet measured.
 """
