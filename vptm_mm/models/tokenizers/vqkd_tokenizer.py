@@ -61,7 +61,6 @@ class VQKDTokenizer(VQKD):
         if self.checkpoint is not None:
             read_module(fetch(self.checkpoint), self, prefix='tokenizer.')
             freeze(self)
-            self.eval()
 
     def train(self, mode: bool = True) -> 'VQKDTokenizer':
         """Train what is to be trained; keep what was read in eval."""
