@@ -1,5 +1,6 @@
 """A task gives the scores of its checkpoint, wherever it is loaded."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -15,9 +16,11 @@ from vptm_mm.checkpoints import (
     download,
     load_classifier,
     make_task,
+    read_task,
     task_state,
     write_task,
 )
+from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import make_pretraining_model
 from ..made_tasks import make_classifier, make_config, task_of
@@ -172,6 +175,32 @@ def test_the_pipeline_is_looked_for_in_wrappers(model):
     config.val_dataloader = None
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipe'):
         make_task(model, config, None)
+
+
+def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
+    augments = dict(augments=dict(type='Mixup', alpha=0.8))
+    config = copy.deepcopy(model._config)
+    config.model.train_cfg = augments
+    config.data_preprocessor.update(num_classes=5, batch_augments=augments)
+    task = make_task(model, config, None)
+    # As files were written before.
+    full = dataclasses.replace(
+        task,
+        model={**task.model, 'train_cfg': augments},
+        data_preprocessor={
+            **task.data_preprocessor,
+            'batch_augments': augments,
+        },
+    )
+    for name, content in (('new', task), ('old', full)):
+        path = tmp_path / f'{name}.safetensors'
+        write_task(content, path)
+        torch.testing.assert_close(
+            scores(classifier_of(read_task(path)), images),
+            scores(model, images),
+        )
+        pool = VPTMTaskPool.from_files([path])
+        assert list(pool.tasks) == [name]
 
 
 def test_missing_files(model, tmp_path):

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..bricks import compare_states
 from .checkpoint_contents import UnsafeCheckpointError
 from .download import is_remote, is_stored
-from .task_file import Task
+from .task_file import Task, without_training
 from .task_state import (
     FROZEN_SHA256,
     read_checkpoint,
@@ -88,9 +88,9 @@ def make_task(
     )
     return Task(
         tensors={k: v.detach().cpu().clone() for k, v in state.items()},
-        model=model_cfg,
+        model=without_training(model_cfg),
         classes=tuple(classes),
-        data_preprocessor=_plain(preprocessor or {}),
+        data_preprocessor=without_training(_plain(preprocessor or {})),
         pipeline=prediction_pipeline(cfg),
         frozen_sha256=digest,
     )
