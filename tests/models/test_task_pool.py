@@ -225,6 +225,33 @@ def test_from_files(classifiers, checkpoint, tmp_path):
         VPTMTaskPool.from_files([paths[0], tmp_path / 'x' / paths[0].name])
 
 
+def test_tasks_are_served_in_the_numbers_that_they_were_tuned_in(
+    checkpoint, classifiers, tmp_path
+):
+    models = {
+        # Prompts stand last, as in the pool: sums have the same order.
+        name: make_classifier(
+            checkpoint,
+            dtype='bfloat16',
+            prompt_location='after_mask',
+            **OPTIONS[name],
+        )
+        for name in ('shallow', 'logits')
+    }
+    paths = [tmp_path / f'{name}.safetensors' for name in models]
+    for model, path in zip(models.values(), paths, strict=True):
+        write_task(task_of(model), path)
+    pool = VPTMTaskPool.from_files(paths)
+    for name in models:
+        assert pool.tasks[name].head.verbalizer.prototypes.dtype == (
+            torch.float32
+        )
+        check(pool, models, make_images(3), [name] * 3)
+    text = "dtype='float32', and the pool has dtype='bfloat16'; build an"
+    with pytest.raises(ValueError, match=text):
+        pool.add(task_of(classifiers['shallow']), 'other')
+
+
 def test_the_pool_is_registered(checkpoint):
     cfg = dict(
         type='VPTMTaskPool',

@@ -3,8 +3,10 @@
 Symbols: C embedding width; K classes.
 """
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -14,6 +16,12 @@ from torch import Tensor, nn
 from ...bricks import PromptTokens, TokenSequence, compare_states, freeze
 from ...checkpoints import Task
 from ...image_content import UnreadableImageError, decode
+from ..backbones.vptm_backbone import VPTMBackbone
+
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
+}
 
 
 class PooledTask(nn.Module):
@@ -26,17 +34,12 @@ class PooledTask(nn.Module):
 
     def __init__(self, task: Task, embed_dims: int) -> None:
         super().__init__()
-        options = dict(task.model['backbone'])
-        self.visual_token = options.get('visual_token', 'hidden')
-        self.masks = (
-            options.get('mask_grid', 1),
-            options.get('mask_bias', 'grid'),
-        )
-        self.prompt_bias = options.get('prompt_bias', 'zero')
+        options = backbone_options(task)
+        self.visual_token = options['visual_token']
+        self.masks = (options['mask_grid'], options['mask_bias'])
+        self.prompt_bias = options['prompt_bias']
         self.prompt_tokens = PromptTokens(
-            embed_dims,
-            options.get('prompt_length', 10),
-            options.get('prompt_blocks', (0,)),
+            embed_dims, options['prompt_length'], options['prompt_blocks']
         )
         head = {k: v for k, v in task.model['head'].items() if k != 'init_cfg'}
         self.head = MODELS.build(head)
@@ -86,6 +89,11 @@ class PooledTask(nn.Module):
     def layout(self) -> tuple:
         """What decides the position bias; tasks with the same share it."""
         return (*self.masks, self.prompt_tokens.length, self.prompt_bias)
+
+
+def backbone_options(task: Task) -> dict[str, Any]:
+    """Return all options of a task's ``VPTMBackbone``."""
+    return {**DEFAULTS, **task.model['backbone']}
 
 
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
