@@ -51,7 +51,8 @@ class VPTMTaskPool(FrozenBEiT):
         - Output: a dict for each image, from task names to scores ``(K,)``
 
     Raises:
-        ValueError: If a task does not fit the backbone, or is not in the pool.
+        ValueError: If a task does not fit the backbone, or is not in the pool;
+            or a state dict brings another backbone while tasks are in.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
@@ -254,6 +255,20 @@ class VPTMTaskPool(FrozenBEiT):
                 f'{sorted(self._tasks) or "no task"}.'
             )
         return self._tasks[name]
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: Any
+    ) -> None:
+        before = self.frozen_sha256, self._unrounded
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if self._tasks and self.frozen_sha256 != before[0]:
+            found = self.frozen_sha256
+            self.frozen_sha256, self._unrounded = before
+            raise ValueError(
+                f'tasks {sorted(self._tasks)} were tuned on frozen tensors of '
+                f'sha256 {before[0]}, and the state dict has {found}; remove '
+                'them first, or build another pool.'
+            )
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'VPTMTaskPool':
         # Tasks are no sub-modules: the state dict is the backbone's.
