@@ -203,6 +203,14 @@ def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
         assert list(pool.tasks) == [name]
 
 
+def test_a_config_without_test_images(model, path, images):
+    config = copy.deepcopy(model._config)
+    config.test_dataloader = None
+    loaded = load_classifier(config, path)
+    assert torch.equal(scores(loaded, images), scores(model, images))
+    assert 'test_dataloader' in config
+
+
 def test_missing_files(model, tmp_path):
     with pytest.raises(FileNotFoundError, match='no config at .*gone.py'):
         load_classifier(tmp_path / 'gone.py', 'x')

@@ -1,5 +1,6 @@
 """From classifiers to tasks and back."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,10 @@ def classifier_of(
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:
+    if config.get('test_dataloader') is None:
+        # The host asks what is there for its class names.
+        config = copy.deepcopy(config)
+        config.pop('test_dataloader', None)
     model = get_model(config, device=device)
     require_fit(model, content)
     state = content.get('state_dict', content)
