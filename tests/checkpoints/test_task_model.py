@@ -134,7 +134,9 @@ def test_a_backbone_without_weights_is_refused(path):
     config.model.backbone.init_cfg = None
     with pytest.raises(RuntimeError, match='and a task brings none'):
         get_model(config, str(path))
-    with pytest.raises(ValueError, match='no frozen backbone with pre-tra'):
+    with pytest.raises(
+        ValueError, match='VPTMBackbone has no pre-trained weights yet; set'
+    ):
         load_classifier(config, path)
 
 
