@@ -118,7 +118,7 @@ def test_a_file_scores_as_the_same_image_of_the_data_set(
     assert max(green, blue) < 5
     image = tmp_path / 'red.png'
     Image.new('RGB', (32, 32), (255, 0, 0)).save(image)
-    write_task(make_task(model, runner.cfg, None), tmp_path / 'a.safetensors')
+    write_task(make_task(model, runner.cfg), tmp_path / 'a.safetensors')
     pool = VPTMTaskPool.from_files([tmp_path / 'a.safetensors'])
     scores = pool.predict([image], 'a')[0]['a']['pred_scores']
     with torch.no_grad():

@@ -157,9 +157,12 @@ def test_another_architecture_is_refused(checkpoint, path, options, line):
         get_model(config, str(path))
 
 
-def test_names_of_classes(model):
-    numbered = make_task(model, model._config, None)
+def test_names_of_classes(model, path):
+    numbered = make_task(model, model._config)
     assert numbered.classes == ('0', '1', '2', '3', '4')
+    loaded = load_classifier(model._config, path)
+    of_the_file = make_task(loaded, model._config)
+    assert of_the_file.classes == tuple(f'class {i}' for i in range(5))
     with pytest.raises(ValueError, match='2 class names do not fit the head'):
         make_task(model, model._config, ['a', 'b'])
 
@@ -171,12 +174,12 @@ def test_the_pipeline_is_looked_for_in_wrappers(model):
     config.val_dataloader = dict(
         dataset=dict(type='TrainValSplit', dataset=inner)
     )
-    assert make_task(model, config, None).pipeline[0] == dict(
+    assert make_task(model, config).pipeline[0] == dict(
         type='LoadImageFromFile'
     )
     config.val_dataloader = None
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipe'):
-        make_task(model, config, None)
+        make_task(model, config)
 
 
 def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
@@ -184,7 +187,7 @@ def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
     config = copy.deepcopy(model._config)
     config.model.train_cfg = augments
     config.data_preprocessor.update(num_classes=5, batch_augments=augments)
-    task = make_task(model, config, None)
+    task = make_task(model, config)
     # As files were written before.
     full = dataclasses.replace(
         task,

@@ -59,7 +59,7 @@ MAX_PARAMETERS = 4 * 10**9
 
 
 def make_task(
-    model: BaseModel, cfg: Config, classes: Sequence[str] | None
+    model: BaseModel, cfg: Config, classes: Sequence[str] | None = None
 ) -> Task:
     """Take the task out of a classifier.
 
@@ -67,13 +67,16 @@ def make_task(
         model: The classifier.
         cfg: Its config; ``model``, ``data_preprocessor`` and the pipeline of
             the test images are read.
-        classes: Names of the classes; None to number them.
+        classes: Names of the classes; None for those of the checkpoint that
+            the classifier was loaded from, or to number them.
 
     Raises:
         ValueError: If the number of names is not that of the head, or the
             config has no test images.
     """
     num_classes = model.head.num_classes
+    if classes is None:
+        classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
     if classes is None:
         classes = [str(i) for i in range(num_classes)]
     if len(classes) != num_classes:

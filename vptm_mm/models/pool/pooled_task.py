@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...bricks import PromptTokens, TokenSequence, compare_states, freeze
 from ...checkpoints import Task
-from ...image_content import UnreadableImageError, decode
+from ...image_content import read_file
 from ..backbones.vptm_backbone import VPTMBackbone
 
 DEFAULTS = {
@@ -110,12 +110,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
                 'be (height, width, 3) in uint8 and BGR.'
             )
         return image
-    if not Path(image).is_file():
-        raise FileNotFoundError(f'no image at {Path(image).absolute()}')
-    try:
-        return decode(Path(image).read_bytes())
-    except UnreadableImageError as error:
-        raise ValueError(f'{image} is no readable image: {error}') from error
+    return read_file(image)
 
 
 def prepare(pixels: np.ndarray, task: PooledTask) -> Tensor:
