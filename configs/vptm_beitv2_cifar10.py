@@ -13,5 +13,3 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=10))
-# The host's CIFAR classes give RGB images.
-data_preprocessor = dict(to_rgb=False)

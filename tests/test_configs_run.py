@@ -9,10 +9,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.datasets import CIFAR10, CIFAR100
+from PIL import Image
 
+from vptm_mm.checkpoints import make_task, write_task
 from vptm_mm.engine.launch import LOADERS, build_runner
+from vptm_mm.models import VPTMTaskPool
 
-from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT
+from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, draw_class_means
 from .made_datasets import MAKERS, write_image
 from .test_configs import MAIN, name_of
 
@@ -96,24 +99,31 @@ def test_two_steps(path, tmp_path, environment):
     assert all(Path(folder).is_dir() for folder in folders.values())
 
 
-def first_image(runner, loader) -> torch.Tensor:
-    """What the backbone gets, with the normalisation undone."""
-    preprocessor = runner.model.data_preprocessor
-    batch = next(iter(loader))
-    inputs = preprocessor(batch, training=False)['inputs']
-    return (inputs * preprocessor.std + preprocessor.mean)[0]
-
-
 @pytest.mark.parametrize('name', ['cifar10', 'cifar100'])
-def test_red_arrives_as_red(name, tmp_path, environment):
-    """CIFAR's images are RGB before the preprocessor, all others BGR."""
+def test_a_file_scores_as_the_same_image_of_the_data_set(
+    name, tmp_path, environment
+):
+    """MMPretrain's CIFAR is RGB; files, and so all tools, are BGR."""
     path = ROOT / 'configs' / f'vptm_beitv2_{name}.py'
     runner = build_runner(shrink(Config.fromfile(path), tmp_path), LOADERS)
-    red, green, blue = first_image(
-        runner, runner.build_dataloader(runner._test_dataloader)
-    ).mean(dim=(1, 2))
+    model = runner.model.eval()
+    draw_class_means(model.head)
+    loader = runner.build_dataloader(runner._test_dataloader)
+    batch = next(iter(loader))
+    inputs = model.data_preprocessor(batch, training=False)['inputs'][:1]
+    preprocessor = model.data_preprocessor
+    pixels = (inputs * preprocessor.std + preprocessor.mean)[0]
+    red, green, blue = pixels.mean(dim=(1, 2))
     assert red > 250
     assert max(green, blue) < 5
+    image = tmp_path / 'red.png'
+    Image.new('RGB', (32, 32), (255, 0, 0)).save(image)
+    write_task(make_task(model, runner.cfg), tmp_path / 'a.safetensors')
+    pool = VPTMTaskPool.from_files([tmp_path / 'a.safetensors'])
+    scores = pool.predict([image], 'a')[0]['a']['pred_scores']
+    with torch.no_grad():
+        expected = model(inputs).softmax(-1)[0]
+    torch.testing.assert_close(torch.from_numpy(scores), expected)
 
 
 def test_vtab_trains_on_all_thousand(tmp_path, environment):

@@ -96,7 +96,7 @@ def main() -> None:
     merge_cfg_options(cfg, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = load_classifier(cfg, args.checkpoint, device='cpu')
-    task = make_task(model, cfg, model._dataset_meta.get('classes'))
+    task = make_task(model, cfg)
     encoder = model.backbone.encoder
     channels = encoder.patch_embed.projection.in_channels
     images, kind = verification_images(cfg, (channels, *encoder.img_size))

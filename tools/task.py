@@ -90,8 +90,7 @@ def checkpoint_to_task(args: argparse.Namespace) -> None:
             type='Pretrained', checkpoint=args.weights
         )
     model = load_classifier(config, args.source)
-    classes = (model._dataset_meta or {}).get('classes')
-    write_task(make_task(model, config, classes), args.out)
+    write_task(make_task(model, config), args.out)
 
 
 def task_to_checkpoint(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ image any more, and nobody is told. Here it is an error.
 import io
 import re
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -110,6 +111,25 @@ def decode(
     if pixels is None:
         raise _damaged(header, backend)
     return pixels
+
+
+def read_file(path: str | Path) -> np.ndarray:
+    """Decode an image file.
+
+    Returns:
+        ``(height, width, 3)`` in uint8 and BGR.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no image that ``decode`` takes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no image at {path.absolute()}')
+    try:
+        return decode(path.read_bytes())
+    except UnreadableImageError as error:
+        raise ValueError(f'{path} is no readable image: {error}') from error
 
 
 def ends_as_jpeg(content: bytes) -> bool:

@@ -13,7 +13,14 @@ import torch
 from vptm_mm.bricks.unfilled import FILLS, Unfilled
 from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.checkpoints.checkpoint_layouts import LAYOUTS
-from vptm_mm.models import FrozenFeatures, VPTMBackbone
+from vptm_mm.models import (
+    AdaptFormerBackbone,
+    FineTunedBackbone,
+    FrozenFeatures,
+    GateVPTBackbone,
+    LoRABackbone,
+    VPTMBackbone,
+)
 
 from ..conftest import (
     ARCH,
@@ -316,6 +323,25 @@ def test_missing_file(tmp_path):
 
 def test_file_addresses(pretraining_model, checkpoint):
     check_loaded(load(checkpoint.as_uri()), pretraining_model)
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [AdaptFormerBackbone, FineTunedBackbone, GateVPTBackbone, LoRABackbone],
+)
+def test_checkpoints_of_our_own_backbones(checkpoint, tmp_path, kind):
+    options = dict(tuned='bias') if kind is FineTunedBackbone else {}
+    tuned = kind(
+        ENCODER,
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+        **options,
+    )
+    state = {f'backbone.{k}': v for k, v in tuned.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    loaded = load(tmp_path / 'a.pth', visual_token='hidden')
+    assert loaded.frozen_sha256 == tuned.frozen_sha256
+    with pytest.raises(ValueError, match="predictor; use visual_token='hid"):
+        load(tmp_path / 'a.pth', visual_token='logits')
 
 
 def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):

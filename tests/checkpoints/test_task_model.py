@@ -1,5 +1,6 @@
 """A task gives the scores of its checkpoint, wherever it is loaded."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -15,9 +16,11 @@ from vptm_mm.checkpoints import (
     download,
     load_classifier,
     make_task,
+    read_task,
     task_state,
     write_task,
 )
+from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import make_pretraining_model
 from ..made_tasks import make_classifier, make_config, task_of
@@ -131,7 +134,9 @@ def test_a_backbone_without_weights_is_refused(path):
     config.model.backbone.init_cfg = None
     with pytest.raises(RuntimeError, match='and a task brings none'):
         get_model(config, str(path))
-    with pytest.raises(ValueError, match='no frozen backbone with pre-tra'):
+    with pytest.raises(
+        ValueError, match='VPTMBackbone has no pre-trained weights yet; set'
+    ):
         load_classifier(config, path)
 
 
@@ -152,9 +157,12 @@ def test_another_architecture_is_refused(checkpoint, path, options, line):
         get_model(config, str(path))
 
 
-def test_names_of_classes(model):
-    numbered = make_task(model, model._config, None)
+def test_names_of_classes(model, path):
+    numbered = make_task(model, model._config)
     assert numbered.classes == ('0', '1', '2', '3', '4')
+    loaded = load_classifier(model._config, path)
+    of_the_file = make_task(loaded, model._config)
+    assert of_the_file.classes == tuple(f'class {i}' for i in range(5))
     with pytest.raises(ValueError, match='2 class names do not fit the head'):
         make_task(model, model._config, ['a', 'b'])
 
@@ -166,12 +174,46 @@ def test_the_pipeline_is_looked_for_in_wrappers(model):
     config.val_dataloader = dict(
         dataset=dict(type='TrainValSplit', dataset=inner)
     )
-    assert make_task(model, config, None).pipeline[0] == dict(
+    assert make_task(model, config).pipeline[0] == dict(
         type='LoadImageFromFile'
     )
     config.val_dataloader = None
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipe'):
-        make_task(model, config, None)
+        make_task(model, config)
+
+
+def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
+    augments = dict(augments=dict(type='Mixup', alpha=0.8))
+    config = copy.deepcopy(model._config)
+    config.model.train_cfg = augments
+    config.data_preprocessor.update(num_classes=5, batch_augments=augments)
+    task = make_task(model, config)
+    # As files were written before.
+    full = dataclasses.replace(
+        task,
+        model={**task.model, 'train_cfg': augments},
+        data_preprocessor={
+            **task.data_preprocessor,
+            'batch_augments': augments,
+        },
+    )
+    for name, content in (('new', task), ('old', full)):
+        path = tmp_path / f'{name}.safetensors'
+        write_task(content, path)
+        torch.testing.assert_close(
+            scores(classifier_of(read_task(path)), images),
+            scores(model, images),
+        )
+        pool = VPTMTaskPool.from_files([path])
+        assert list(pool.tasks) == [name]
+
+
+def test_a_config_without_test_images(model, path, images):
+    config = copy.deepcopy(model._config)
+    config.test_dataloader = None
+    loaded = load_classifier(config, path)
+    assert torch.equal(scores(loaded, images), scores(model, images))
+    assert 'test_dataloader' in config
 
 
 def test_missing_files(model, tmp_path):

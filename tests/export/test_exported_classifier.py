@@ -73,6 +73,11 @@ def test_another_precision_is_refused(classifier_on):
         ValueError, match=r'mask_token is torch.float64 on cpu; export writes'
     ):
         ExportedClassifier(model)
+    with pytest.raises(
+        ValueError,
+        match=r'torch.bfloat16 on cpu; .*cfg-options model.backbone.dtype=fl',
+    ):
+        ExportedClassifier(classifier_on(dtype='bfloat16'))
 
 
 def test_a_backbone_without_weights_is_refused(

@@ -412,7 +412,7 @@ def classifier(name: str, seed: int = 0) -> tuple[Config, BaseModel]:
 def test_a_task_file_holds_what_is_tuned(tmp_path, name):
     cfg, model = classifier(name)
     disturb(model)
-    task = make_task(model, cfg, None)
+    task = make_task(model, cfg)
     assert set(task.tensors) == set(tuned_parameters(model))
     path = tmp_path / 'task.safetensors'
     write_task(task, path)

@@ -137,6 +137,23 @@ def test_tasks_come_and_go_without_touching_the_backbone(pool, classifiers):
     assert not any(p.requires_grad for p in pool.parameters())
 
 
+def test_no_other_backbone_under_tasks(pool, classifiers):
+    images = make_images(1)
+    own = {name: tensor.clone() for name, tensor in pool.state_dict().items()}
+    other = {**own, 'encoder.cls_token': own['encoder.cls_token'] + 0.1}
+    digest = pool.frozen_sha256
+    pool.load_state_dict(own)
+    text = r"tasks \['after cls', .*were tuned on .*; remove them first"
+    with pytest.raises(ValueError, match=text):
+        pool.load_state_dict(other)
+    assert pool.frozen_sha256 == digest
+    check(pool, classifiers, images, ['deep'])
+    for name in pool.tasks:
+        pool.remove(name)
+    pool.load_state_dict(other)
+    assert pool.frozen_sha256 != digest
+
+
 def test_a_thousand_tasks_share_their_positions(checkpoint, classifiers):
     pool = VPTMTaskPool(
         ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))
@@ -223,6 +240,33 @@ def test_from_files(classifiers, checkpoint, tmp_path):
         VPTMTaskPool.from_files([])
     with pytest.raises(ValueError, match="two task files are named 'shallow'"):
         VPTMTaskPool.from_files([paths[0], tmp_path / 'x' / paths[0].name])
+
+
+def test_tasks_are_served_in_the_numbers_that_they_were_tuned_in(
+    checkpoint, classifiers, tmp_path
+):
+    models = {
+        # Prompts stand last, as in the pool: sums have the same order.
+        name: make_classifier(
+            checkpoint,
+            dtype='bfloat16',
+            prompt_location='after_mask',
+            **OPTIONS[name],
+        )
+        for name in ('shallow', 'logits')
+    }
+    paths = [tmp_path / f'{name}.safetensors' for name in models]
+    for model, path in zip(models.values(), paths, strict=True):
+        write_task(task_of(model), path)
+    pool = VPTMTaskPool.from_files(paths)
+    for name in models:
+        assert pool.tasks[name].head.verbalizer.prototypes.dtype == (
+            torch.float32
+        )
+        check(pool, models, make_images(3), [name] * 3)
+    text = "dtype='float32', and the pool has dtype='bfloat16'; build an"
+    with pytest.raises(ValueError, match=text):
+        pool.add(task_of(classifiers['shallow']), 'other')
 
 
 def test_the_pool_is_registered(checkpoint):

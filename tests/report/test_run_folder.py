@@ -51,6 +51,20 @@ def test_a_resumed_run_counts_iterations_once(tmp_path):
     assert 'accuracy/top1' not in run.scalars
 
 
+def test_a_resumed_run_that_makes_up_for_a_validation(tmp_path):
+    """It was killed in one, or after it: the curves stay, the point is one."""
+    made_up = {'accuracy/top1': 7.0, 'step': 1}
+    make_start(tmp_path, '20260102_000001', points(1, 13, 0.5))
+    make_start(tmp_path, '20260102_000002', [made_up, *points(11, 20, 0.25)])
+    scalars = read_run(tmp_path).scalars
+    assert [i for i, _ in scalars['loss']] == list(range(1, 21))
+    assert scalars['accuracy/top1'] == [(5, 5), (10, 7), (15, 15), (20, 20)]
+    make_start(tmp_path, '20260102_000003', [made_up])
+    scalars = read_run(tmp_path).scalars
+    assert len(scalars['loss']) == 20
+    assert scalars['accuracy/top1'][-1] == (20, 7)
+
+
 def test_damaged_files(tmp_path):
     start = make_start(tmp_path, '20260102_030405', points(1, 2, 0.5))
     scalars = start / 'vis_data' / 'scalars.json'

@@ -62,6 +62,12 @@ def test_counts_by_hand(checkpoint, visual_token, mask_grid):
     assert 0 <= counts.unchanged < 1
 
 
+def test_counts_in_bfloat16(checkpoint):
+    model, untuned = both(checkpoint, dtype='bfloat16')
+    counts = count_tokens(model, untuned, make_batches(), K)
+    assert counts.before.sum() == counts.after.sum() == 10
+
+
 def test_without_prompts_tuning_changes_no_token(checkpoint):
     model, untuned = both(checkpoint, prompt_length=0)
     counts = count_tokens(model, untuned, make_batches(), K)
@@ -145,12 +151,16 @@ def test_no_pre_training_file(checkpoint):
         build_untuned(model, config)
 
 
-def test_another_pre_training_file(checkpoint):
+def test_another_pre_training_file(checkpoint, tmp_path):
+    content = torch.load(checkpoint, weights_only=True)
+    content['state_dict']['backbone.cls_token'] += 1
+    torch.save(content, tmp_path / 'other.pth')
     model = make_classifier(checkpoint)
-    with torch.no_grad():
-        model.backbone.encoder.cls_token += 1
-    with pytest.raises(ValueError, match='tuned on other frozen tensors'):
-        build_untuned(model, model._config)
+    config = make_config(tmp_path / 'other.pth')
+    theirs = get_model(config).backbone.frozen_sha256
+    digests = rf'sha256 {model.backbone.frozen_sha256}\) .*\({theirs}\)'
+    with pytest.raises(ValueError, match=digests):
+        build_untuned(model, config)
 
 
 def test_no_labels(checkpoint):

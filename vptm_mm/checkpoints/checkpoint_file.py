@@ -72,12 +72,11 @@ def load_file(path: Path, map_location: Any = 'cpu') -> Any:
             holds.
         ValueError: If it is damaged or no checkpoint.
     """
-    trusted = path.resolve() in _trusted
-    if trusted:
+    if path.resolve() in _trusted:
         MMLogger.get_current_instance().warning(
             f'{path} is trusted: code in it is run.'
         )
-        return torch.load(path, map_location, weights_only=not trusted)
+        return torch.load(path, map_location, weights_only=False)
     try:
         with path.open('rb') as file:
             require_harmless(file)

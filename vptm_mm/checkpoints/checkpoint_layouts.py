@@ -53,7 +53,12 @@ LAYOUTS = (
             (r'backbone\.encoder\.', r'encoder.'),
             (r'backbone\.token_predictor\.', PREDICTOR),
         ),
-        dropped=r'backbone\.prompt_tokens\.|head\.|data_preprocessor\.',
+        # Whatever was tuned beside the encoder: prompts, updates, adapters.
+        dropped=(
+            r'backbone\.(?!encoder\.|token_predictor\.)'
+            r'|head\.'
+            r'|data_preprocessor\.'
+        ),
     ),
     Layout(
         name='MMPretrain',

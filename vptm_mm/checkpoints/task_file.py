@@ -29,6 +29,8 @@ SUFFIX = '.safetensors'
 MAX_HEADER = 2**24
 MAX_TENSORS = 10_000
 MAX_DEPTH = 50
+# Mixup and its like: nobody who has a task trains with it.
+TRAINING = ('train_cfg', 'batch_augments')
 
 
 @dataclass(frozen=True)
@@ -129,9 +131,11 @@ def read_task(path: str | Path) -> Task:
         del content['sha256']
         task = Task(
             tensors=tensors,
-            model=_entry(content, 'model', dict),
+            model=without_training(_entry(content, 'model', dict)),
             classes=tuple(_entry(content, 'classes', list)),
-            data_preprocessor=_entry(content, 'data_preprocessor', dict),
+            data_preprocessor=without_training(
+                _entry(content, 'data_preprocessor', dict)
+            ),
             pipeline=_entry(content, 'pipeline', list),
             frozen_sha256=_digest(content, 'frozen_sha256'),
             version=_entry(content, 'version', str),
@@ -153,6 +157,11 @@ def read_task(path: str | Path) -> Task:
             f'says {expected}. Get it again.'
         )
     return task
+
+
+def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without what only training reads."""
+    return {key: cfg[key] for key in cfg if key not in TRAINING}
 
 
 def _require_small_header(path: Path) -> None:

@@ -1,5 +1,6 @@
 """From classifiers to tasks and back."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor
 from ..bricks import compare_states
 from .checkpoint_contents import UnsafeCheckpointError
 from .download import is_remote, is_stored
-from .task_file import Task
+from .task_file import Task, without_training
 from .task_state import (
     FROZEN_SHA256,
     read_checkpoint,
@@ -58,7 +59,7 @@ MAX_PARAMETERS = 4 * 10**9
 
 
 def make_task(
-    model: BaseModel, cfg: Config, classes: Sequence[str] | None
+    model: BaseModel, cfg: Config, classes: Sequence[str] | None = None
 ) -> Task:
     """Take the task out of a classifier.
 
@@ -66,13 +67,16 @@ def make_task(
         model: The classifier.
         cfg: Its config; ``model``, ``data_preprocessor`` and the pipeline of
             the test images are read.
-        classes: Names of the classes; None to number them.
+        classes: Names of the classes; None for those of the checkpoint that
+            the classifier was loaded from, or to number them.
 
     Raises:
         ValueError: If the number of names is not that of the head, or the
             config has no test images.
     """
     num_classes = model.head.num_classes
+    if classes is None:
+        classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
     if classes is None:
         classes = [str(i) for i in range(num_classes)]
     if len(classes) != num_classes:
@@ -88,9 +92,9 @@ def make_task(
     )
     return Task(
         tensors={k: v.detach().cpu().clone() for k, v in state.items()},
-        model=model_cfg,
+        model=without_training(model_cfg),
         classes=tuple(classes),
-        data_preprocessor=_plain(preprocessor or {}),
+        data_preprocessor=without_training(_plain(preprocessor or {})),
         pipeline=prediction_pipeline(cfg),
         frozen_sha256=digest,
     )
@@ -194,6 +198,10 @@ def classifier_of(
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:
+    if config.get('test_dataloader') is None:
+        # The host asks what is there for its class names.
+        config = copy.deepcopy(config)
+        config.pop('test_dataloader', None)
     model = get_model(config, device=device)
     require_fit(model, content)
     state = content.get('state_dict', content)

@@ -34,12 +34,18 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         ValueError: If its backbone is none, has no weights yet, or tunes what
             was pre-trained.
     """
-    backbone = getattr(model, 'backbone', None)
-    digest = getattr(backbone, 'frozen_sha256', None)
-    if backbone is None or digest is None:
+    backbone: Any = getattr(model, 'backbone', None)
+    if not hasattr(backbone, 'frozen_sha256'):
         raise ValueError(
-            f'{type(backbone).__name__} is no frozen backbone with '
-            'pre-trained weights; a task belongs to one, as VPTMBackbone.'
+            f'{type(backbone).__name__} is no frozen backbone; a task belongs '
+            'to one, as VPTMBackbone.'
+        )
+    digest = backbone.frozen_sha256
+    if digest is None:
+        raise ValueError(
+            f'{type(backbone).__name__} has no pre-trained weights yet; set '
+            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
+            'to those that the task belongs to.'
         )
     frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
     tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]

@@ -1,3 +1,4 @@
+from .bgr_cifar import BGRCIFAR10, BGRCIFAR100
 from .guides import check_data_roots
 from .image_folder import EXTENSIONS, ImageFolder
 from .k_shot import KShot
@@ -11,6 +12,8 @@ from .transforms import BlockMaskGenerator, LoadCheckedImage, TwoViewCrop
 from .vtab1k import VTAB1k
 
 __all__ = [
+    'BGRCIFAR10',
+    'BGRCIFAR100',
     'BlockMaskGenerator',
     'EXTENSIONS',
     'ImageFolder',

@@ -1,3 +1,4 @@
+from ..image_content import MAX_PIXELS
 from .page import (
     CSS,
     build_page,
@@ -5,7 +6,7 @@ from .page import (
     require_gradio,
     write_examples,
 )
-from .upload import MAX_PIXELS, MB, Limits, read_upload
+from .upload import MB, Limits, read_upload
 
 __all__ = [
     'CSS',

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..models.pool import read_image
+from ..image_content import read_file
 
 FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 MB = 10**6  # bytes
-MAX_ASPECT = 20  # resizing a thinner image may need any amount of memory
-MAX_PIXELS = 89_478_485  # above, PIL suspects an attack
+MAX_ASPECT = 20  # less than of files: anybody may upload
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
         _require_size(*image.size, limits)
         try:
             image.load()  # OpenCV fills up what is cut short
-            return read_image(path)
+            return read_file(path)
         except Exception as error:
             raise ValueError(unreadable) from error
 

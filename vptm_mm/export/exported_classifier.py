@@ -3,6 +3,8 @@
 Symbols: B batch; K classes.
 """
 
+from itertools import chain
+
 import torch
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from torch import Tensor, nn
@@ -92,13 +94,17 @@ def _require_mode(classifier: ImageClassifier) -> None:
             f'{training[0]!r}: dropout would be a part of the file. Call '
             'classifier.eval().'
         )
-    for name, tensor in classifier.state_dict().items():
+    # Not the state dict: there a frozen bfloat16 tensor is float32.
+    for name, tensor in chain(
+        classifier.named_parameters(), classifier.named_buffers()
+    ):
         is_single = tensor.dtype == torch.float32
         if tensor.device.type != 'cpu' or (
             tensor.is_floating_point() and not is_single
         ):
             raise ValueError(
                 f'{name} is {tensor.dtype} on {tensor.device}; export writes '
-                'float32 models from the CPU: call '
+                'float32 models from the CPU: load it with --cfg-options '
+                'model.backbone.dtype=float32, then call '
                 'classifier.float().cpu().'
             )

@@ -119,14 +119,26 @@ def join_scalars(
     """Join the curves of all starts: what was run again counts once."""
     joined: dict[str, list[Point]] = {}
     for later in filter(None, curves):
-        first = min(points[0][0] for points in later.values())
+        # A resumed run may begin with a validation, of the iteration before.
+        first = min(_iterations(later), default=math.inf)
         joined = {
             name: [point for point in points if point[0] < first]
             for name, points in joined.items()
         }
+        before = max(_iterations(joined), default=0)
         for name, points in later.items():
-            joined.setdefault(name, []).extend(points)
+            points = [(i or before, value) for i, value in points]
+            joined[name] = [
+                point
+                for point in joined.get(name, [])
+                if point[0] < points[0][0]
+            ] + points
     return {name: points for name, points in joined.items() if points}
+
+
+def _iterations(curves: dict[str, list[Point]]) -> list[int]:
+    """List the iterations of all points but those before the first one."""
+    return [i for points in curves.values() for i, _ in points if i]
 
 
 def _first_file(*paths: Path) -> Path | None:

@@ -11,11 +11,11 @@ from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmpretrain.registry import DATASETS, TRANSFORMS
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from ..checkpoints import prediction_pipeline
+from ..image_content import read_file
 
 SPLITS = ('test', 'val', 'train')
 
@@ -36,7 +36,7 @@ class ImageFiles(Dataset):
     def __init__(self, paths: Sequence[str | Path], cfg: Config) -> None:
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
-            _check_image(path)
+            read_file(path)
         steps = [TRANSFORMS.build(step) for step in prediction_pipeline(cfg)]
         # Data sets that hold their images in memory do not load them.
         if not any(isinstance(step, LoadImageFromFile) for step in steps):
@@ -48,19 +48,6 @@ class ImageFiles(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         return self.pipeline(dict(img_path=str(self.paths[index])))
-
-
-def _check_image(path: Path) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(f'no image at {path.absolute()}')
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(
-            f'{path} ({path.stat().st_size} bytes) is no readable image '
-            f'({error}); give a JPEG or PNG file.'
-        ) from error
 
 
 def open_split(cfg: Config, split: str) -> Any:

@@ -47,9 +47,15 @@ def build_untuned(model: Any, cfg: Config) -> Any:
         )
     backbone_cfg.update(visual_token='logits', prompt_length=0)
     untuned = MODELS.build(backbone_cfg)
-    tuned_on, read = (
-        tensors_sha256(backbone.encoder.state_dict())
-        for backbone in (model.backbone, untuned)
+    # What the model was tuned on may be without the token predictor.
+    frozen = tuple(f'{name}.' for name in model.backbone.frozen_children)
+    tuned_on = model.backbone.frozen_sha256
+    read = tensors_sha256(
+        {
+            name: tensor
+            for name, tensor in untuned.frozen_state_dict().items()
+            if name.startswith(frozen)
+        }
     )
     if tuned_on != read:
         raise ValueError(
@@ -129,9 +135,9 @@ def count_tokens(
         (before,) = untuned(data['inputs'])  # (B, M * V)
         (after,) = model.backbone(data['inputs'])
         if model.backbone.token_predictor is None:
-            after = untuned.token_predictor(
-                after.unflatten(1, (num_masks, -1))
-            )
+            predictor = untuned.token_predictor
+            after = after.unflatten(1, (num_masks, -1))
+            after = predictor(after.to(predictor.weight.dtype))
         ids = [
             logits.view(len(labels), num_masks, num_tokens).argmax(-1).cpu()
             for logits in (before, after.flatten(1))

@@ -1,14 +1,13 @@
 """CIFAR-100 at 224 px: 100 classes, 50,000 train and 10,000 test images.
 
-As ``cifar10_224.py``, ``to_rgb`` included. ``CIFAR100_ROOT`` in the
-environment gives the folder, ``data/cifar100`` by default; what is missing
-there is downloaded.
+``CIFAR100_ROOT`` in the environment gives the folder, ``data/cifar100`` by
+default; what is missing there is downloaded.
 """
 
 _base_ = './cifar10_224.py'
 
 data_root = '{{$CIFAR100_ROOT:data/cifar100}}'
-cifar100 = dict(type='CIFAR100', data_root=data_root)
+cifar100 = dict(type='BGRCIFAR100', data_root=data_root)
 
 train_dataloader = dict(dataset=dict(dataset=cifar100))
 val_dataloader = dict(dataset=dict(dataset=cifar100))

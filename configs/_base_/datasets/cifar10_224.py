@@ -1,8 +1,5 @@
 """CIFAR-10 at 224 px: 10 classes, 50,000 train and 10,000 test images.
 
-MMPretrain reads these 32 px images as RGB, others as BGR: a config that
-inherits sets ``data_preprocessor.to_rgb=False``.
-
 ``CIFAR10_ROOT`` in the environment gives the folder, ``data/cifar10`` by
 default; what is missing there is downloaded.
 """
@@ -24,7 +21,7 @@ test_pipeline = [
     dict(type='Resize', scale=(224, 224), interpolation='bicubic'),
     dict(type='PackInputs'),
 ]
-train_set = dict(type='CIFAR10', data_root=data_root, split='train')
+train_set = dict(type='BGRCIFAR10', data_root=data_root, split='train')
 
 train_dataloader = dict(
     dataset=dict(dataset=dict(**train_set, pipeline=train_pipeline))
@@ -34,7 +31,7 @@ val_dataloader = dict(
 )
 test_dataloader = dict(
     dataset=dict(
-        type='CIFAR10',
+        type='BGRCIFAR10',
         data_root=data_root,
         split='test',
         test_mode=True,

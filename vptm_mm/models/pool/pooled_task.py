@@ -3,8 +3,10 @@
 Symbols: C embedding width; K classes.
 """
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -13,7 +15,13 @@ from torch import Tensor, nn
 
 from ...bricks import PromptTokens, TokenSequence, compare_states, freeze
 from ...checkpoints import Task
-from ...image_content import UnreadableImageError, decode
+from ...image_content import read_file
+from ..backbones.vptm_backbone import VPTMBackbone
+
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
+}
 
 
 class PooledTask(nn.Module):
@@ -26,17 +34,12 @@ class PooledTask(nn.Module):
 
     def __init__(self, task: Task, embed_dims: int) -> None:
         super().__init__()
-        options = dict(task.model['backbone'])
-        self.visual_token = options.get('visual_token', 'hidden')
-        self.masks = (
-            options.get('mask_grid', 1),
-            options.get('mask_bias', 'grid'),
-        )
-        self.prompt_bias = options.get('prompt_bias', 'zero')
+        options = backbone_options(task)
+        self.visual_token = options['visual_token']
+        self.masks = (options['mask_grid'], options['mask_bias'])
+        self.prompt_bias = options['prompt_bias']
         self.prompt_tokens = PromptTokens(
-            embed_dims,
-            options.get('prompt_length', 10),
-            options.get('prompt_blocks', (0,)),
+            embed_dims, options['prompt_length'], options['prompt_blocks']
         )
         head = {k: v for k, v in task.model['head'].items() if k != 'init_cfg'}
         self.head = MODELS.build(head)
@@ -88,6 +91,11 @@ class PooledTask(nn.Module):
         return (*self.masks, self.prompt_tokens.length, self.prompt_bias)
 
 
+def backbone_options(task: Task) -> dict[str, Any]:
+    """Return all options of a task's ``VPTMBackbone``."""
+    return {**DEFAULTS, **task.model['backbone']}
+
+
 def read_image(image: str | Path | np.ndarray) -> np.ndarray:
     """Return an image as ``(height, width, 3)`` in uint8 and BGR.
 
@@ -102,12 +110,7 @@ def read_image(image: str | Path | np.ndarray) -> np.ndarray:
                 'be (height, width, 3) in uint8 and BGR.'
             )
         return image
-    if not Path(image).is_file():
-        raise FileNotFoundError(f'no image at {Path(image).absolute()}')
-    try:
-        return decode(Path(image).read_bytes())
-    except UnreadableImageError as error:
-        raise ValueError(f'{image} is no readable image: {error}') from error
+    return read_file(image)
 
 
 def prepare(pixels: np.ndarray, task: PooledTask) -> Tensor:

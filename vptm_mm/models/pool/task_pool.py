@@ -23,7 +23,7 @@ from ...checkpoints import (
 )
 from ..backbones.encoder_block import run_block
 from ..backbones.frozen_beit import FrozenBEiT
-from .pooled_task import PooledTask, prepare, read_image
+from .pooled_task import PooledTask, backbone_options, prepare, read_image
 from .streams import Stream, group_by_masks, put_prompts, split_streams
 
 Names = str | Sequence[str]
@@ -44,13 +44,15 @@ class VPTMTaskPool(FrozenBEiT):
         num_visual_tokens: Visual tokens V of the token predictor, which tasks
             with ``visual_token='logits'`` need; None for a pool without.
         init_cfg: As in ``VPTMBackbone``.
+        dtype: As in ``VPTMBackbone``; tasks with another one are refused.
 
     Shape:
         - Input: ``(B, in_channels, img_size, img_size)``, normalised
         - Output: a dict for each image, from task names to scores ``(K,)``
 
     Raises:
-        ValueError: If a task does not fit the backbone, or is not in the pool.
+        ValueError: If a task does not fit the backbone, or is not in the pool;
+            or a state dict brings another backbone while tasks are in.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
@@ -67,8 +69,10 @@ class VPTMTaskPool(FrozenBEiT):
         encoder: dict,
         num_visual_tokens: int | None = None,
         init_cfg: dict | None = None,
+        dtype: str = 'float32',
     ) -> None:
-        super().__init__(encoder, num_visual_tokens, init_cfg)
+        super().__init__(encoder, num_visual_tokens, init_cfg, dtype=dtype)
+        self.dtype = dtype
         self._tasks: dict[str, PooledTask] = {}
         self._load_pretrained(init_cfg)
         if self.is_pretrained:
@@ -84,6 +88,8 @@ class VPTMTaskPool(FrozenBEiT):
     ) -> 'VPTMTaskPool':
         """Build a pool from task files, on the backbone that they name.
 
+        Its ``dtype`` is that of the tasks.
+
         Args:
             files: Task files, or a dict from names to task files.
             weights: Path or address of the pre-trained weights; those of the
@@ -97,15 +103,17 @@ class VPTMTaskPool(FrozenBEiT):
         for task in tasks.values():
             require_registered(task)
         require_small_encoder(first)
+        options = [backbone_options(task) for task in tasks.values()]
         needed = [
-            task.model['backbone'].get('num_visual_tokens', 8192)
-            for task in tasks.values()
-            if task.model['backbone'].get('visual_token') == 'logits'
+            option['num_visual_tokens']
+            for option in options
+            if option['visual_token'] == 'logits'
         ]
         pool = cls(
-            first.model['backbone']['encoder'],
+            options[0]['encoder'],
             needed[0] if needed else None,
             frozen_init(first, weights),
+            options[0]['dtype'],
         )
         for name, task in tasks.items():
             pool.add(task, name)
@@ -144,8 +152,11 @@ class VPTMTaskPool(FrozenBEiT):
             pooled = self._fit(task)
         except Exception as error:  # a config can be wrong in any way
             raise ValueError(f'task {name!r}: {error}') from error
-        # The pool may have been moved, to another type of number, too.
-        self._tasks[name] = pooled.to(self.encoder.cls_token).eval()
+        # The pool may have been moved, to another type of number, too; what
+        # was tuned is float32 at least.
+        like = self.encoder.cls_token
+        dtype = torch.promote_types(like.dtype, torch.float32)
+        self._tasks[name] = pooled.to(like.device, dtype).eval()
         return name
 
     def _fit(self, task: Task) -> PooledTask:
@@ -161,13 +172,20 @@ class VPTMTaskPool(FrozenBEiT):
                 f'its backbone is {kind!r}, its neck {neck!r}; a pool takes '
                 'VPTMBackbone and no neck.'
             )
+        options = backbone_options(task)
+        if options['dtype'] != self.dtype:
+            raise ValueError(
+                f'it was tuned with dtype={options["dtype"]!r}, and the pool '
+                f'has dtype={self.dtype!r}; build another pool for tasks with '
+                f'dtype={options["dtype"]!r}.'
+            )
         pooled = PooledTask(task, self.encoder.embed_dims)
         reads_logits = pooled.visual_token == 'logits'
         if reads_logits and self.token_predictor is None:
             raise ValueError(
                 "it reads visual_token='logits', and the pool has no token "
                 'predictor; build the pool with num_visual_tokens='
-                f'{task.model["backbone"].get("num_visual_tokens", 8192)}.'
+                f'{options["num_visual_tokens"]}.'
             )
         ours = self._digest(reads_logits)
         if task.frozen_sha256 != ours:
@@ -237,6 +255,20 @@ class VPTMTaskPool(FrozenBEiT):
                 f'{sorted(self._tasks) or "no task"}.'
             )
         return self._tasks[name]
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: Any
+    ) -> None:
+        before = self.frozen_sha256, self._unrounded
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if self._tasks and self.frozen_sha256 != before[0]:
+            found = self.frozen_sha256
+            self.frozen_sha256, self._unrounded = before
+            raise ValueError(
+                f'tasks {sorted(self._tasks)} were tuned on frozen tensors of '
+                f'sha256 {before[0]}, and the state dict has {found}; remove '
+                'them first, or build another pool.'
+            )
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'VPTMTaskPool':
         # Tasks are no sub-modules: the state dict is the backbone's.
@@ -426,9 +458,9 @@ class VPTMTaskPool(FrozenBEiT):
             read = states[own, : task.sequence.num_masks]
             if task.visual_token == 'logits' and self.token_predictor:
                 read = self.token_predictor(read).float().log_softmax(-1)
-            for row, score in zip(
-                own, task.head((read.flatten(1),)), strict=True
-            ):
+            tuned = next(task.parameters(), read)
+            read = read.to(tuned.dtype).flatten(1)
+            for row, score in zip(own, task.head((read,)), strict=True):
                 scores[streams[row].image, task] = score  # (K,)
         return scores
 
