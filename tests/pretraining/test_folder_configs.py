@@ -169,3 +169,17 @@ def test_fewer_images_than_a_batch(folder):
     )
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+@pytest.mark.parametrize('is_there', [False, True])
+def test_images_that_only_hooks_read(is_there, folder, monkeypatch):
+    """A folder that is missing, or empty, ends the run before it begins."""
+    path = folder / 'gone'
+    if is_there:
+        path.mkdir()
+    monkeypatch.setenv('TEST_FOLDER', str(path))
+    stepped = Mock()
+    monkeypatch.setattr('mmpretrain.models.BEiT.train_step', stepped)
+    with pytest.raises((FileNotFoundError, RuntimeError), match='gone'):
+        two_steps('beitv2-tiny_cifar10', folder)
+    stepped.assert_not_called()

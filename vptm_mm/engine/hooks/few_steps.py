@@ -32,8 +32,9 @@ class FewStepsHook(Hook):
         loader = runner.train_dataloader
         epochs = -(-self.steps // len(loader))
         runner.logger.warning(
-            f'This run has {runner.max_iters} steps: {runner.max_epochs} '
-            f'epochs of {len(loader)} ({len(loader.dataset)} images, '
+            f'This run has {runner.max_iters} steps: '
+            f'train_cfg.max_epochs={runner.max_epochs}, {len(loader)} an '
+            f'epoch ({len(loader.dataset)} images, '
             f'train_dataloader.batch_size={loader.batch_size}). In less than '
             f'{self.steps} steps little is learned. Set a smaller batch, with '
             'optim_wrapper.optimizer.lr lower in proportion, or '

@@ -55,13 +55,18 @@ class MaskedTokenAccuracyHook(Hook):
     def __init__(self, dataloader: dict) -> None:
         self.dataloader = dataloader
 
+    def before_train(self, runner: Runner) -> None:
+        """List the images: what is missing shows before hours are spent."""
+        self._loader = runner.build_dataloader(
+            self.dataloader, seed=runner.seed
+        )
+
     def after_train(self, runner: Runner) -> None:
         """Predict every held-out batch and write the two shares."""
         model = unwrap_model(runner.model)
         model.eval()
         predicted, true = [], []
-        loader = runner.build_dataloader(self.dataloader, seed=runner.seed)
-        for batch in loader:
+        for batch in self._loader:
             data = model.data_preprocessor(batch, False)
             mask = torch.stack([s.mask for s in data['data_samples']])
             images, targets = data['inputs']

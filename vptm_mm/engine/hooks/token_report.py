@@ -28,14 +28,19 @@ class TokenReportHook(Hook):
     def __init__(self, dataloader: dict) -> None:
         self.dataloader = dataloader
 
+    def before_train(self, runner: Runner) -> None:
+        """List the images: what is missing shows before hours are spent."""
+        self._loader = runner.build_dataloader(
+            self.dataloader, seed=runner.seed
+        )
+
     @torch.no_grad()
     def after_train(self, runner: Runner) -> None:
         """Turn every held-out image into tokens and describe them."""
         model = unwrap_model(runner.model)
         model.eval()
         tokens, labels = [], []
-        loader = runner.build_dataloader(self.dataloader, seed=runner.seed)
-        for batch in loader:
+        for batch in self._loader:
             data = model.data_preprocessor(batch, False)
             tokens.append(_tokens(model, data['inputs']).cpu())
             labels += [
