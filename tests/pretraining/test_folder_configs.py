@@ -91,7 +91,10 @@ def test_models_of_224_px(size, folder):
     # One image is held out, 78 of its 196 patches are masked.
     accuracy = folder / 'run' / 'masked_token_accuracy.json'
     assert json.loads(accuracy.read_text())['masked_patches'] == 78
-    assert (folder / 'run' / 'visual_tokens.json').is_file()
+    tokens = json.loads((folder / 'run' / 'visual_tokens.json').read_text())
+    assert (tokens['images'], tokens['patches']) == (1, 196)
+    assert (tokens['training_images'], tokens['training_patches']) == (4, 784)
+    assert tokens['training_used'] > 0
     state = load_file(exported)['state_dict']
     weight = runner.model.backbone.layers[11].attn.qkv.weight
     assert torch.equal(state['backbone.layers.11.attn.qkv.weight'], weight)
