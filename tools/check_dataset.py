@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # First: it says what to install if MMPretrain is missing.
@@ -14,7 +15,7 @@ import vptm_mm  # noqa: F401
 
 # isort: split
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 from rich.console import Console
@@ -69,14 +70,22 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def loaders_of_hooks(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    for number, hook in enumerate(cfg.get('custom_hooks') or []):
+        for key, value in hook.items():
+            if isinstance(value, dict) and 'dataset' in value:
+                yield f'custom_hooks.{number}.{key}', value
+
+
 def list_splits(cfg: Config, index: ImageIndex) -> list[Split]:
+    loaders = [(name, cfg.get(f'{name}_dataloader')) for name in SPLITS]
     splits = []
-    for name in SPLITS:
-        loader = cfg.get(f'{name}_dataloader')
+    for name, loader in (*loaders, *loaders_of_hooks(cfg)):
         if loader is None:
             continue
         check_data_roots(loader)
-        splits.append(index.add_split(name, DATASETS.build(loader.dataset)))
+        dataset = DATASETS.build(loader.dataset)
+        splits.append(index.add_split(name, dataset, name not in SPLITS))
     if not splits:
         raise ValueError(
             'the config has no data set; it takes one of '

@@ -17,6 +17,7 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 # First: it says what to install if MMPretrain is missing.
 import vptm_mm  # noqa: F401
@@ -33,10 +34,12 @@ from vptm_mm.pretraining.card import write_card
 from vptm_mm.pretraining.rounds import (
     TOKENS,
     Step,
+    describe_tokens,
     export_name,
     plan_steps,
     settings,
 )
+from vptm_mm.report import read_run
 
 TRAIN = Path(__file__).parent / 'train.py'
 # Seconds that other processes wait for a config that rank 0 writes, and for
@@ -52,9 +55,9 @@ def parse_args() -> argparse.Namespace:
         '--tokens',
         nargs='+',
         choices=TOKENS,
-        default=['patches', 'features', 'features'],
         help='what each round predicts: groups of pixels, groups of features '
-        'of the round before, or tokens distilled from it (VQ-KD)',
+        'of the round before, or tokens distilled from it (VQ-KD); the first '
+        'one is what the config says; patches features features by default',
     )
     parser.add_argument(
         '--block',
@@ -195,32 +198,45 @@ def is_first(launcher: str) -> bool:
     return os.environ.get(VARIABLES[launcher][1], '0') == '0'
 
 
+def origin(
+    cfg: Config, read: list[Path], distilled: Config | None
+) -> dict[str, Any]:
+    """Say what the run of a round does not know of itself."""
+    made: dict[str, Any] = {'predicts': describe_tokens(cfg, distilled)}
+    if read:
+        made['made from'] = ', '.join(
+            f'{path}, sha256 {sha256(path)}' for path in read
+        )
+    seed = cfg.model.target_generator.get('seed', 0)
+    if cfg.model.target_generator.type == 'VQKDTokenizer':
+        # That of the run which distilled it; of a published one it is unknown.
+        seed = read_run(read[0].parent).record.get('seed') if read else None
+    if seed is not None:
+        made['seed of the tokens'] = seed
+    made['rounds'] = f'`{shlex.join(["python", *sys.argv])}`'
+    return made
+
+
 def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     merge_cfg_options(cfg, args.cfg_options)
-    backbone = last = None
+    backbone = last = distilled = None
     steps = plan_steps(cfg, args.tokens, args.block)
     for number, step in enumerate(steps):
         print(f'== {step.name} ==', flush=True)
         step_cfg = step.make_config(cfg, backbone, last)
         read = [last] if last is not None else []
         last = run_step(number, step, step_cfg, read, args)
-        if not step.name.endswith('-tokenizer'):
-            backbone = last
-            if is_first(args.launcher):
-                made = {
-                    'predicts': step.name.partition('_')[2],
-                    'made from': ', '.join(
-                        f'{path}, sha256 {sha256(path)}' for path in read
-                    ),
-                    'seed of the tokens': step_cfg.model.target_generator.get(
-                        'seed', 0
-                    ),
-                    'rounds': f'`{shlex.join(["python", *sys.argv])}`',
-                }
-                card = write_card(last.parent, last.name, made)
-                print(f'Backbone {backbone}; its card: {card}', flush=True)
+        if step.name.endswith('-tokenizer'):
+            distilled = step_cfg
+            continue
+        backbone = last
+        if is_first(args.launcher):
+            made = origin(step_cfg, read, distilled)
+            card = write_card(last.parent, last.name, made)
+            print(f'Backbone {backbone}; its card: {card}', flush=True)
+        distilled = None
 
 
 if __name__ == '__main__':

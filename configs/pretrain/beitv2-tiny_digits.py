@@ -48,7 +48,7 @@ train_dataloader = dict(
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs)
 param_scheduler = [
     dict(
-        type='LinearLR',
+        type='WarmUpLR',
         start_factor=1e-4,
         by_epoch=True,
         begin=0,
@@ -65,7 +65,9 @@ param_scheduler = [
     ),
 ]
 default_hooks = dict(
-    checkpoint=dict(interval=50), throughput=dict(type='ThroughputHook')
+    checkpoint=dict(interval=50),
+    few_steps=dict(type='FewStepsHook'),
+    throughput=dict(type='ThroughputHook'),
 )
 in_order = dict(
     batch_size=128,

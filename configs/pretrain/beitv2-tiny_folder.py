@@ -102,7 +102,7 @@ in_order = dict(
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs)
 param_scheduler = [
     dict(
-        type='LinearLR',
+        type='WarmUpLR',
         start_factor=1e-4,
         by_epoch=True,
         begin=0,
@@ -118,7 +118,10 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(throughput=dict(type='ThroughputHook'))
+default_hooks = dict(
+    few_steps=dict(type='FewStepsHook'),
+    throughput=dict(type='ThroughputHook'),
+)
 custom_hooks = [
     dict(type='FitTokenizerHook'),
     dict(

@@ -21,6 +21,7 @@ from vptm_mm.engine import (
     ExportBackboneHook,
     FitTokenizerHook,
     TaskFileHook,
+    TokenReportHook,
     TunedOptimWrapperConstructor,
 )
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
@@ -236,6 +237,7 @@ def test_pre_training_makes_a_backbone_that_vptm_reads(
     runner.train()
     assert runner.model.target_generator.is_fitted
     report = json.loads((tmp_path / 'masked_token_accuracy.json').read_text())
+    assert report['images'] == 32
     assert report['masked_patches'] == 32 * 6
     assert 1 / 16 <= report['chance'] <= 1
     assert 0 <= report['accuracy'] <= 1
@@ -309,6 +311,10 @@ def test_masked_tokens_are_those_of_the_masked_patches():
     ('call', 'message'),
     [
         (lambda: FitTokenizerHook(max_patches=0), 'max_patches=0 must be'),
+        (
+            lambda: TokenReportHook({}, max_patches=0),
+            'max_patches=0 must be',
+        ),
         (
             lambda: ExportBackboneHook('a.pth', dtype='int8'),
             "dtype='int8' must be one of",

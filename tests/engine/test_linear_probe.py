@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from torch.utils.data import DataLoader
 
-from vptm_mm.engine import LinearProbeHook
+from vptm_mm.engine.hooks.linear_probe import _whole_loader
 
 
 def test_reads_what_other_processes_would_read():
@@ -13,6 +13,6 @@ def test_reads_what_other_processes_would_read():
         return DataLoader(cfg, sampler=[0, 2, 4, 6], batch_size=2)
 
     runner = SimpleNamespace(build_dataloader=build_dataloader, seed=0)
-    loader = LinearProbeHook._loader(runner, range(7))
+    loader = _whole_loader(runner, range(7))
     assert [n for batch in loader for n in batch.tolist()] == [*range(7)]
     assert loader.batch_size == 2

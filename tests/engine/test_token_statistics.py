@@ -10,6 +10,7 @@ def test_a_codebook_that_is_used_evenly():
     tokens = torch.arange(8).view(2, 4)
     found = token_statistics(tokens, 16)
     assert found['used'] == 0.5
+    assert (found['images'], found['patches']) == (2, 8)
     assert found['perplexity'] == pytest.approx(8)
     assert 'nmi' not in found
 

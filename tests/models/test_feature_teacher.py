@@ -9,6 +9,7 @@ from mmpretrain.registry import MODELS
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import BlockFeatures, FeatureKMeansTokenizer
 from vptm_mm.models.tokenizers.feature_teacher import FeatureTeacher
+from vptm_mm.pretraining.rounds import plan_steps
 
 from ..conftest import ENCODER, ROOT
 
@@ -77,6 +78,37 @@ def test_tokens_are_groups_of_states(block_features):
     nearest = torch.cdist(described, tokenizer.codebook[None]).argmin(-1)
     assert torch.equal(tokenizer(images), nearest)
     assert len(nearest.unique()) == 6
+
+
+def fitted(teacher: dict, images: torch.Tensor, seed: int):
+    tokenizer = FeatureKMeansTokenizer(6, teacher, 16, grid_size=4, seed=seed)
+    tokenizer.fit([tokenizer.describe(images).flatten(0, 1)])
+    return tokenizer
+
+
+def test_a_seed_gives_a_codebook(block_features):
+    torch.manual_seed(0)
+    images = torch.randn(40, 3, 16, 16)
+    books = []
+    for seed in (0, 0, 1):
+        # What is random elsewhere does not matter.
+        torch.rand(1)
+        books.append(fitted(block_features, images, seed).codebook)
+    assert torch.equal(books[0], books[1])
+    assert not torch.equal(books[0], books[2])
+
+
+def test_a_state_brings_codebook_and_teacher(block_features, tmp_path):
+    torch.manual_seed(0)
+    images = torch.randn(40, 3, 16, 16)
+    tokenizer = fitted(block_features, images, seed=0)
+    torch.save(tokenizer.state_dict(), tmp_path / 'state.pth')
+    read = FeatureKMeansTokenizer(6, block_features, 16, grid_size=4)
+    assert not read.is_fitted
+    read.load_state_dict(torch.load(tmp_path / 'state.pth'))
+    read.init_weights()  # the teacher is the same
+    assert read.is_fitted
+    assert torch.equal(read(images), tokenizer(images))
 
 
 def test_the_teacher_is_frozen_whatever_train_says(block_features):
@@ -202,6 +234,7 @@ def test_a_file_that_does_not_fit_timm(timm_teacher):
 
 
 def test_the_config_of_the_docs(tmp_path):
+    """Its teacher is grouped, and distilled."""
     timm = pytest.importorskip('timm')
     docs = (ROOT / 'docs' / 'pretraining.md').read_text()
     text = docs.split('```python\n')[1].split('```')[0]
@@ -221,3 +254,9 @@ def test_the_config_of_the_docs(tmp_path):
     described = tokenizer.describe(torch.randn(2, 3, 32, 32))
     assert described.shape == (2, 16, 512)
     assert not tuned_parameters(tokenizer)
+    step = plan_steps(cfg, ['vqkd'])[0]
+    distiller = MODELS.build(step.make_config(cfg, None, None).model)
+    images = torch.randn(2, 3, 32, 32)
+    losses = distiller.train()(images, [], mode='loss')
+    assert 0 < losses['loss_distillation'] < 2
+    assert distiller.teacher.embed_dims == 512

@@ -7,6 +7,7 @@ import pytest
 
 from vptm_mm.pretraining.card import write_card
 
+from ..conftest import ROOT
 from ..report.made_run import make_start
 
 MADE = dict(predicts='patches')
@@ -70,3 +71,10 @@ def test_a_run_without_the_hook(folder):
 def test_no_run(folder):
     with pytest.raises(FileNotFoundError, match='no run in'):
         write_card(folder, 'a.pth', MADE)
+
+
+def test_the_card_that_comes_with_the_package():
+    folder = ROOT / 'vptm_mm' / 'checkpoints'
+    (card,) = folder.glob('*.md')
+    digest = hashlib.sha256(card.with_suffix('.pth').read_bytes()).hexdigest()
+    assert f'| sha256 | {digest} |' in card.read_text()

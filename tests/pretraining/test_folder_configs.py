@@ -91,7 +91,10 @@ def test_models_of_224_px(size, folder):
     # One image is held out, 78 of its 196 patches are masked.
     accuracy = folder / 'run' / 'masked_token_accuracy.json'
     assert json.loads(accuracy.read_text())['masked_patches'] == 78
-    assert (folder / 'run' / 'visual_tokens.json').is_file()
+    tokens = json.loads((folder / 'run' / 'visual_tokens.json').read_text())
+    assert (tokens['images'], tokens['patches']) == (1, 196)
+    assert (tokens['training_images'], tokens['training_patches']) == (4, 784)
+    assert tokens['training_used'] > 0
     state = load_file(exported)['state_dict']
     weight = runner.model.backbone.layers[11].attn.qkv.weight
     assert torch.equal(state['backbone.layers.11.attn.qkv.weight'], weight)
@@ -169,3 +172,17 @@ def test_fewer_images_than_a_batch(folder):
     )
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+@pytest.mark.parametrize('is_there', [False, True])
+def test_images_that_only_hooks_read(is_there, folder, monkeypatch):
+    """A folder that is missing, or empty, ends the run before it begins."""
+    path = folder / 'gone'
+    if is_there:
+        path.mkdir()
+    monkeypatch.setenv('TEST_FOLDER', str(path))
+    stepped = Mock()
+    monkeypatch.setattr('mmpretrain.models.BEiT.train_step', stepped)
+    with pytest.raises((FileNotFoundError, RuntimeError), match='gone'):
+        two_steps('beitv2-tiny_cifar10', folder)
+    stepped.assert_not_called()

@@ -58,12 +58,13 @@ def test_features_of_the_round_before(cfg, block, expected):
 
 
 def test_distillation_and_its_tokens(cfg):
-    derived = rounds.distillation(cfg, BACKBONE, None)
+    tokenizer, tokens = rounds.plan_steps(cfg, ['patches', 'vqkd'])[1:]
+    derived = tokenizer.make_config(cfg, BACKBONE, BACKBONE)
     assert isinstance(MODELS.build(derived.model), VQKDDistiller)
     assert rounds.export_name(derived) == 'tokenizer.pth'
     assert 'FitTokenizerHook' not in types(derived)
     assert 'TokenReportHook' in types(derived)
-    derived = rounds.vqkd_tokens(cfg, Path('tokenizer.pth'))
+    derived = tokens.make_config(cfg, BACKBONE, Path('tokenizer.pth'))
     tokenizer = derived.model.target_generator
     assert tokenizer.init_cfg.checkpoint == 'tokenizer.pth'
     assert 'FitTokenizerHook' not in types(derived)
@@ -74,8 +75,10 @@ def test_an_arch_of_the_host_by_its_name(cfg):
     cfg.model.backbone.arch = 'base'
     encoder = rounds.encoder_of(cfg)
     assert encoder['arch'] == 'base'
-    assert rounds.teacher(cfg, BACKBONE, None)['block'] == 6
-    assert rounds.distillation(cfg, BACKBONE, None).model.teacher_dims == 768
+    _, tokenizer, _ = rounds.plan_steps(cfg, ['patches', 'vqkd'])
+    model = tokenizer.make_config(cfg, BACKBONE, BACKBONE).model
+    assert model.teacher.block == 6
+    assert model.teacher_dims == 768
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,8 @@ def test_an_arch_of_the_host_by_its_name(cfg):
     [
         ([], r"tokens=\[\] must be of \('patches'"),
         (['patches', 'dall-e'], "'dall-e'.* must be of"),
-        (['features'], "must begin with 'patches': there is no backbone"),
+        (['features'], "must begin with 'patches': .* by PatchKMeansToken"),
+        (['patches', 'vqkd', 'patches'], "must not have 'patches' after the"),
     ],
 )
 def test_rounds_that_cannot_be(cfg, tokens, message):
@@ -129,3 +133,75 @@ def test_a_config_that_exports_nothing(cfg):
         ValueError, match='must have one of .* in custom_hooks'
     ):
         rounds.export_name(cfg)
+
+
+@pytest.fixture
+def taught(cfg):
+    """A first round with another teacher, which wants larger images."""
+    cfg.model.target_generator = dict(
+        type='FeatureKMeansTokenizer',
+        num_visual_tokens=256,
+        teacher=dict(
+            type='VisionTransformer',
+            arch='small',
+            init_cfg=dict(type='Pretrained', checkpoint='vit.pth'),
+        ),
+        embed_dims=384,
+        grid_size=4,
+    )
+    for loader in (cfg.train_dataloader, cfg.custom_hooks[2].dataloader):
+        loader.dataset.pipeline[0].second_size = 64
+    return cfg
+
+
+def test_a_first_round_of_another_teacher(taught):
+    steps = rounds.plan_steps(taught)
+    names = [step.name for step in steps]
+    assert names == ['1_features', '2_features', '3_features']
+    first = steps[0].make_config(taught, None, None)
+    assert first.pretty_text == taught.pretty_text
+    said = rounds.describe_tokens(first)
+    assert said == 'features of VisionTransformer, arch small, vit.pth'
+    second = steps[1].make_config(taught, BACKBONE, BACKBONE)
+    said = rounds.describe_tokens(second)
+    assert said == f'features of BlockFeatures, block 3, {BACKBONE}'
+    # The backbone sees images of its own size.
+    images = second.custom_hooks[2].dataloader.dataset.pipeline[0]
+    assert images.second_size == 32
+    assert second.train_dataloader.dataset.pipeline[0].second_size == 32
+    assert taught.train_dataloader.dataset.pipeline[0].second_size == 64
+
+
+def test_another_teacher_is_distilled(taught):
+    steps = rounds.plan_steps(taught, ['vqkd', 'features'])
+    names = [step.name for step in steps]
+    assert names == ['1_vqkd-tokenizer', '1_vqkd', '2_features']
+    tokenizer = steps[0].make_config(taught, None, None)
+    assert tokenizer.model.type == 'VQKDDistiller'
+    assert tokenizer.model.teacher.type == 'VisionTransformer'
+    assert tokenizer.model.teacher_dims == 384
+    preprocessor = tokenizer.data_preprocessor
+    assert preprocessor == taught.data_preprocessor
+    round_cfg = steps[1].make_config(taught, None, Path('tokenizer.pth'))
+    generator = round_cfg.model.target_generator
+    assert generator.init_cfg.checkpoint == 'tokenizer.pth'
+    assert round_cfg.data_preprocessor == preprocessor
+    said = rounds.describe_tokens(round_cfg, tokenizer)
+    assert said == 'vqkd of VisionTransformer, arch small, vit.pth'
+
+
+def test_a_first_round_of_tokens_that_were_distilled_elsewhere(cfg):
+    cfg.model.target_generator = rounds.vqkd_tokens(
+        cfg, Path('vqkd.pth')
+    ).model.target_generator
+    steps = rounds.plan_steps(cfg)
+    names = [step.name for step in steps]
+    assert names == ['1_vqkd', '2_features', '3_features']
+    assert rounds.describe_tokens(cfg) == 'vqkd'
+
+
+def test_a_tokenizer_of_another_kind(cfg):
+    cfg.model.target_generator = dict(type='DALLEEncoder')
+    message = "type='DALLEEncoder' must be one of PatchKMeansTokenizer, "
+    with pytest.raises(ValueError, match=message):
+        rounds.plan_steps(cfg)

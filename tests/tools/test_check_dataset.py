@@ -2,16 +2,20 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from vptm_mm.datasets import TrainValSplit
 
 from ..conftest import ROOT
 from ..made_images import KINDS, encode
 from .test_tools import run
 
 FOLDER = ROOT / 'configs' / 'vptm_beitv2_folder.py'
+PRETRAIN = ROOT / 'configs' / 'pretrain'
 
 
 @pytest.fixture
@@ -69,6 +73,41 @@ def test_a_folder_with_problems(images, tmp_path):
     assert found['cut short']['images'] == [
         dict(image=str(broken), split='train', label=0)
     ]
+
+
+def test_images_that_are_held_out_for_hooks(images, tmp_path):
+    pretraining = PRETRAIN / 'beitv2-tiny_folder.py'
+    dataset = dict(type='CustomDataset', data_root=images, with_label=False)
+    (held_out,) = TrainValSplit(dataset, 'val', val_fraction=0.02)
+    broken = held_out['img_path']
+    Path(broken).write_bytes(KINDS['JPEG cut short'][1]())
+    result = run(
+        *('check_dataset.py', pretraining, '--json', 'found.json'),
+        cwd=tmp_path,
+        check=False,
+        IMAGE_FOLDER=str(images),
+    )
+    assert result.returncode == 1, result.stderr
+    report = json.loads((tmp_path / 'found.json').read_text())
+    sizes = {name: one['images'] for name, one in report['splits'].items()}
+    # Another hook reads it, too.
+    assert sizes == {'train': 15, 'custom_hooks.1.dataloader': 1}
+    (found,) = (x for x in report['findings'] if x['kind'] == 'cut short')
+    assert found['images'][0]['image'] == broken
+
+
+@pytest.mark.parametrize('name', ['cifar10', 'digits'])
+def test_hooks_that_read_what_is_trained_on(name, images, tmp_path):
+    result = run(
+        *('check_dataset.py', PRETRAIN / f'beitv2-tiny_{name}.py'),
+        *('--json', 'found.json'),
+        cwd=tmp_path,
+        TRAIN_FOLDER=str(images / 'train'),
+        TEST_FOLDER=str(images / 'test'),
+    )
+    assert 'problem' not in result.stdout
+    report = json.loads((tmp_path / 'found.json').read_text())
+    assert list(report['splits']) == ['train', 'custom_hooks.1.dataloader']
 
 
 @pytest.mark.parametrize(

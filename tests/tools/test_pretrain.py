@@ -1,5 +1,6 @@
 """``tools/pretrain.py`` as a user runs it: rounds, killed and gone on with."""
 
+import hashlib
 import json
 import os
 import re
@@ -46,17 +47,38 @@ def wait_until(is_so, process):
 @pytest.mark.timeout(900)
 def test_all_kinds_of_rounds(tmp_path):
     options = ('--work-dir', 'rounds', '--cfg-options', *SMALL)
+    options += ('randomness.seed=5',)
     tokens = ('--tokens', 'patches', 'features', 'vqkd')
     result = pretrain(tmp_path, *tokens, *options)
     root = tmp_path / 'rounds'
-    for name in ('1_patches', '2_features', '3_vqkd'):
+    backbones = [
+        root / name / 'beitv2-tiny_digits.pth'
+        for name in ('1_patches', '2_features', '3_vqkd')
+    ]
+    of_block = 'of BlockFeatures, block 3,'
+    # VQ-KD is drawn by the seed of its run, k-means by its own.
+    for name, predicts, source, seed in (
+        ('1_patches', 'patches', None, 0),
+        ('2_features', f'features {of_block} {backbones[0]}', backbones[0], 0),
+        (
+            '3_vqkd',
+            f'vqkd {of_block} {backbones[1]}',
+            root / '3_vqkd-tokenizer' / 'tokenizer.pth',
+            5,
+        ),
+    ):
         card = (root / name / 'card.md').read_text()
+        assert f'| predicts | {predicts} |' in card
+        assert f'| seed of the tokens | {seed} |' in card
+        assert ('| made from |' in card) == bool(source)
+        if source:
+            digest = hashlib.sha256(source.read_bytes()).hexdigest()
+            assert f'| made from | {source}, sha256 {digest} |' in card
         assert re.search(r'\| sha256 \| [0-9a-f]{64} \|', card)
         assert '| images | 128 |' in card
         for report in ('masked token accuracy', 'linear probe', 'perplexity'):
             assert report in card
         assert f'{name}/beitv2-tiny_digits.pth' in result.stdout
-    assert (root / '3_vqkd-tokenizer' / 'tokenizer.pth').is_file()
     # A tuning run reads the result.
     run(
         'train.py',
@@ -85,9 +107,18 @@ def test_all_kinds_of_rounds(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
+@pytest.mark.parametrize(
+    ('kind', 'step', 'export'),
+    [
+        ('features', '2_features', 'beitv2-tiny_digits.pth'),
+        ('vqkd', '2_vqkd-tokenizer', 'tokenizer.pth'),
+    ],
+)
+def test_killed_in_the_second_round_and_gone_on_with(
+    kind, step, export, tmp_path
+):
     """The result is that of rounds that were left alone."""
-    options = ('--tokens', 'patches', 'features', '--cfg-options', *SMALL)
+    options = ('--tokens', 'patches', kind, '--cfg-options', *SMALL)
     longer = (
         *options,
         'train_cfg.max_epochs=3',
@@ -105,15 +136,15 @@ def test_killed_in_the_second_round_and_gone_on_with(tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    second = tmp_path / 'killed' / '2_features'
+    second = tmp_path / 'killed' / step
     wait_until((second / 'epoch_1.pth').exists, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (second / 'beitv2-tiny_digits.pth').exists()
+    assert not (second / export).exists()
     pretrain(tmp_path, '--work-dir', 'killed', *longer)
     exported = [
         torch.load(
-            tmp_path / name / '2_features' / 'beitv2-tiny_digits.pth',
+            tmp_path / name / f'2_{kind}' / 'beitv2-tiny_digits.pth',
             weights_only=True,
         )['state_dict']
         for name in ('alone', 'killed')

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -34,12 +34,14 @@ class Split:
         classes: Names of the classes; empty if the data set has none.
         images: Numbers of images in an ``ImageIndex``.
         labels: The label of each; several are a tuple, none is None.
+        of_hook: Whether a hook reads it, which may be what is trained on.
     """
 
     name: str
     classes: tuple[str, ...] = ()
     images: list[int] = field(default_factory=list)
     labels: list[Any] = field(default_factory=list)
+    of_hook: bool = False
 
 
 class ImageIndex:
@@ -62,7 +64,9 @@ class ImageIndex:
             return source
         return examine_file(self.names[number], source)
 
-    def add_split(self, name: str, dataset: Any) -> Split:
+    def add_split(
+        self, name: str, dataset: Any, of_hook: bool = False
+    ) -> Split:
         """List a split's images; none of their files is read.
 
         Args:
@@ -70,9 +74,10 @@ class ImageIndex:
             dataset: A data set of MMPretrain. What ``ConcatDataset``,
                 ``RepeatDataset`` and ``ClassBalancedDataset`` repeat counts
                 once.
+            of_hook: Whether a hook reads it.
         """
         classes = dataset.metainfo.get('classes') or ()
-        split = Split(name, tuple(map(str, classes)))
+        split = Split(name, tuple(map(str, classes)), of_hook=of_hook)
         for part in _unwrap(dataset):
             loader = _find_loader(part)
             for i in range(len(part)):
@@ -145,7 +150,8 @@ def make_report(
     """Sum up what was found.
 
     Args:
-        splits: The splits.
+        splits: The splits. Of those of hooks, images that one before them
+            has are left out.
         index: Their images.
         facts: What was found out about each image.
         num_classes: Of the model's head, if there is one.
@@ -154,10 +160,15 @@ def make_report(
         ``splits``, with numbers of each, and ``findings``: each with
         ``level`` (problem or note), ``kind``, ``text`` and ``images``.
     """
+    numbers = number_equal(
+        [fact.content_digest for fact in facts],
+        [fact.pixel_digest for fact in facts],
+    )
+    splits = _leave_out_repeated(splits, numbers)
     findings = [
         *_find_in_images(splits, index, facts),
         *_find_in_labels(splits, index, num_classes),
-        *_find_equal(splits, index, facts),
+        *_find_equal(splits, index, facts, numbers),
     ]
     return dict(
         splits={
@@ -227,6 +238,22 @@ def _measure_sizes(sizes: Iterable[tuple[int, int] | None]) -> dict[str, Any]:
     return dict(widths=widths, heights=heights)
 
 
+def _leave_out_repeated(
+    splits: list[Split], numbers: list[int]
+) -> list[Split]:
+    """Leave out of the splits of hooks what those before them have."""
+    kept, seen = [], set[int]()
+    for split in splits:
+        pairs = list(zip(split.images, split.labels, strict=True))
+        if split.of_hook:
+            pairs = [(i, n) for i, n in pairs if numbers[i] not in seen]
+        if pairs or not split.of_hook:
+            images, labels = ([p[k] for p in pairs] for k in (0, 1))
+            kept.append(replace(split, images=images, labels=labels))
+        seen.update(numbers[i] for i in split.images)
+    return kept
+
+
 def _find_in_images(
     splits: list[Split], index: ImageIndex, facts: list[ImageFacts]
 ) -> Iterator[dict]:
@@ -253,7 +280,8 @@ def _find_in_labels(
                 f'{split.name} has {len(split.classes)} classes, and the '
                 f'head num_classes={num_classes}; make them equal.',
             )
-        if split.classes != splits[0].classes:
+        without = split.of_hook and not (split.classes and splits[0].classes)
+        if split.classes != splits[0].classes and not without:
             yield _finding(
                 PROBLEM,
                 'classes differ',
@@ -280,12 +308,11 @@ def _find_in_labels(
 
 
 def _find_equal(
-    splits: list[Split], index: ImageIndex, facts: list[ImageFacts]
+    splits: list[Split],
+    index: ImageIndex,
+    facts: list[ImageFacts],
+    numbers: list[int],
 ) -> Iterator[dict]:
-    numbers = number_equal(
-        [fact.content_digest for fact in facts],
-        [fact.pixel_digest for fact in facts],
-    )
     groups: dict[int, list[tuple[Split, int, Any]]] = defaultdict(list)
     for split in splits:
         for number, label in zip(split.images, split.labels, strict=True):

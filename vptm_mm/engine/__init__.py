@@ -5,6 +5,7 @@ from .hooks import (
     ClassMeanPrototypesHook,
     ExportBackboneHook,
     ExportTokenizerHook,
+    FewStepsHook,
     FiniteLossHook,
     FitTokenizerHook,
     LinearProbeHook,
@@ -23,6 +24,7 @@ from .hooks import (
 )
 from .optimizers import BFloat16OptimWrapper, TunedOptimWrapperConstructor
 from .runners import ResumableTrainLoop
+from .schedulers import WarmUpLR
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     'ClassMeanPrototypesHook',
     'ExportBackboneHook',
     'ExportTokenizerHook',
+    'FewStepsHook',
     'FiniteLossHook',
     'FitTokenizerHook',
     'LinearProbeHook',
@@ -49,6 +52,7 @@ __all__ = [
     'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
     'TunedParametersHook',
+    'WarmUpLR',
     'WholeFileBackend',
     'TuningScalarsHook',
 ]

@@ -129,6 +129,8 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     """
     for name in loaders:
         check_data_roots(cfg.get(name))
+    if 'train_dataloader' in loaders:
+        check_data_roots(cfg.get('custom_hooks'))
     check_splits(cfg, loaders)
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(

@@ -18,14 +18,17 @@ def token_statistics(
         labels: Class of each image, ``(B,)``, if known.
 
     Returns:
-        ``used``, the share of the codebook that occurs; ``perplexity``, e to
-        the entropy of the tokens: V if all are equally frequent; with labels
+        ``images`` and ``patches``, how many there are; ``used``, the share of
+        the codebook that occurs; ``perplexity``, e to the entropy of the
+        tokens: V if all are equally frequent; with labels
         ``nmi``, the mutual information of token and class of its image over
         the mean of their entropies, 0-1.
     """
     counts = tokens.flatten().bincount(minlength=num_visual_tokens)
     shares = counts / counts.sum()
     found = dict(
+        images=len(tokens),
+        patches=tokens.numel(),
         used=(counts > 0).float().mean().item(),
         perplexity=torch.special.entr(shares).sum().exp().item(),
     )

@@ -1,7 +1,8 @@
 """Configs of the rounds of pre-training, derived from that of the first one.
 
-A round trains a BEiT v2 on visual tokens. Those of the first round are groups
-of pixels; later ones come from the backbone of the round before.
+A round trains a BEiT v2 on visual tokens. Those of the first round are what
+its config says, as groups of pixels; later ones come from the backbone of the
+round before.
 """
 
 import copy
@@ -17,6 +18,13 @@ from mmpretrain.models import BEiTViT
 from ..checkpoints.download import sha256
 
 TOKENS = ('patches', 'features', 'vqkd')
+# What the first round can predict, by the tokenizer of its config; without
+# --tokens the first of them. A teacher of features can be distilled, too.
+FIRST = dict(
+    PatchKMeansTokenizer=('patches',),
+    FeatureKMeansTokenizer=('features', 'vqkd'),
+    VQKDTokenizer=('vqkd',),
+)
 EXPORTS = ('ExportBackboneHook', 'ExportTokenizerHook')
 # What belongs to masked visual token modelling, not to distillation.
 OF_BEIT = ('FitTokenizerHook', 'MaskedTokenAccuracyHook', 'LinearProbeHook')
@@ -40,27 +48,44 @@ class Step:
 
 
 def plan_steps(
-    cfg: Config, tokens: list[str], block: int | None = None
+    cfg: Config, tokens: list[str] | None = None, block: int | None = None
 ) -> list[Step]:
     """List the training runs of so many rounds.
 
     Args:
         cfg: Config of the first round.
-        tokens: The kind of tokens of each round, of ``TOKENS``.
+        tokens: The kind of tokens of each round, of ``TOKENS``; None for
+            what the config predicts, then features twice.
         block: Block of the last backbone whose states are read, counted from
             0; None for the middle one.
 
     Raises:
-        ValueError: If a kind is unknown, the first round has a teacher, or
-            the backbone has no such block.
+        ValueError: If a kind is unknown, the first one is not what the config
+            predicts, a later one needs no backbone, or the backbone has no
+            such block.
     """
+    tokenizer = cfg.model.get('target_generator', {}).get('type')
+    if tokenizer not in FIRST:
+        raise ValueError(
+            f'model.target_generator.type={tokenizer!r} must be one of '
+            f'{", ".join(FIRST)}; train one round by tools/train.py.'
+        )
+    if tokens is None:
+        tokens = [FIRST[tokenizer][0], 'features', 'features']
     unknown = sorted(set(tokens) - set(TOKENS))
     if unknown or not tokens:
         raise ValueError(f'tokens={tokens} must be of {TOKENS}.')
-    if tokens[0] != 'patches':
+    if tokens[0] not in FIRST[tokenizer]:
         raise ValueError(
-            f"tokens={tokens} must begin with 'patches': there is no backbone "
-            'before the first round.'
+            f'tokens={tokens} must begin with '
+            f'{" or ".join(map(repr, FIRST[tokenizer]))}: the first round '
+            f'predicts what its config says, by {tokenizer}.'
+        )
+    if 'patches' in tokens[1:]:
+        raise ValueError(
+            f"tokens={tokens} must not have 'patches' after the first round: "
+            'they are the same without the backbone of the round before. Name '
+            "'features' or 'vqkd'."
         )
     layers = _arch(encoder_of(cfg))['num_layers']
     if block is not None and not 0 <= block < layers:
@@ -68,19 +93,35 @@ def plan_steps(
             f'block={block} must be in 0..{layers - 1}: the backbone of the '
             f'config has {layers} blocks.'
         )
-    steps = []
-    for number, kind in enumerate(tokens, 1):
+    steps = _first_round(tokens[0], tokenizer)
+    for number, kind in enumerate(tokens[1:], 2):
         if kind == 'vqkd':
-            steps.append(
-                Step(
-                    f'{number}_vqkd-tokenizer',
-                    lambda cfg, backbone, _: distillation(
-                        cfg, _present(backbone), block
-                    ),
-                )
-            )
-        steps.append(Step(f'{number}_{kind}', _makers(block)[kind]))
+            steps += _later_vqkd(number, block)
+        else:
+            steps.append(_later_features(number, block))
     return steps
+
+
+def describe_tokens(cfg: Config, distilled: Config | None = None) -> str:
+    """Say what a round predicts: the kind of tokens, and of what.
+
+    Args:
+        cfg: Config of the round.
+        distilled: Config of the run that its tokenizer comes from, if any.
+    """
+    generator = cfg.model.target_generator
+    kind = FIRST[generator.type][0]
+    source = (distilled.model if distilled else generator).get('teacher')
+    if source is None:
+        return kind
+    words = [source['type']]
+    for key in ('model_name', 'arch', 'block'):
+        if isinstance(source.get(key), (str, int)):
+            words.append(f'{key} {source[key]}')
+    weights = source.get('init_cfg') or {}
+    if 'checkpoint' in weights:
+        words.append(weights['checkpoint'])
+    return f'{kind} of {", ".join(words)}'
 
 
 def export_name(cfg: Config) -> str:
@@ -112,28 +153,22 @@ def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
     return ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
 
 
-def patch_tokens(cfg: Config) -> Config:
-    """The config as it is."""
-    return copy.deepcopy(cfg)
-
-
 def feature_tokens(cfg: Config, backbone: Path, block: int | None) -> Config:
     """Predict groups of features of a backbone."""
-    cfg = copy.deepcopy(cfg)
+    cfg = _see_as_the_backbone(cfg)
     encoder = encoder_of(cfg)
-    # The host's defaults.
-    size, patch = encoder.get('img_size', 224), encoder.get('patch_size', 16)
+    size, patch = _size(encoder), encoder.get('patch_size', 16)
     cfg.model.target_generator = dict(
         type='FeatureKMeansTokenizer',
         num_visual_tokens=cfg.model.head.num_embed,
-        teacher=teacher(cfg, backbone, block),
+        teacher=block_features(cfg, backbone, block),
         embed_dims=_arch(encoder)['embed_dims'],
         grid_size=size // patch,
         seed=cfg.model.target_generator.get('seed', 0),
     )
     # Frozen parameters of the teacher stay out of the optimizer.
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
-    return _normalize_as_the_backbone(cfg)
+    return cfg
 
 
 def vqkd_tokens(cfg: Config, tokenizer: Path) -> Config:
@@ -147,19 +182,19 @@ def vqkd_tokens(cfg: Config, tokenizer: Path) -> Config:
     cfg.custom_hooks = [
         hook for hook in cfg.custom_hooks if hook['type'] != 'FitTokenizerHook'
     ]
-    return _normalize_as_the_backbone(cfg)
+    return cfg
 
 
-def distillation(cfg: Config, backbone: Path, block: int | None) -> Config:
-    """Train the tokenizer of BEiT v2 against a backbone."""
+def distillation(cfg: Config, teacher: dict[str, Any], width: int) -> Config:
+    """Train the tokenizer of BEiT v2 against a teacher of so wide states."""
     cfg = copy.deepcopy(cfg)
     arch = _arch(encoder_of(cfg))
     cfg.model = dict(
         type='VQKDDistiller',
         tokenizer=_tokenizer(cfg),
         decoder=dict(arch={**arch, 'num_layers': 1}),
-        teacher=teacher(cfg, backbone, block),
-        teacher_dims=arch['embed_dims'],
+        teacher=teacher,
+        teacher_dims=width,
         init_cfg=None,
     )
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
@@ -170,7 +205,7 @@ def distillation(cfg: Config, backbone: Path, block: int | None) -> Config:
         else hook
         for hook in hooks
     ]
-    return _normalize_as_the_backbone(cfg)
+    return cfg
 
 
 def encoder_of(cfg: Config) -> dict[str, Any]:
@@ -183,7 +218,9 @@ def encoder_of(cfg: Config) -> dict[str, Any]:
     }
 
 
-def teacher(cfg: Config, backbone: Path, block: int | None) -> dict[str, Any]:
+def block_features(
+    cfg: Config, backbone: Path, block: int | None
+) -> dict[str, Any]:
     """Config of the teacher: a block of the last round's backbone."""
     encoder = encoder_of(cfg)
     return dict(
@@ -194,14 +231,44 @@ def teacher(cfg: Config, backbone: Path, block: int | None) -> dict[str, Any]:
     )
 
 
-def _makers(block: int | None) -> dict[str, Callable]:
-    return dict(
-        patches=lambda cfg, backbone, last: patch_tokens(cfg),
-        features=lambda cfg, backbone, last: feature_tokens(
+def _first_round(kind: str, tokenizer: str) -> list[Step]:
+    if kind != 'vqkd' or tokenizer == 'VQKDTokenizer':
+        return [Step(f'1_{kind}', lambda cfg, *_: copy.deepcopy(cfg))]
+
+    def distil(cfg: Config, *_: Path | None) -> Config:
+        grouped = cfg.model.target_generator
+        return distillation(cfg, grouped.teacher, grouped.embed_dims)
+
+    return [
+        Step('1_vqkd-tokenizer', distil),
+        Step('1_vqkd', lambda cfg, _, last: vqkd_tokens(cfg, _present(last))),
+    ]
+
+
+def _later_features(number: int, block: int | None) -> Step:
+    return Step(
+        f'{number}_features',
+        lambda cfg, backbone, _: feature_tokens(
             cfg, _present(backbone), block
         ),
-        vqkd=lambda cfg, backbone, last: vqkd_tokens(cfg, _present(last)),
     )
+
+
+def _later_vqkd(number: int, block: int | None) -> list[Step]:
+    def distil(cfg: Config, backbone: Path | None, _: Path | None) -> Config:
+        teacher = block_features(cfg, _present(backbone), block)
+        width = _arch(encoder_of(cfg))['embed_dims']
+        return distillation(_see_as_the_backbone(cfg), teacher, width)
+
+    return [
+        Step(f'{number}_vqkd-tokenizer', distil),
+        Step(
+            f'{number}_vqkd',
+            lambda cfg, _, last: vqkd_tokens(
+                _see_as_the_backbone(cfg), _present(last)
+            ),
+        ),
+    ]
 
 
 def _tokenizer(cfg: Config) -> dict[str, Any]:
@@ -215,11 +282,31 @@ def _tokenizer(cfg: Config) -> dict[str, Any]:
     )
 
 
-def _normalize_as_the_backbone(cfg: Config) -> Config:
-    """Give the tokenizer's view the mean and deviation of the backbone's."""
+def _see_as_the_backbone(cfg: Config) -> Config:
+    """Give the tokenizer's view size, mean and deviation of the backbone's.
+
+    What the first round predicts may want others.
+    """
+    cfg = copy.deepcopy(cfg)
     cfg.data_preprocessor.second_mean = cfg.data_preprocessor.mean
     cfg.data_preprocessor.second_std = cfg.data_preprocessor.std
+    size = _size(encoder_of(cfg))
+    _resize_second_views([cfg.train_dataloader, cfg.custom_hooks], size)
     return cfg
+
+
+def _resize_second_views(part: Any, size: int) -> None:
+    if isinstance(part, dict):
+        if 'second_size' in part:
+            part['second_size'] = size
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for one in part:
+            _resize_second_views(one, size)
+
+
+def _size(encoder: dict[str, Any]) -> int:
+    return encoder.get('img_size', 224)  # the host's default
 
 
 def _arch(encoder: dict[str, Any]) -> dict[str, Any]:

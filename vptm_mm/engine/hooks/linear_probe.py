@@ -45,6 +45,13 @@ class LinearProbeHook(Hook):
         self.dataloaders = (train_dataloader, test_dataloader)
         self.max_iter = max_iter
 
+    def before_train(self, runner: Runner) -> None:
+        """List the images: what is missing shows before hours are spent."""
+        if is_main_process():
+            self._loaders = [
+                _whole_loader(runner, cfg) for cfg in self.dataloaders
+            ]
+
     def after_train(self, runner: Runner) -> None:
         """Fit on the one loader and score on the other, on rank 0."""
         if not is_main_process():
@@ -57,7 +64,7 @@ class LinearProbeHook(Hook):
         model = unwrap_model(runner.model)
         model.eval()
         (train, train_labels), (test, test_labels) = (
-            _read(model, self._loader(runner, cfg)) for cfg in self.dataloaders
+            _read(model, loader) for loader in self._loaders
         )
         report = {}
         for readout in train:
@@ -70,17 +77,17 @@ class LinearProbeHook(Hook):
         path = Path(runner.work_dir) / 'linear_probe.json'
         write_whole(path, f'{json.dumps(report, indent=2)}\n'.encode())
 
-    @staticmethod
-    def _loader(runner: Runner, cfg: dict) -> DataLoader:
-        loader = runner.build_dataloader(cfg, seed=runner.seed)
-        # The samplers of the host leave most images to other processes.
-        return DataLoader(
-            loader.dataset,
-            batch_size=loader.batch_size,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            worker_init_fn=loader.worker_init_fn,
-        )
+
+def _whole_loader(runner: Runner, cfg: dict) -> DataLoader:
+    loader = runner.build_dataloader(cfg, seed=runner.seed)
+    # The samplers of the host leave most images to other processes.
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        worker_init_fn=loader.worker_init_fn,
+    )
 
 
 @torch.no_grad()

@@ -55,13 +55,18 @@ class MaskedTokenAccuracyHook(Hook):
     def __init__(self, dataloader: dict) -> None:
         self.dataloader = dataloader
 
+    def before_train(self, runner: Runner) -> None:
+        """List the images: what is missing shows before hours are spent."""
+        self._loader = runner.build_dataloader(
+            self.dataloader, seed=runner.seed
+        )
+
     def after_train(self, runner: Runner) -> None:
         """Predict every held-out batch and write the two shares."""
         model = unwrap_model(runner.model)
         model.eval()
-        predicted, true = [], []
-        loader = runner.build_dataloader(self.dataloader, seed=runner.seed)
-        for batch in loader:
+        predicted, true, count = [], [], 0
+        for batch in self._loader:
             data = model.data_preprocessor(batch, False)
             mask = torch.stack([s.mask for s in data['data_samples']])
             images, targets = data['inputs']
@@ -70,6 +75,7 @@ class MaskedTokenAccuracyHook(Hook):
             )
             predicted.append(batch_predicted.cpu())
             true.append(batch_true.cpu())
+            count += len(mask)
         # Each rank has read a part of the images.
         answers = torch.cat(all_gather_object(torch.cat(predicted)))
         truth = torch.cat(all_gather_object(torch.cat(true)))
@@ -77,6 +83,7 @@ class MaskedTokenAccuracyHook(Hook):
         report: dict[str, Any] = dict(
             accuracy=(answers == truth).float().mean().item(),
             chance=(counts.max() / counts.sum()).item(),
+            images=sum(all_gather_object(count)),
             masked_patches=len(truth),
             tokens_seen=int((counts > 0).sum()),
         )

@@ -1,0 +1,79 @@
+"""Rates of whole schedules, as the runner builds them."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmpretrain.registry import PARAM_SCHEDULERS
+
+from ...conftest import ROOT
+from ..test_hooks import digits_runner, read_log
+
+
+def rates(schedulers: list[dict], steps_an_epoch: int, epochs: int) -> list:
+    """The rate of each step; the full one is 1."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=1.0))
+    built = [
+        PARAM_SCHEDULERS.build(
+            cfg,
+            default_args=dict(optimizer=wrapper, epoch_length=steps_an_epoch),
+        )
+        for cfg in schedulers
+    ]
+    found = []
+    for _ in range(steps_an_epoch * epochs):
+        found.append(wrapper.get_lr()['lr'][0])
+        wrapper.step()
+        for scheduler in built:
+            scheduler.step()
+    return found
+
+
+@pytest.mark.parametrize('steps', [1, 2])
+@pytest.mark.parametrize(
+    'path',
+    [
+        'pretrain/beitv2-tiny_folder.py',
+        'pretrain/beitv2-tiny_digits.py',
+        '_base_/schedules/vptm_20e.py',
+        '_base_/schedules/vptm_100e.py',
+    ],
+)
+def test_the_rate_is_reached_with_few_steps_an_epoch(path, steps):
+    cfg = Config.fromfile(ROOT / 'configs' / path)
+    warm_up = cfg.param_scheduler[0].end * steps
+    found = rates(cfg.param_scheduler, steps, cfg.train_cfg.max_epochs)
+    assert found[warm_up - 1] == pytest.approx(1)
+    assert found[warm_up] == pytest.approx(1)
+    assert found[-1] < 0.02
+
+
+@pytest.mark.parametrize('end', [2, 3, 40])
+def test_two_steps_and_more_are_the_hosts(end):
+    settings = dict(start_factor=1e-4, end=end, by_epoch=False)
+    ours, theirs = (
+        rates([dict(type=name, **settings)], 1, end + 2)
+        for name in ('WarmUpLR', 'LinearLR')
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ('end', 'reached'),
+    # Two steps of ten, which would end at the tenth; two of two.
+    [(5, '10 steps and the run has 2, so that it ends at 11%'), (1, None)],
+)
+def test_a_run_that_ends_before_its_warm_up(end, reached, tmp_path):
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'param_scheduler.0.end': end,
+            'param_scheduler.1.begin': end,
+            'param_scheduler.1.end': end + 1,
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path)
+    assert ('warm-up of the learning rate' in log) == bool(reached)
+    assert (reached or '') in log
