@@ -18,8 +18,8 @@ from .download import is_remote, is_stored
 from .task_file import Task
 from .task_state import (
     FROZEN_SHA256,
+    load_state,
     read_checkpoint,
-    require_fit,
     task_state,
     to_checkpoint,
 )
@@ -195,12 +195,7 @@ def classifier_of(
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:
     model = get_model(config, device=device)
-    require_fit(model, content)
-    state = content.get('state_dict', content)
-    model.load_state_dict(
-        {k.removeprefix('module.'): v for k, v in state.items()},
-        strict=False,  # the preprocessor's buffers are derived
-    )
+    load_state(model, content)
     meta = content.get('meta') or {}
     if 'dataset_meta' in meta:
         model._dataset_meta = meta['dataset_meta']
