@@ -29,7 +29,6 @@ from vptm_mm.models import FineTunedBackbone, VPTMBackbone
 
 from ..conftest import ENCODER, ROOT, make_pretraining_model
 
-
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 
 

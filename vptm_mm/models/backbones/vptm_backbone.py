@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...bricks import TokenSequence
+from ...bricks import TokenSequence, is_whole
 from .encoder_block import run_block
 from .frozen_beit import SPEEDUPS, FrozenBEiT
 
@@ -107,6 +107,15 @@ class VPTMBackbone(FrozenBEiT):
                 f'visual_token={visual_token!r} must be one of '
                 f'{VISUAL_TOKENS}.'
             )
+        if visual_token == 'logits' and not (
+            is_whole(num_visual_tokens) and num_visual_tokens >= 1
+        ):
+            raise ValueError(
+                f'num_visual_tokens={num_visual_tokens!r} must be a whole '
+                "number >= 1 with visual_token='logits'."
+            )
+        if not isinstance(with_cp, bool):
+            raise ValueError(f'with_cp={with_cp!r} must be True or False.')
         super().__init__(
             encoder,
             num_visual_tokens if visual_token == 'logits' else None,
