@@ -6,6 +6,7 @@ from .low_rank_update import LowRankUpdate
 from .number_kinds import is_finite, is_whole
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
+from .qkv_bias import qkv_bias
 from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
@@ -34,6 +35,7 @@ __all__ = [
     'instance_loss',
     'is_finite',
     'is_whole',
+    'qkv_bias',
     'shrunk_covariance',
     'tensors_sha256',
     'tuned_parameters',
