@@ -1,7 +1,7 @@
 """From classifiers to tasks and back."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -102,7 +102,7 @@ def _plain(cfg: Any) -> Any:
         return {key: _plain(value) for key, value in cfg.items()}
     if isinstance(cfg, (list, tuple, range)):
         return [_plain(value) for value in cfg]
-    return cfg
+    return str(cfg) if isinstance(cfg, PurePath) else cfg
 
 
 def prediction_pipeline(cfg: Config) -> list[dict]:
