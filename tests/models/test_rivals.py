@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmpretrain.models import BEiTViT
 from mmpretrain.registry import MODELS
 
 from vptm_mm.bricks import tuned_parameters
@@ -208,6 +209,17 @@ def test_modes(rival, images, name):
     backbone.eval()
     assert not any(m.training for m in backbone.encoder.modules())
     assert torch.equal(backbone(many)[0], backbone(many)[0])
+
+
+def test_a_tuned_encoder_drops_what_the_host_drops(rival, images):
+    encoder = dict(ENCODER, drop_rate=0.3, drop_path_rate=0.5)
+    backbone = rival('full', encoder=encoder, readout='patches', pool_grid=4)
+    backbone.train()
+    torch.manual_seed(0)
+    (ours,) = backbone(images)
+    torch.manual_seed(0)
+    hosts = BEiTViT.forward(backbone.encoder, images)[0][:, 1:]
+    torch.testing.assert_close(ours, hosts.mT.flatten(1))
 
 
 def test_lora_equals_weights_that_are_merged(rival, images):

@@ -286,7 +286,8 @@ class FrozenBEiT(BaseBackbone):
                 patches,
             )
         cls_token = self.encoder.cls_token.expand(x.size(0), -1, -1)
-        return torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+        tokens = torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+        return self.encoder.drop_after_pos(tokens)
 
     def run_prefix(self, x: Tensor) -> Tensor:
         """Run the blocks that nothing tuned reaches.
