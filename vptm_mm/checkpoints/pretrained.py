@@ -49,6 +49,7 @@ def read_pretrained(
     Raises:
         FileNotFoundError: If there is no such file.
         RuntimeError: If a download fails.
+        TypeError: If ``checkpoint`` is neither a path nor an address.
         ValueError: If the file is no checkpoint, is damaged, is fine-tuned,
             or does not fit; the text lists ``-`` missing, ``+`` unexpected
             and ``!`` wrong tensors.

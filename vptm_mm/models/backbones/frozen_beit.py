@@ -60,6 +60,7 @@ class FrozenBEiT(BaseBackbone):
     Raises:
         ValueError: If the encoder is no BEiT v2, an image has another shape
             than it expects, or a speed-up or ``dtype`` is unknown.
+        TypeError: If ``encoder`` is no dict.
         RuntimeError: If it runs without pre-trained weights.
     """
 

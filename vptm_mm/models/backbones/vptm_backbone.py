@@ -73,7 +73,7 @@ class VPTMBackbone(FrozenBEiT):
         ValueError: If an option is out of range, the encoder does not fit,
             the checkpoint does not fit, or an image has another shape.
         FileNotFoundError: If the checkpoint is not there.
-        TypeError: If ``prompt_blocks`` is a number.
+        TypeError: If ``prompt_blocks`` is no list, or ``encoder`` no dict.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
