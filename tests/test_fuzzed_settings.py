@@ -1,6 +1,8 @@
-"""Any --cfg-options and any plan is taken or refused by a text of ours."""
+"""Any option, plan or setting of a part is taken or refused by our text."""
 
 import copy
+import inspect
+import math
 
 import yaml
 from hypothesis import given
@@ -9,8 +11,19 @@ from mmengine.config import Config
 
 from vptm_mm.compare.plan import load_plan
 from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.models import (
+    AdaptFormerBackbone,
+    BlockFeatures,
+    FineTunedBackbone,
+    FrozenFeatures,
+    GateVPTBackbone,
+    LoRABackbone,
+    PrototypeVerbalizerHead,
+    VPTBackbone,
+    VPTMBackbone,
+)
 
-from .conftest import ROOT
+from .conftest import ENCODER, ROOT
 from .fuzzing import fuzz
 
 CONFIGS = ROOT / 'configs'
@@ -20,13 +33,41 @@ PLANS = [
     yaml.safe_load(path.read_text().replace('_base_: ', f'_base_: {COMPARE}/'))
     for path in sorted(COMPARE.glob('*.y*ml'))
 ]
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)
-    ),
-    max_leaves=5,
-)
+
+
+def values(integers):
+    return st.recursive(
+        st.none() | st.booleans() | integers | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner)
+        ),
+        max_leaves=5,
+    )
+
+
+VALUES = values(st.integers())
+# A larger size would take the memory that it asks for.
+SMALL = values(st.integers(-2, 4)) | st.sampled_from([2.0, 0.5, '0', '10'])
+# Parts, and what they do not run without.
+PARTS = {
+    AdaptFormerBackbone: dict(encoder=ENCODER),
+    BlockFeatures: dict(encoder=ENCODER, block=0),
+    FineTunedBackbone: dict(encoder=ENCODER, tuned='all'),
+    FrozenFeatures: dict(encoder=ENCODER),
+    GateVPTBackbone: dict(encoder=ENCODER),
+    LoRABackbone: dict(encoder=ENCODER),
+    PrototypeVerbalizerHead: dict(num_classes=3, in_channels=8),
+    VPTBackbone: dict(encoder=ENCODER),
+    VPTMBackbone: dict(encoder=ENCODER, visual_token='logits'),
+}
+OF_THE_HOST = ('cal_acc', 'init_cfg', 'loss', 'topk')
+SETTINGS = [
+    (part, name, needed.get(name, parameter.default))
+    for part, needed in PARTS.items()
+    for name, parameter in inspect.signature(part).parameters.items()
+    if name not in OF_THE_HOST
+]
+KINDS = {float: (float, int), tuple: (list,)}
 
 
 def keys(cfg, path=()):
@@ -54,6 +95,22 @@ def test_fuzzed_options(options):
         merge_cfg_options(cfg, options)
     except ValueError as error:
         assert '--cfg-options' in str(error)  # noqa: PT017
+
+
+@fuzz(500)
+@given(setting=st.sampled_from(SETTINGS), value=SMALL)
+def test_fuzzed_parts(setting, value):
+    part, name, right = setting
+    try:
+        part(**{**PARTS[part], name: value})
+    except (TypeError, ValueError) as error:
+        assert name in str(error)  # noqa: PT017
+    else:
+        assert type(value) in KINDS.get(type(right), (type(right),))
+        if isinstance(value, list):
+            assert {type(one) for one in value} <= {type(right[0])}
+        if isinstance(value, float):
+            assert math.isfinite(value)
 
 
 @fuzz(200)

@@ -12,7 +12,14 @@ from .conftest import ROOT
 
 PACKAGE = ROOT / 'vptm_mm'
 FILES = sorted(PACKAGE.rglob('*.py'))
-STANDARD = {'collections', 'dataclasses', 'hashlib', 'math', 'typing'}
+STANDARD = {
+    'collections',
+    'dataclasses',
+    'hashlib',
+    'math',
+    'numbers',
+    'typing',
+}
 
 
 def imported(path: Path) -> set[str]:

@@ -30,7 +30,7 @@ from vptm_mm.datasets.dataset_check import (
     has_problems,
     make_report,
 )
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import read_config
 
 SPLITS = ('train', 'val', 'test')
 
@@ -96,10 +96,7 @@ def list_splits(cfg: Config, index: ImageIndex) -> list[Split]:
 
 def check(args: argparse.Namespace) -> bool:
     """Return whether the data sets have no problem."""
-    if not args.config.is_file():
-        raise FileNotFoundError(f'no config at {args.config.absolute()}')
-    cfg = Config.fromfile(args.config)
-    merge_cfg_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     index = ImageIndex()
     splits = list_splits(cfg, index)

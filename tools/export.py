@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vptm_mm.checkpoints import load_classifier, make_task
 from vptm_mm.datasets import check_data_roots
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.export import OPSET, TOLERANCE, export_onnx, export_program
 
 WRITERS = {'onnx': export_onnx, 'pt2': export_program}
@@ -90,10 +90,7 @@ def verification_images(
 
 def main() -> None:
     args = parse_args()
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {Path(args.config).absolute()}')
-    cfg = Config.fromfile(args.config)
-    merge_cfg_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = load_classifier(cfg, args.checkpoint, device='cpu')
     task = make_task(model, cfg)

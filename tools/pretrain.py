@@ -29,7 +29,7 @@ from mmengine.config import Config, DictAction
 from vptm_mm.checkpoints import write_whole
 from vptm_mm.checkpoints.download import sha256
 from vptm_mm.engine.any_device_runner import VARIABLES
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.pretraining.card import write_card
 from vptm_mm.pretraining.rounds import (
     TOKENS,
@@ -84,8 +84,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     # What is left is for tools/train.py, which says what it does not know.
     args, args.train_flags = parser.parse_known_args()
-    if not args.config.is_file():
-        raise FileNotFoundError(f'no config at {args.config.absolute()}')
     if args.work_dir is None:
         args.work_dir = Path('work_dirs') / f'{args.config.stem}_rounds'
     # Part of the configs: they can be run from elsewhere, too.
@@ -219,8 +217,7 @@ def origin(
 
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    merge_cfg_options(cfg, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     backbone = last = distilled = None
     steps = plan_steps(cfg, args.tokens, args.block)
     for number, step in enumerate(steps):

@@ -17,7 +17,7 @@ import vptm_mm  # noqa: F401
 # isort: split
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
@@ -31,7 +31,7 @@ from vptm_mm.checkpoints import (
     write_task,
 )
 from vptm_mm.checkpoints.task_file import SUFFIX
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,10 +81,7 @@ def checkpoint_to_task(args: argparse.Namespace) -> None:
             '--config is needed to make a task of a checkpoint; it is in the '
             'work dir of the checkpoint.'
         )
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {Path(args.config).absolute()}')
-    config = Config.fromfile(args.config)
-    merge_cfg_options(config, args.cfg_options)
+    config = read_config(args.config, args.cfg_options)
     if args.weights is not None:
         config.model.backbone.init_cfg = dict(
             type='Pretrained', checkpoint=args.weights

@@ -22,7 +22,7 @@ from mmengine.model import BaseModel
 from vptm_mm import visualization as vis
 from vptm_mm.checkpoints import load_classifier
 from vptm_mm.datasets import check_data_roots
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import read_config
 
 
 @dataclass
@@ -200,14 +200,6 @@ def add_image_arguments(
     parser.add_argument('--batch-size', type=int, default=32)
 
 
-def read_config(args: argparse.Namespace) -> Config:
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {Path(args.config).absolute()}')
-    cfg = Config.fromfile(args.config)
-    merge_cfg_options(cfg, args.cfg_options)
-    return cfg
-
-
 def choose_images(
     args: argparse.Namespace, cfg: Config
 ) -> tuple[Any, list[str]]:
@@ -226,7 +218,7 @@ def choose_images(
 
 def main() -> None:
     args = parse_args()
-    cfg = read_config(args)
+    cfg = read_config(args.config, args.cfg_options)
     draw, num_images, _ = PICTURES[args.picture]
     images, image_names = None, []
     if num_images != 0:

@@ -26,8 +26,11 @@ def test_initial_width_is_kaimings():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(bottleneck_dims=0), 'bottleneck_dims=0 must be >= 1; the paper'),
-        (dict(scale=0.0), r'scale=0\.0 must be positive; the paper has 0\.1'),
+        (
+            dict(bottleneck_dims=0),
+            'bottleneck_dims=0 must be a whole number >= 1; the paper',
+        ),
+        (dict(scale=0.0), r'scale=0\.0 must be positive and finite; the p'),
     ],
 )
 def test_bad_options(options, message):

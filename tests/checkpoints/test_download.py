@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
+from torch import distributed
 
 from vptm_mm.checkpoints import download as downloads
 from vptm_mm.checkpoints.checkpoint_file import fetch
@@ -131,6 +132,22 @@ def test_many_at_the_same_time(server, tmp_path):
     assert len(set(paths)) == 1
     assert paths[0].read_bytes() == DATA
     assert cached(tmp_path) == [f'x-{DIGEST}.pth']
+
+
+def test_the_first_process_of_a_machine_downloads(server, monkeypatch):
+    server.files['x.pth'] = DATA
+    distributed.init_process_group(
+        'gloo', store=distributed.HashStore(), rank=0, world_size=1
+    )
+    try:
+        monkeypatch.setenv('LOCAL_RANK', '1')
+        with pytest.raises(FileNotFoundError, match='no pre-trained weights'):
+            fetch(f'{server.url}/x.pth')
+        assert server.asked == []
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        assert fetch(f'{server.url}/x.pth').read_bytes() == DATA
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_a_dead_host_names_its_mirror(tmp_path, monkeypatch):

@@ -344,6 +344,13 @@ def test_checkpoints_of_our_own_backbones(checkpoint, tmp_path, kind):
         load(tmp_path / 'a.pth', visual_token='logits')
 
 
+def test_checkpoints_that_are_a_path_or_none(pretraining_model, checkpoint):
+    init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
+    check_loaded(VPTMBackbone(ENCODER, init_cfg=init_cfg), pretraining_model)
+    with pytest.raises(TypeError, match='checkpoint=None must be a path or'):
+        VPTMBackbone(ENCODER, init_cfg=dict(init_cfg, checkpoint=None))
+
+
 def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
     state = pretraining_model.state_dict()
     ours = {f'backbone.{k}': v for k, v in build().state_dict().items()}

@@ -14,6 +14,7 @@ from vptm_mm.checkpoints import (
     FROZEN_SHA256,
     classifier_of,
     download,
+    frozen_init,
     load_classifier,
     make_task,
     read_task,
@@ -165,6 +166,14 @@ def test_names_of_classes(model, path):
     assert of_the_file.classes == tuple(f'class {i}' for i in range(5))
     with pytest.raises(ValueError, match='2 class names do not fit the head'):
         make_task(model, model._config, ['a', 'b'])
+
+
+def test_paths_of_weights_become_text(model, checkpoint, tmp_path):
+    config = model._config.copy()
+    config.model.backbone.init_cfg.checkpoint = checkpoint
+    write_task(make_task(model, config, None), tmp_path / 'x.safetensors')
+    task = read_task(tmp_path / 'x.safetensors')
+    assert frozen_init(task)['checkpoint'] == str(checkpoint)
 
 
 def test_the_pipeline_is_looked_for_in_wrappers(model):

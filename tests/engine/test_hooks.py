@@ -24,10 +24,13 @@ from vptm_mm.engine import (
     TokenReportHook,
     TunedOptimWrapperConstructor,
 )
+from vptm_mm.engine.hooks.best_checkpoint import find_best
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
 from vptm_mm.models import FineTunedBackbone, VPTMBackbone
 
 from ..conftest import ENCODER, ROOT, make_pretraining_model
+
+DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 
 
 def digits_runner(
@@ -369,6 +372,36 @@ def test_slim_checkpoints_resume_like_whole_ones(tmp_path):
         states.append(runner.model.state_dict())
     for name, tensor in states[0].items():
         assert torch.equal(tensor, states[1][name]), name
+
+
+@pytest.mark.parametrize(
+    ('slim', 'save_best'), [(False, 'auto'), (True, 'auto'), (False, None)]
+)
+def test_a_task_file_of_averaged_weights(tmp_path, slim, save_best):
+    """EMAHook tests averages: they are in checkpoints and in the task."""
+    hooks = Config.fromfile(DIGITS).custom_hooks
+    hooks[5].slim_checkpoints = slim
+    hooks.append(dict(type='EMAHook', momentum=0.5, strict_load=True))
+    for epochs in (1, 2):
+        runner = digits_runner(
+            tmp_path,
+            custom_hooks=hooks,
+            resume=True,
+            **{
+                'train_cfg.max_epochs': epochs,
+                'default_hooks.checkpoint.save_best': save_best,
+            },
+        )
+        runner.train()
+        written = tmp_path / f'epoch_{epochs}.pth'
+        task = read_task(tmp_path / 'task.safetensors')
+        best = load_file(find_best(runner) or written)
+        for name, tensor in task.tensors.items():
+            assert torch.equal(tensor, best['state_dict'][name]), name
+            last = best['ema_state_dict'][f'module.{name}']
+            is_tuned = name in tuned_parameters(runner.model)
+            assert torch.equal(tensor, last) != is_tuned, name
+        assert (written.stat().st_size < 600_000) == slim
 
 
 def read_log_of(runner: Runner) -> str:

@@ -65,9 +65,26 @@ def test_another_batch_size_begins_the_epoch_anew(tmp_path):
     runner, log = resume(tmp_path)
     assert (
         'The epoch of the checkpoint has 4 batches, this run 2: epoch 1 '
-        'begins anew.' in log
+        'begins anew, and rates' in log
     )
     assert runner.iter == 2 + 2
+
+
+def test_another_batch_size_after_an_epoch_is_told(tmp_path):
+    digits_runner(tmp_path, **{'train_dataloader.batch_size': 16}).train()
+    runner, log = resume(tmp_path, **{'train_cfg.max_epochs': 2})
+    assert 'has 4 batches, this run 2: rates that change with' in log
+    assert 'begins anew' not in log
+    # The schedule of the checkpoint: 3 epochs of 4 batches.
+    assert runner.param_schedulers[1].end == 12
+
+
+def test_a_drawn_seed_is_resumed_with_its_order_of_images(tmp_path):
+    options = {'randomness.seed': None, 'train_dataloader.batch_size': 16}
+    seed = stop(tmp_path, 1, **options)['meta']['seed']
+    runner, _ = resume(tmp_path, **options)
+    assert runner.seed == seed
+    assert runner.train_dataloader.sampler.seed == seed
 
 
 def test_a_checkpoint_of_the_hosts_loop_resumes_as_there(tmp_path):

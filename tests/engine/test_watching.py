@@ -171,7 +171,10 @@ def test_a_linear_probe_has_only_a_gradient(tmp_path):
     ('call', 'message'),
     [
         (lambda: ProgressHook(seconds=0), 'seconds=0 must be > 0'),
-        (lambda: TuningScalarsHook(interval=0), 'interval=0 must be >= 1'),
+        (
+            lambda: TuningScalarsHook(interval=0),
+            'interval=0 must be a whole number >= 1',
+        ),
         (
             lambda: add_vis_backends(Config(), ['board']),
             "backend 'board' must be one of",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmpretrain.models import BEiTViT
 from mmpretrain.registry import MODELS
 
 from vptm_mm.bricks import tuned_parameters
@@ -208,6 +209,17 @@ def test_modes(rival, images, name):
     backbone.eval()
     assert not any(m.training for m in backbone.encoder.modules())
     assert torch.equal(backbone(many)[0], backbone(many)[0])
+
+
+def test_a_tuned_encoder_drops_what_the_host_drops(rival, images):
+    encoder = dict(ENCODER, drop_rate=0.3, drop_path_rate=0.5)
+    backbone = rival('full', encoder=encoder, readout='patches', pool_grid=4)
+    backbone.train()
+    torch.manual_seed(0)
+    (ours,) = backbone(images)
+    torch.manual_seed(0)
+    hosts = BEiTViT.forward(backbone.encoder, images)[0][:, 1:]
+    torch.testing.assert_close(ours, hosts.mT.flatten(1))
 
 
 def test_lora_equals_weights_that_are_merged(rival, images):
@@ -437,13 +449,21 @@ def test_there_is_no_task_file_of_a_tuned_encoder(name):
     ('name', 'options', 'message'),
     [
         ('full', dict(tuned='weight'), "tuned='weight' must be one of"),
-        ('lora', dict(rank=17), r'rank=17 must be in 1\.\.16'),
+        ('lora', dict(rank=17), r'rank=17 must be a whole number in 1\.\.16'),
         ('lora', dict(alpha=-1.0), r'alpha=-1\.0 must be positive'),
         ('adaptformer', dict(bottleneck_dims=0), 'bottleneck_dims=0 must be'),
         ('adaptformer', dict(scale=-1.0), r'scale=-1\.0 must be positive'),
-        ('vpt-deep', dict(prompt_length=-1), 'prompt_length=-1 must be >= 0'),
+        (
+            'vpt-deep',
+            dict(prompt_length=-1),
+            'prompt_length=-1 must be a whole number >= 0',
+        ),
         ('vpt-deep', dict(prompt_blocks=(3,)), r'\(3,\) must be in 0..2'),
-        ('gatevpt', dict(prompt_length=0), 'prompt_length=0 must be >= 1'),
+        (
+            'gatevpt',
+            dict(prompt_length=0),
+            'prompt_length=0 must be a whole number >= 1',
+        ),
         ('gatevpt', dict(initial_gate=1.0), r'initial_gate=1\.0 must be bet'),
         ('gatevpt', dict(initial_gate=0.0), r'initial_gate=0\.0 must be bet'),
         ('lora', dict(readout='mean'), "readout='mean' must be one of"),

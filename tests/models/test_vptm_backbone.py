@@ -364,14 +364,19 @@ def test_wrong_input(build, shape):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(prompt_length=-1), 'prompt_length=-1 must be >= 0'),
+        (
+            dict(prompt_length=-1),
+            'prompt_length=-1 must be a whole number >= 0',
+        ),
+        (dict(visual_token='logits', num_visual_tokens=None), 'tokens=None m'),
+        (dict(with_cp='no'), "with_cp='no' must be True or False"),
         (dict(prompt_blocks=(3,)), r'prompt_blocks=\(3,\) must be in 0..2'),
         (dict(prompt_location='end'), "prompt_location='end' must be one of"),
         (dict(prompt_bias='grid'), "prompt_bias='grid' must be one of"),
         (dict(mask_bias='no'), "mask_bias='no' must be one of"),
         (dict(visual_token='x'), "visual_token='x' must be one of"),
-        (dict(mask_grid=0), r'mask_grid=0 must be in 1..4'),
-        (dict(mask_grid=5), r'mask_grid=5 must be in 1..4'),
+        (dict(mask_grid=0), r'mask_grid=0 must be a whole number in 1..4'),
+        (dict(mask_grid=5), r'mask_grid=5 must be a whole number in 1..4'),
         (dict(init_cfg=dict(type='Normal')), 'init_cfg=.*Pretrained'),
         (
             dict(encoder=dict(ENCODER, final_norm=False)),
@@ -471,8 +476,11 @@ def test_frozen_features_read_off_the_host(
     ('options', 'message'),
     [
         (dict(readout='mean'), "readout='mean' must be one of"),
-        (dict(readout='cls', pool_grid=2), r'pool_grid=2 must be in 1..4'),
-        (dict(readout='patches', pool_grid=5), r'pool_grid=5 must be in'),
+        (
+            dict(readout='cls', pool_grid=2),
+            r'pool_grid=2 must be a whole number in 1..4',
+        ),
+        (dict(readout='patches', pool_grid=5), r'pool_grid=5 must be a'),
     ],
 )
 def test_frozen_features_bad_options(options, message):

@@ -3,8 +3,10 @@ from .bottleneck_adapter import BottleneckAdapter
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
+from .number_kinds import is_finite, is_whole
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
+from .qkv_bias import qkv_bias
 from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
 from .token_sequence import TokenSequence
@@ -31,6 +33,9 @@ __all__ = [
     'freeze',
     'grid_places',
     'instance_loss',
+    'is_finite',
+    'is_whole',
+    'qkv_bias',
     'shrunk_covariance',
     'tensors_sha256',
     'tuned_parameters',

@@ -6,6 +6,8 @@ Symbols: B batch; S sequence length; C embedding width; s scale.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .number_kinds import is_finite, is_whole
+
 
 class BottleneckAdapter(nn.Module):
     """The trained branch of an AdaptMLP: s ReLU(x W_down) W_up.
@@ -32,14 +34,15 @@ class BottleneckAdapter(nn.Module):
         self, embed_dims: int, bottleneck_dims: int, scale: float
     ) -> None:
         super().__init__()
-        if bottleneck_dims < 1:
+        if not is_whole(bottleneck_dims) or bottleneck_dims < 1:
             raise ValueError(
-                f'bottleneck_dims={bottleneck_dims} must be >= 1; the paper '
-                'has 64 at width 768.'
+                f'bottleneck_dims={bottleneck_dims!r} must be a whole number '
+                '>= 1; the paper has 64 at width 768.'
             )
-        if not scale > 0:
+        if not is_finite(scale) or scale <= 0:
             raise ValueError(
-                f'scale={scale} must be positive; the paper has 0.1.'
+                f'scale={scale!r} must be positive and finite; the paper has '
+                '0.1.'
             )
         self.scale = scale
         self.down = nn.Linear(embed_dims, bottleneck_dims)

@@ -6,6 +6,8 @@ Symbols: r rank; A, B the two factors; alpha their scale.
 import torch
 from torch import Tensor, nn
 
+from .number_kinds import is_finite, is_whole
+
 
 class LowRankUpdate(nn.Module):
     """The matrix (alpha / r) B A, to be added to a frozen weight.
@@ -33,15 +35,15 @@ class LowRankUpdate(nn.Module):
     ) -> None:
         super().__init__()
         largest = min(in_features, out_features)
-        if not 1 <= rank <= largest:
+        if not is_whole(rank) or not 1 <= rank <= largest:
             raise ValueError(
-                f'rank={rank} must be in 1..{largest}, the rank of a '
-                f'{out_features}x{in_features} weight.'
+                f'rank={rank!r} must be a whole number in 1..{largest}, the '
+                f'rank of a {out_features}x{in_features} weight.'
             )
-        if not alpha > 0:
+        if not is_finite(alpha) or alpha <= 0:
             raise ValueError(
-                f'alpha={alpha} must be positive; alpha=rank={rank} scales '
-                'the update by 1.'
+                f'alpha={alpha!r} must be positive and finite; alpha=rank='
+                f'{rank} scales the update by 1.'
             )
         self.scale = alpha / rank
         self.down = nn.Parameter(torch.empty(rank, in_features))

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from .number_kinds import is_whole
+
 
 class PromptTokens(nn.Module):
     """Learnable prompt tokens for chosen transformer blocks.
@@ -27,30 +29,33 @@ class PromptTokens(nn.Module):
         - Output: ``(B, S, C)`` at a prompted block, else the input
 
     Raises:
-        ValueError: If ``length`` is negative; or, with prompts, ``blocks`` is
-            empty, repeats or holds a negative index.
+        ValueError: If ``length`` is no whole number, or negative; or, with
+            prompts, ``blocks`` is empty, repeats or holds anything but whole
+            numbers from 0.
     """
 
     def __init__(
         self, embed_dims: int, length: int, blocks: Iterable[int] = (0,)
     ) -> None:
         super().__init__()
-        blocks = sorted(blocks)
-        if length < 0:
+        if not is_whole(length) or length < 0:
             raise ValueError(
-                f'prompt_length={length} must be >= 0; '
+                f'prompt_length={length!r} must be a whole number >= 0; '
                 'use 0 to run without prompts.'
             )
-        if length and (
-            not blocks or blocks[0] < 0 or len(set(blocks)) < len(blocks)
+        blocks = tuple(blocks) if length else ()
+        if length and not (
+            blocks
+            and all(is_whole(block) and block >= 0 for block in blocks)
+            and len(set(blocks)) == len(blocks)
         ):
             raise ValueError(
-                f'prompt_blocks={blocks} must name at least one block, '
-                'counted from 0, and none twice; to run without prompts set '
-                'prompt_length=0.'
+                f'prompt_blocks={blocks} must name at least one block by '
+                'whole numbers, counted from 0, and none twice; to run '
+                'without prompts set prompt_length=0.'
             )
         self.length = length
-        self.blocks = tuple(blocks) if length else ()
+        self.blocks = tuple(sorted(blocks))
         self.prompts = (
             nn.Parameter(torch.empty(len(blocks), length, embed_dims))
             if length

@@ -9,6 +9,7 @@ import math
 import torch
 from torch import nn
 
+from .number_kinds import is_whole
 from .position_bias import (
     CLS,
     PLACED,
@@ -42,8 +43,8 @@ class TokenSequence(nn.Module):
         prompt_bias: ``'zero'`` or ``'cls'``.
 
     Raises:
-        ValueError: If one of them is none of these, or ``mask_grid`` is not
-            within the patches along one side.
+        ValueError: If one of them is none of these, or ``mask_grid`` is no
+            whole number within the patches along one side.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class TokenSequence(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
-        if not 1 <= mask_grid <= min(grid_size):
+        if not is_whole(mask_grid) or not 1 <= mask_grid <= min(grid_size):
             raise ValueError(
-                f'mask_grid={mask_grid} must be in 1..{min(grid_size)}, the '
-                'patches along one side of the image.'
+                f'mask_grid={mask_grid!r} must be a whole number in '
+                f'1..{min(grid_size)}, the patches along one side of the '
+                'image.'
             )
         num_patches = math.prod(grid_size)
         self.num_masks = mask_grid**2

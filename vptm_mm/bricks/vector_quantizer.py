@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
+from .number_kinds import is_finite, is_whole
+
 # Of the use that every entry would have if all had the same.
 DEAD_SHARE = 0.02
 
@@ -45,10 +47,12 @@ class VectorQuantizer(nn.Module):
         beta: float = 1.0,
     ) -> None:
         super().__init__()
-        if num_embed < 2:
-            raise ValueError(f'num_embed={num_embed} must be >= 2.')
-        if not 0 <= decay < 1:
-            raise ValueError(f'decay={decay} must be in 0..1, below 1.')
+        if not is_whole(num_embed) or num_embed < 2:
+            raise ValueError(
+                f'num_embed={num_embed!r} must be a whole number >= 2.'
+            )
+        if not is_finite(decay) or not 0 <= decay < 1:
+            raise ValueError(f'decay={decay!r} must be in 0..1, below 1.')
         self.decay = decay
         self.beta = beta
         self.embedding = _Codebook(num_embed, embed_dims)

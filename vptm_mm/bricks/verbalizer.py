@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .number_kinds import is_finite, is_whole
+
 
 class PrototypicalVerbalizer(nn.Module):
     """One prototype a class; the class is decided by cosine similarity.
@@ -30,7 +32,9 @@ class PrototypicalVerbalizer(nn.Module):
         - Output: ``(B, K)``, float32
 
     Raises:
-        ValueError: If a size is below 1, or ``temperature`` is not positive.
+        ValueError: If a size is no whole number, or below 1, ``temperature``
+            is not positive and finite, or ``learnable_temperature`` neither
+            true nor false.
     """
 
     log_temperature: Tensor
@@ -50,12 +54,19 @@ class PrototypicalVerbalizer(nn.Module):
             prototype_dim=prototype_dim,
         )
         for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f'{name}={size} must be >= 1.')
-        if not 0 < temperature < math.inf:
+            if not is_whole(size) or size < 1:
+                raise ValueError(
+                    f'{name}={size!r} must be a whole number >= 1.'
+                )
+        if not is_finite(temperature) or temperature <= 0:
             raise ValueError(
-                f'temperature={temperature} must be positive and finite; '
+                f'temperature={temperature!r} must be positive and finite; '
                 '0.1 is a good start.'
+            )
+        if not isinstance(learnable_temperature, bool):
+            raise ValueError(
+                f'learnable_temperature={learnable_temperature!r} must be '
+                'True or False.'
             )
         self.projection = nn.Linear(in_channels, prototype_dim, bias=False)
         self.prototypes = nn.Parameter(torch.empty(num_classes, prototype_dim))

@@ -11,7 +11,13 @@ from .task_model import (
     require_registered,
     require_small_encoder,
 )
-from .task_state import FROZEN_SHA256, require_fit, task_state
+from .task_state import (
+    FROZEN_SHA256,
+    load_state,
+    read_checkpoint,
+    require_fit,
+    task_state,
+)
 from .whole_file import (
     PART,
     WriteError,
@@ -31,9 +37,11 @@ __all__ = [
     'frozen_init',
     'load_classifier',
     'load_file',
+    'load_state',
     'make_task',
     'open_whole',
     'prediction_pipeline',
+    'read_checkpoint',
     'read_pretrained',
     'read_task',
     'require_fit',

@@ -2,6 +2,7 @@
 
 import pickle
 from importlib import resources
+from os import PathLike
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,8 +27,13 @@ PACKAGED = 'vptm_mm://'
 _trusted: set[Path] = set()
 
 
-def fetch(checkpoint: str) -> Path:
+def fetch(checkpoint: str | PathLike) -> Path:
     """Turn the address of a checkpoint into the path of a local file."""
+    if not isinstance(checkpoint, (str, PathLike)):
+        raise TypeError(
+            f'checkpoint={checkpoint!r} must be a path or an address.'
+        )
+    checkpoint = str(checkpoint)
     scheme = urlparse(checkpoint).scheme
     if checkpoint.startswith(PACKAGED):
         folder = resources.files('vptm_mm') / 'checkpoints'

@@ -1,6 +1,7 @@
 """Downloads a file into the cache: the whole file, or none."""
 
 import hashlib
+import os
 import re
 import uuid
 from http.client import HTTPException
@@ -9,7 +10,7 @@ from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 import torch
-from mmengine.dist import barrier, get_local_rank
+from mmengine.dist import barrier, is_distributed
 from rich.console import Console
 from rich.progress import wrap_file
 
@@ -56,7 +57,7 @@ def download(url: str) -> Path:
     """
     path = cache_path(url)
     try:
-        if get_local_rank() == 0:
+        if _is_first_of_machine():
             if path.is_file():
                 _require_digest(path)
             else:
@@ -70,6 +71,11 @@ def download(url: str) -> Path:
     finally:
         barrier()  # the other ranks wait here, whatever happened
     return path
+
+
+def _is_first_of_machine() -> bool:
+    # mmengine's get_local_rank asks a group that its runners do not make.
+    return not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
 
 
 def _mirror(url: str) -> str:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ CUBIC = 3
 
 
 def read_pretrained(
-    checkpoint: str, frozen: dict[str, Tensor]
+    checkpoint: str | PathLike, frozen: dict[str, Tensor]
 ) -> dict[str, Tensor]:
     """Read the frozen tensors of a backbone, all of them or none.
 
@@ -48,6 +49,7 @@ def read_pretrained(
     Raises:
         FileNotFoundError: If there is no such file.
         RuntimeError: If a download fails.
+        TypeError: If ``checkpoint`` is neither a path nor an address.
         ValueError: If the file is no checkpoint, is damaged, is fine-tuned,
             or does not fit; the text lists ``-`` missing, ``+`` unexpected
             and ``!`` wrong tensors.

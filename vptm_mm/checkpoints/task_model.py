@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -19,8 +19,8 @@ from .download import is_remote, is_stored
 from .task_file import Task, without_training
 from .task_state import (
     FROZEN_SHA256,
+    load_state,
     read_checkpoint,
-    require_fit,
     task_state,
     to_checkpoint,
 )
@@ -106,7 +106,7 @@ def _plain(cfg: Any) -> Any:
         return {key: _plain(value) for key, value in cfg.items()}
     if isinstance(cfg, (list, tuple, range)):
         return [_plain(value) for value in cfg]
-    return cfg
+    return str(cfg) if isinstance(cfg, PurePath) else cfg
 
 
 def prediction_pipeline(cfg: Config) -> list[dict]:
@@ -203,12 +203,7 @@ def _load(config: Config, content: dict, device: Any) -> BaseModel:
         config = copy.deepcopy(config)
         config.pop('test_dataloader', None)
     model = get_model(config, device=device)
-    require_fit(model, content)
-    state = content.get('state_dict', content)
-    model.load_state_dict(
-        {k.removeprefix('module.'): v for k, v in state.items()},
-        strict=False,  # the preprocessor's buffers are derived
-    )
+    load_state(model, content)
     meta = content.get('meta') or {}
     if 'dataset_meta' in meta:
         model._dataset_meta = meta['dataset_meta']

@@ -95,6 +95,20 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         )
 
 
+def load_state(model: BaseModel, checkpoint: dict) -> None:
+    """Load a checkpoint or a task into the classifier, all of it.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    require_fit(model, checkpoint)
+    state = checkpoint.get('state_dict', checkpoint)
+    model.load_state_dict(
+        {k.removeprefix('module.'): v for k, v in state.items()},
+        strict=False,  # the preprocessor's buffers are derived
+    )
+
+
 def read_checkpoint(checkpoint: str) -> dict:
     """Read a checkpoint or task file as mmengine reads checkpoints.
 

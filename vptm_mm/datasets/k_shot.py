@@ -4,6 +4,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..bricks import is_whole
 from .hash_order import list_digest, rank_classes
 
 
@@ -30,7 +31,7 @@ def KShot(  # noqa: N802 (a registry name)
         ValueError: If ``shots`` is no whole number above 0, a class has
             fewer images, or there are images without a label.
     """
-    if not isinstance(shots, int) or shots < 1:
+    if not is_whole(shots) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
     whole = DATASETS.build(dataset)
     ranked = rank_classes(whole, seed)

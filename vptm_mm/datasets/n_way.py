@@ -4,6 +4,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..bricks import is_whole
 from .hash_order import hash_rank
 
 
@@ -48,12 +49,12 @@ def NWay(  # noqa: N802 (a registry name)
             f'{type(whole).__name__} does not name its classes, which NWay '
             'draws from; give it metainfo=dict(classes=[...]).'
         )
-    if not isinstance(ways, int) or not 2 <= ways <= len(names):
+    if not is_whole(ways) or not 2 <= ways <= len(names):
         raise ValueError(
             f'ways={ways!r} must be a whole number from 2 to {len(names)}, '
             'the number of classes.'
         )
-    if not isinstance(seed, int):
+    if not is_whole(seed):
         raise ValueError(f'seed={seed!r} must be a whole number.')
     # Labels, not names: two classes may have the same.
     ranked = sorted(

@@ -1,9 +1,10 @@
-"""Checks ``--cfg-options``: an unknown key is a typo, not an option."""
+"""Reads configs; an unknown key of ``--cfg-options`` is a typo."""
 
 import copy
 import difflib
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import mmpretrain.registry
@@ -51,6 +52,22 @@ FREE = {
     'mp_cfg',
     'paramwise_cfg',
 }
+
+
+def read_config(
+    path: str | Path, options: dict[str, Any] | None = None
+) -> Config:
+    """Read a config, and merge what ``--cfg-options`` says.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As ``merge_cfg_options``.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no config at {Path(path).absolute()}')
+    cfg = Config.fromfile(path)
+    merge_cfg_options(cfg, options or {})
+    return cfg
 
 
 def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from ..checkpoints import trust_file
 from ..datasets import check_data_roots, check_splits
 from ..kept_memory import keep_freed_memory
 from .any_device_runner import AnyDeviceRunner
-from .cfg_options import merge_cfg_options
+from .cfg_options import merge_cfg_options, read_config
 from .vis_backends import require_vis_packages
 
 CHECKPOINT_CHECK = 'CheckpointCheckHook'
@@ -65,11 +65,9 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: If the config, or a file to trust, is not there.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f'no config at {osp.abspath(args.config)}')
+    cfg = read_config(args.config)
     if args.trust_checkpoint is not None:
         trust_file(args.trust_checkpoint)
-    cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

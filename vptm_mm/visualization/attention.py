@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..bricks import PromptTokens, TokenSequence
+from ..bricks import PromptTokens, TokenSequence, qkv_bias
 
 KINDS = ('[CLS]', 'patches', '[MASK]', 'prompts')
 
@@ -48,7 +48,7 @@ def attention_weights(
         rel_pos_bias: The bias that it is called with, ``(h, S, S)``.
     """
     query, key, _ = F.linear(
-        tokens, attention.qkv.weight, _qkv_bias(attention)
+        tokens, attention.qkv.weight, qkv_bias(attention)
     ).chunk(3, dim=-1)  # (B, S, C) each
     query, key = (
         x.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
@@ -58,13 +58,6 @@ def attention_weights(
     if rel_pos_bias is not None:
         scores = scores + rel_pos_bias
     return scores.softmax(dim=-1)  # (B, h, S, S)
-
-
-def _qkv_bias(attention: Any) -> Tensor | None:
-    if attention.bias == 'qv_bias':
-        no_bias = torch.zeros_like(attention.v_bias)
-        return torch.cat([attention.q_bias, no_bias, attention.v_bias])
-    return attention.qkv.bias
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
+from ...bricks import is_whole
 from ..unwrap import unwrap_model
 
 
@@ -28,8 +29,10 @@ class FitTokenizerHook(Hook):
     """
 
     def __init__(self, max_patches: int = 200_000) -> None:
-        if max_patches < 1:
-            raise ValueError(f'max_patches={max_patches} must be >= 1.')
+        if not is_whole(max_patches) or max_patches < 1:
+            raise ValueError(
+                f'max_patches={max_patches!r} must be a whole number >= 1.'
+            )
         self.max_patches = max_patches
 
     def before_train(self, runner: Runner) -> None:

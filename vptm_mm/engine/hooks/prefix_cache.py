@@ -22,6 +22,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ...bricks import is_whole
 from ..prefix import (
     CachedInputs,
     DamagedStatesError,
@@ -78,11 +79,11 @@ class PrefixCacheHook(Hook):
         seed: int = 0,
     ) -> None:
         parts = (parts,) if isinstance(parts, str) else tuple(parts)
-        if views < 1 or seed < 0:
-            raise ValueError(
-                f'views={views} must be >= 1, and seed={seed} >= 0.'
-            )
-        if dtype not in DTYPES:
+        if not (is_whole(views) and views >= 1):
+            raise ValueError(f'views={views!r} must be a whole number >= 1.')
+        if not (is_whole(seed) and seed >= 0):
+            raise ValueError(f'seed={seed!r} must be a whole number >= 0.')
+        if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         if not parts or not set(parts) <= set(PARTS):
             raise ValueError(f'parts={parts} must be some of {PARTS}.')

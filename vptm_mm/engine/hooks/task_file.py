@@ -7,7 +7,14 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import make_task, task_state, write_task
+from ...checkpoints import (
+    FROZEN_SHA256,
+    load_state,
+    make_task,
+    read_checkpoint,
+    task_state,
+    write_task,
+)
 from ..unwrap import unwrap_model
 from .best_checkpoint import find_best
 
@@ -36,11 +43,19 @@ class TaskFileHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the frozen tensors out, if asked for."""
         model = unwrap_model(runner.model)
-        if self.slim_checkpoints and _is_on_frozen(model):
-            checkpoint['state_dict'] = {
-                name: tensor.cpu()
-                for name, tensor in task_state(model).items()
-            }
+        if not (self.slim_checkpoints and _is_on_frozen(model)):
+            return
+        task = task_state(model)
+        frozen = model.state_dict().keys() - task.keys()
+        # Not the values of the model: EMAHook has put averages in their place.
+        for key, prefix in (('state_dict', ''), ('ema_state_dict', 'module.')):
+            if key in checkpoint:
+                checkpoint[key] = {
+                    name: tensor.cpu()
+                    for name, tensor in checkpoint[key].items()
+                    if name.removeprefix(prefix) not in frozen
+                }
+                checkpoint[key][prefix + FROZEN_SHA256] = task[FROZEN_SHA256]
 
     def after_train(self, runner: Runner) -> None:
         """Write the file from rank 0."""
@@ -49,8 +64,13 @@ class TaskFileHook(Hook):
             runner.logger.info('No frozen backbone, so no task file.')
             return
         best = find_best(runner)
-        if best is not None:
-            runner.load_checkpoint(str(best))
+        if best is None:
+            checkpoint = dict(state_dict=model.state_dict())
+            runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        else:
+            checkpoint = read_checkpoint(str(best))
+        # Not by the runner: in a resumed run EMAHook would load other values.
+        load_state(model, checkpoint)
         if runner.rank != 0:
             return
         dataset = runner.train_dataloader.dataset

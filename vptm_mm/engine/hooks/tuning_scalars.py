@@ -13,7 +13,12 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...bricks import PromptTokens, PrototypicalVerbalizer, tuned_parameters
+from ...bricks import (
+    PromptTokens,
+    PrototypicalVerbalizer,
+    is_whole,
+    tuned_parameters,
+)
 from ..unwrap import unwrap_model
 
 
@@ -45,8 +50,10 @@ class TuningScalarsHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 10) -> None:
-        if interval < 1:
-            raise ValueError(f'interval={interval} must be >= 1.')
+        if not is_whole(interval) or interval < 1:
+            raise ValueError(
+                f'interval={interval!r} must be a whole number >= 1.'
+            )
         self.interval = interval
         self._grad_norm: Tensor | None = None
         self._scores: Tensor | None = None

@@ -37,6 +37,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._first_seed = self.runner.seed
         if not len(self.dataloader):
             raise ValueError(
                 f'{len(self.dataloader.dataset)} training images are too few '
@@ -49,6 +50,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run(self) -> Module:
         """Train, from the beginning or from where the checkpoint is."""
         runner = self.runner
+        self._keep_order()
         self._epoch_of_samples = seed_samples(
             self.dataloader.dataset, runner.seed
         )
@@ -94,15 +96,26 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         hub = self.runner.message_hub
         epoch, first, batches = hub.get_info(EPOCH_START, [-1, 0, 0])
         done = self._iter - first if epoch == self._epoch else 0
-        if done and batches != len(self.dataloader):
-            self.runner.logger.warning(
-                f'The epoch of the checkpoint has {batches} batches, this '
-                f'run {len(self.dataloader)}: epoch {epoch + 1} begins anew. '
-                'To go on after its batch '
-                f'{done}, keep batch size and number of processes.'
-            )
-            return 0
-        return done
+        if not batches or batches == len(self.dataloader):
+            return done
+        self.runner.logger.warning(
+            f'The epoch of the checkpoint has {batches} batches, this run '
+            f'{len(self.dataloader)}: '
+            + (f'epoch {epoch + 1} begins anew, and ' if done else '')
+            + 'rates that change with iterations go on as before, with '
+            f'epochs of {batches}. Keep batch size and number of processes '
+            'to end as without a break.'
+        )
+        return 0
+
+    def _keep_order(self) -> None:
+        """Order images by the seed of the checkpoint.
+
+        The host takes it over after it has built the sampler.
+        """
+        sampler = self.dataloader.sampler
+        if getattr(sampler, 'seed', None) == self._first_seed:
+            sampler.seed = self.runner.seed
 
     def _lacks_validation(self) -> bool:
         """Whether the run ended between an epoch and its validation."""

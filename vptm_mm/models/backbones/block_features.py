@@ -6,6 +6,7 @@ Symbols: B batch; H, W rows and columns of patches; C embedding width.
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from ...bricks import is_whole
 from .frozen_beit import FrozenBEiT
 
 
@@ -35,8 +36,10 @@ class BlockFeatures(FrozenBEiT):
     ) -> None:
         super().__init__(encoder, None, init_cfg)
         depth = len(self.encoder.layers)
-        if not 0 <= block < depth:
-            raise ValueError(f'block={block} must be in 0..{depth - 1}.')
+        if not is_whole(block) or not 0 <= block < depth:
+            raise ValueError(
+                f'block={block!r} must be a whole number in 0..{depth - 1}.'
+            )
         self.block = block
         self._load_pretrained(init_cfg)
 

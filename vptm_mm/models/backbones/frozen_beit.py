@@ -60,6 +60,7 @@ class FrozenBEiT(BaseBackbone):
     Raises:
         ValueError: If the encoder is no BEiT v2, an image has another shape
             than it expects, or a speed-up or ``dtype`` is unknown.
+        TypeError: If ``encoder`` is no dict.
         RuntimeError: If it runs without pre-trained weights.
     """
 
@@ -72,7 +73,7 @@ class FrozenBEiT(BaseBackbone):
         dtype: str = 'float32',
     ) -> None:
         super().__init__(init_cfg)
-        if dtype not in DTYPES:
+        if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         self.speedups = _check_speedups(speedups)
         # _load_pretrained fills all of it, or fails.
@@ -286,7 +287,8 @@ class FrozenBEiT(BaseBackbone):
                 patches,
             )
         cls_token = self.encoder.cls_token.expand(x.size(0), -1, -1)
-        return torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+        tokens = torch.cat([cls_token, patches], dim=1)  # (B, 1 + N, C)
+        return self.encoder.drop_after_pos(tokens)
 
     def run_prefix(self, x: Tensor) -> Tensor:
         """Run the blocks that nothing tuned reaches.
@@ -374,7 +376,7 @@ class FrozenBEiT(BaseBackbone):
         self, length: int, blocks: Iterable[int]
     ) -> PromptTokens:
         """Build prompts for blocks that the encoder has."""
-        if not isinstance(blocks, Iterable):
+        if not _is_list(blocks):
             raise TypeError(
                 f'prompt_blocks={blocks!r} must list blocks, as in '
                 f'({blocks},).'
@@ -407,15 +409,19 @@ class FrozenBEiT(BaseBackbone):
             )
 
 
-def _check_speedups(speedups: Iterable[str]) -> tuple[str, ...]:
-    speedups = (speedups,) if isinstance(speedups, str) else tuple(speedups)
-    unknown = [name for name in speedups if name not in SPEEDUPS]
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, dict))
+
+
+def _check_speedups(speedups: Any) -> tuple[str, ...]:
+    names = tuple(speedups) if _is_list(speedups) else (speedups,)
+    unknown = [name for name in names if name not in SPEEDUPS]
     if unknown:
         raise ValueError(
-            f'speedups={speedups} holds {unknown}; allowed are {SPEEDUPS}, '
+            f'speedups={names} holds {unknown}; allowed are {SPEEDUPS}, '
             'or () for none.'
         )
-    return speedups
+    return names
 
 
 def _hexadecimal(digest: Tensor) -> str:
@@ -429,6 +435,11 @@ def _hexadecimal(digest: Tensor) -> str:
 
 def _build_encoder(cfg: dict) -> BEiTViT:
     """Build the host's BEiT with what VPTM reads: final norm and [MASK]."""
+    if not isinstance(cfg, dict):
+        raise TypeError(
+            f"encoder={cfg!r} must be a dict, as dict(type='BEiTPretrainViT', "
+            "arch='base')."
+        )
     if not cfg.get('final_norm', True):
         raise ValueError(
             'encoder.final_norm=False: [MASK] is read after the final norm of '

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from ...bricks import is_whole
 from .frozen_beit import FrozenBEiT
 
 READOUTS = ('cls', 'patches')
@@ -49,10 +50,12 @@ class FrozenFeatures(FrozenBEiT):
         if readout not in READOUTS:
             raise ValueError(f'readout={readout!r} must be one of {READOUTS}.')
         side = min(self.encoder.patch_resolution)
-        if not 1 <= pool_grid <= side or (readout == 'cls' and pool_grid > 1):
+        largest = 1 if readout == 'cls' else side
+        if not is_whole(pool_grid) or not 1 <= pool_grid <= largest:
             raise ValueError(
-                f'pool_grid={pool_grid} must be in 1..{side}, the patches '
-                "along one side, and 1 with readout='cls'."
+                f'pool_grid={pool_grid!r} must be a whole number in '
+                f'1..{side}, the patches along one side, and 1 with '
+                "readout='cls'."
             )
         self.readout = readout
         self.pool_grid = pool_grid

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor
 
-from ...bricks import attend
+from ...bricks import attend, qkv_bias
 
 
 class FusedAttention(BEiTAttention):
@@ -112,7 +112,7 @@ class FusedAttention(BEiTAttention):
 
     def _project(self, x: Tensor, tuned: slice | None) -> tuple[Tensor, ...]:
         """Return queries, keys and values, ``(B, h, S, C / h)``."""
-        weight, bias = self.qkv.weight, self._qkv_bias()
+        weight, bias = self.qkv.weight, qkv_bias(self)
         if tuned is None:
             projected = F.linear(x, weight, bias)
         else:
@@ -126,7 +126,7 @@ class FusedAttention(BEiTAttention):
     def _project_apart(self, x: Tensor, queries: slice) -> tuple[Tensor, ...]:
         """Return queries, ``(B, h, Q, C / h)``, keys and values of all."""
         width = self.embed_dims
-        weight, bias = self.qkv.weight, self._qkv_bias()
+        weight, bias = self.qkv.weight, qkv_bias(self)
         query_bias, rest_bias = (
             (None, None) if bias is None else (bias[:width], bias[width:])
         )
@@ -155,9 +155,9 @@ class FusedAttention(BEiTAttention):
         """
         weights = self.qkv.weight.unflatten(0, (3, self.num_heads, -1))
         query_weight, key_weight, value_weight = weights  # (h, C / h, C)
-        qkv_bias = self._qkv_bias()
+        bias_of_all = qkv_bias(self)
         query_bias, _, value_bias = (
-            (None, None, None) if qkv_bias is None else qkv_bias.chunk(3)
+            (None, None, None) if bias_of_all is None else bias_of_all.chunk(3)
         )
         query = F.linear(
             x[:, queries].contiguous(), query_weight.flatten(0, 1), query_bias
@@ -177,12 +177,6 @@ class FusedAttention(BEiTAttention):
         attended = torch.einsum('bhqc,hdc->bqhd', mean, value_weight)
         attended = attended.flatten(2)
         return attended if value_bias is None else attended + value_bias
-
-    def _qkv_bias(self) -> Tensor | None:
-        if self.bias != 'qv_bias':
-            return self.qkv.bias
-        no_bias = torch.zeros_like(self.v_bias)
-        return torch.cat([self.q_bias, no_bias, self.v_bias])
 
     def _split_heads(self, tokens: Tensor) -> Tensor:
         """Turn ``(B, S, C)`` into ``(B, h, S, C / h)``."""

@@ -10,6 +10,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
+from ...bricks import is_finite, is_whole
 from .encoder_block import run_block
 from .vpt_backbone import VPTBackbone
 
@@ -53,14 +54,14 @@ class GateVPTBackbone(VPTBackbone):
         pool_grid: int = 1,
         init_cfg: dict | None = None,
     ) -> None:
-        if prompt_length < 1:
+        if not is_whole(prompt_length) or prompt_length < 1:
             raise ValueError(
-                f'prompt_length={prompt_length} must be >= 1: a gate needs '
-                'prompts; FrozenFeatures runs without them.'
+                f'prompt_length={prompt_length!r} must be a whole number >= '
+                '1: a gate needs prompts; FrozenFeatures runs without them.'
             )
-        if not 0 < initial_gate < 1:
+        if not is_finite(initial_gate) or not 0 < initial_gate < 1:
             raise ValueError(
-                f'initial_gate={initial_gate} must be between 0 and 1; 0.5 '
+                f'initial_gate={initial_gate!r} must be between 0 and 1; 0.5 '
                 'leaves both ways open.'
             )
         super().__init__(

@@ -38,7 +38,7 @@ class VPTBackbone(FrozenFeatures):
 
     Raises:
         ValueError: If an option is out of range.
-        TypeError: If ``prompt_blocks`` is a number.
+        TypeError: If ``prompt_blocks`` is no list, or ``encoder`` no dict.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...bricks import TokenSequence
+from ...bricks import TokenSequence, is_whole
 from .encoder_block import run_block
 from .frozen_beit import SPEEDUPS, FrozenBEiT
 
@@ -73,7 +73,7 @@ class VPTMBackbone(FrozenBEiT):
         ValueError: If an option is out of range, the encoder does not fit,
             the checkpoint does not fit, or an image has another shape.
         FileNotFoundError: If the checkpoint is not there.
-        TypeError: If ``prompt_blocks`` is a number.
+        TypeError: If ``prompt_blocks`` is no list, or ``encoder`` no dict.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
@@ -107,6 +107,15 @@ class VPTMBackbone(FrozenBEiT):
                 f'visual_token={visual_token!r} must be one of '
                 f'{VISUAL_TOKENS}.'
             )
+        if visual_token == 'logits' and not (
+            is_whole(num_visual_tokens) and num_visual_tokens >= 1
+        ):
+            raise ValueError(
+                f'num_visual_tokens={num_visual_tokens!r} must be a whole '
+                "number >= 1 with visual_token='logits'."
+            )
+        if not isinstance(with_cp, bool):
+            raise ValueError(f'with_cp={with_cp!r} must be True or False.')
         super().__init__(
             encoder,
             num_visual_tokens if visual_token == 'logits' else None,

@@ -15,6 +15,7 @@ from ...bricks import (
     PrototypicalVerbalizer,
     compare_states,
     instance_loss,
+    is_finite,
 )
 
 PROTOTYPE_INITS = ('xavier', 'class_mean', 'discriminant')
@@ -77,9 +78,10 @@ class PrototypeVerbalizerHead(ClsHead):
             cal_acc=cal_acc,
             init_cfg=init_cfg,
         )
-        if instance_loss_weight < 0:
+        if not is_finite(instance_loss_weight) or instance_loss_weight < 0:
             raise ValueError(
-                f'instance_loss_weight={instance_loss_weight} must be >= 0.'
+                f'instance_loss_weight={instance_loss_weight!r} must be '
+                'finite and >= 0.'
             )
         if prototype_init not in PROTOTYPE_INITS:
             raise ValueError(

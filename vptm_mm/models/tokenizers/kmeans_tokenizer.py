@@ -10,6 +10,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ...bricks import is_whole
+
 # Descriptions that are held in memory to start from, and by which dead
 # entries of the codebook are found.
 FIRST_CHUNK = 65_536
@@ -48,9 +50,10 @@ class KMeansTokenizer(BaseModule):
 
     def __init__(self, num_visual_tokens: int, width: int, seed: int) -> None:
         super().__init__()
-        if num_visual_tokens < 2:
+        if not is_whole(num_visual_tokens) or num_visual_tokens < 2:
             raise ValueError(
-                f'num_visual_tokens={num_visual_tokens} must be >= 2.'
+                f'num_visual_tokens={num_visual_tokens!r} must be a whole '
+                'number >= 2.'
             )
         self.num_visual_tokens = num_visual_tokens
         self.seed = seed
