@@ -40,6 +40,10 @@ def make_plan(**changes) -> Plan:
     return Plan(**{**fields, **changes})
 
 
+# Final runs on all images that are not of the test set.
+ON_ALL = DataSet('digits', final={'train_dataloader.dataset.split': 'val'})
+
+
 def make_axis(name, key, values) -> Axis:
     return Axis(name, {shown(value): {key: value} for value in values})
 
@@ -66,7 +70,7 @@ class FakeRuns:
         seed = cfg['randomness']['seed']
         tested = cfg['test_dataloader'] is not None
         result = dict(
-            val=80 + 10 * rate,
+            val=80 + 10 * rate if cfg['val_dataloader'] else None,
             test=70.0 + seed if tested else None,
             tuned=1290,
             tuned_bytes=5160,

@@ -15,6 +15,7 @@ from vptm_mm.engine.launch import LOADERS
 from .made_plan import (
     CONFIGS,
     LINEAR,
+    ON_ALL,
     SMALL,
     TWO_RATES,
     VPT,
@@ -24,6 +25,7 @@ from .made_plan import (
 )
 
 LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
+BATCHES = make_axis('batch', 'train_dataloader.batch_size', (4, 8))
 DIMS = make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
 
 
@@ -63,6 +65,42 @@ def test_final_runs_take_what_validation_chose():
         assert job.cfg.randomness.seed == job.seed
     assert jobs[0].key != jobs[1].key
     assert jobs[0].key == jobs[0].digest
+
+
+def test_final_runs_may_train_on_more_and_validate_on_none():
+    pair = one_pair(dataset=ON_ALL, axes=(BATCHES,))
+    assert pair.search_key == one_pair().search_key
+    search = pair.open_search(Board()).cfg
+    assert search.train_dataloader.dataset.split == 'train'
+    assert search.val_dataloader.dataset.split == 'val'
+    jobs = pair.finals(played(pair))
+    assert [job.cfg.train_dataloader.batch_size for job in jobs[::2]] == [4, 8]
+    for job in jobs:
+        assert job.point == Point(0.2)
+        assert job.cfg.train_dataloader.dataset.split == 'val'
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            assert job.cfg[f'val_{part}'] is None
+        assert 'save_best' not in job.cfg.default_hooks.checkpoint
+        assert job.cfg.test_dataloader.dataset.split == 'test'
+    wrong = replace(ON_ALL, final={'train_dataloader.datset': 1})
+    text = "final of data set 'digits', .*unknown key 'datset'"
+    with pytest.raises(ValueError, match=text):
+        one_pair(dataset=wrong)
+
+
+def test_more_epochs_of_final_runs_end_with_a_checkpoint():
+    final = {'train_cfg.max_epochs': 7, 'param_scheduler.1.end': 7}
+    pair = one_pair(dataset=DataSet('digits', final=final))
+    checkpoint = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
+    assert checkpoint.interval == 7
+    assert pair.base.default_hooks.checkpoint.interval == 1
+
+
+def test_a_method_without_validation_images_is_named():
+    method = Method('m', LINEAR, TWO_RATES, {'val_dataloader': None})
+    text = 'digits, m: .*linear-cls.* has no val_dataloader; rates are chosen'
+    with pytest.raises(ValueError, match=text):
+        make_pairs(make_plan(methods=(method,)))
 
 
 def test_a_running_or_failed_slot_is_not_given_out_again():

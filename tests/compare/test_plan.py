@@ -46,6 +46,13 @@ def test_shipped_plans_are_found():
     ]
 
 
+def test_options_of_final_runs(tmp_path):
+    text = SHORT.replace('digits:', 'digits: {final: {a.b: 1}}')
+    assert load(tmp_path, text).datasets[0].final == {'a.b': 1}
+    with pytest.raises(ValueError, match="'digits': final=3 must map dotted"):
+        load(tmp_path, SHORT.replace('digits:', 'digits: {final: 3}'))
+
+
 def test_values_of_an_axis_with_labels(tmp_path):
     text = SHORT + 'axes: {size: {small: {a: 1, b: 2}, 9: {b: 4, a: 3}}}'
     (axis,) = load(tmp_path, text).axes

@@ -19,6 +19,7 @@ from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
 
 from .made_plan import (
+    ON_ALL,
     TWO_RATES,
     VPT,
     VPTM,
@@ -97,6 +98,19 @@ def test_the_table_has_deviations_costs_and_failures(finished):
         '- digits, VPTM, final, learning_rate 0.2, seed 1: RuntimeError: '
         'made to fail' in below
     )
+
+
+def test_without_validation_there_is_a_dash(tmp_path):
+    pairs, board = finish(tmp_path, make_plan(datasets=(ON_ALL,)), FakeRuns())
+    write_report(pairs, board, tmp_path)
+    text = (tmp_path / 'results.md').read_text()
+    assert text.count('| - | 70.5 ± 0.7 |') == 2
+    assert 'once; on digits, without validation, its last one.' in text
+    for row in lines_of(tmp_path / 'results.csv'):
+        assert (row['val_mean'], row['val_std']) == ('', '')
+        assert row['test_mean'] == '70.5'
+    runs = lines_of(tmp_path / 'runs.csv')
+    assert [bool(run['val']) for run in runs] == [True, True, False, False] * 2
 
 
 def test_the_deviation_is_that_of_a_sample(finished):

@@ -90,10 +90,9 @@ class Pair:
         method: One of its methods.
 
     Raises:
-        ValueError: If an option is unknown, the config of a data set has not
-            all data loaders, a method does not train by epochs, or an axis
-            sets what the search sets, or some keys that a method lacks beside
-            others that it has.
+        ValueError: If an option is unknown, a config has not all data loaders,
+            a method does not train by epochs, or an axis sets what the search
+            sets, or some keys that a method lacks beside others that it has.
         FileNotFoundError: If a data set is not where the config says.
     """
 
@@ -102,8 +101,17 @@ class Pair:
         self.dataset = dataset
         self.method = method
         self.base = _base_config(plan, dataset, method)
-        for loader in LOADERS:
-            check_data_roots(self.base.get(loader))
+        self._final_base = _final_config(self.base, dataset, method)
+        missing = [name for name in LOADERS if not self.base.get(name)]
+        if missing:
+            raise ValueError(
+                f'{self}: {method.config} has no {", ".join(missing)}; rates '
+                'are chosen on validation images, and the test set is for '
+                'final runs. Give it all of them.'
+            )
+        for name in LOADERS:
+            check_data_roots(self.base[name])
+            check_data_roots(self._final_base[name])
         self.variants = [Variant()]
         for axis in plan.axes:
             self._check_search(axis)
@@ -186,7 +194,7 @@ class Pair:
         known = (index, seed, point)
         if known not in self._finals:
             if (index, point) not in self._configs:
-                cfg = self._config(self.variants[index], point)
+                cfg = self._final(self.variants[index], point)
                 self._configs[index, point] = cfg
             cfg = copy.deepcopy(self._configs[index, point])
             self._finals[known] = self._job(cfg, point, seed, FINAL)
@@ -221,7 +229,7 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        missing = missing_keys(self.base, axis)
+        missing = missing_keys(self._final_base, axis)
         if len(missing) == len(axis.keys):
             return [Variant(axis.name)]
         if missing:
@@ -256,8 +264,14 @@ class Pair:
             cfg=cfg,
         )
 
-    def _config(self, variant: Variant, point: Point) -> Config:
-        cfg = copy.deepcopy(self.base)
+    def _final(self, variant: Variant, point: Point) -> Config:
+        cfg = self._config(variant, point, self._final_base)
+        return without_validation(cfg) if self.dataset.final else cfg
+
+    def _config(
+        self, variant: Variant, point: Point, base: Config | None = None
+    ) -> Config:
+        cfg = copy.deepcopy(base or self.base)
         search = self.method.search
         options = dict(variant.cfg_options)
         if search.optimizer:
@@ -332,6 +346,13 @@ def without_test(cfg: Config) -> Config:
     return cfg
 
 
+def without_validation(cfg: Config) -> Config:
+    """Take validation out: there is no best checkpoint then."""
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint.pop('save_best', None)
+    return cfg
+
+
 def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     """Return the sha256 of all that a run depends on.
 
@@ -396,18 +417,14 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
         (f'method {method.name!r}', method.cfg_options),
         ('the command line', plan.overrides),
     ):
-        try:
-            merge_cfg_options(cfg, options)
-        except ValueError as error:
-            raise ValueError(f'{what}, {method.config}: {error}') from error
+        _merge(cfg, options, f'{what}, {method.config}')
     if 'max_epochs' not in (cfg.get('train_cfg') or {}):
         raise ValueError(
             f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
             f'{method.config} has no max_epochs; comparisons train by epochs, '
             "as with dict(type='ResumableTrainLoop', max_epochs=20)."
         )
-    # A checkpoint of each epoch would cost more than many a run.
-    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
+    _checkpoint_at_end(cfg)
     cfg.default_hooks.checkpoint.save_best = ACCURACY
     cfg.default_hooks.checkpoint.rule = 'greater'
     hooks = list(cfg.get('custom_hooks') or [])
@@ -415,6 +432,28 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
         cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
     cfg.launcher = 'none'
     return cfg
+
+
+def _final_config(base: Config, dataset: DataSet, method: Method) -> Config:
+    if not dataset.final:
+        return base
+    cfg = copy.deepcopy(base)
+    what = f'final of data set {dataset.name!r}, {method.config}'
+    _merge(cfg, dataset.final, what)
+    _checkpoint_at_end(cfg)
+    return cfg
+
+
+def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:
+    try:
+        merge_cfg_options(cfg, options)
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error
+
+
+def _checkpoint_at_end(cfg: Config) -> None:
+    """A checkpoint of each epoch would cost more than many a run."""
+    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
 
 
 def _take_data(cfg: Config, name: str, path: Path) -> None:

@@ -25,7 +25,7 @@ PLAN_KEYS = (
     '_base_',
 )
 METHOD_KEYS = ('config', 'cfg_options', 'search')
-DATASET_KEYS = ('config', 'cfg_options')
+DATASET_KEYS = ('config', 'cfg_options', 'final')
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,14 @@ class DataSet:
         config: A config whose data loaders and evaluators replace those of
             the method, its preprocessor merged; None for the method's own.
         cfg_options: Changed keys of the config.
+        final: Keys that change after the search. If there are any, final runs
+            validate on nothing, and their last checkpoint is tested.
     """
 
     name: str
     config: Path | None = None
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    final: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -375,6 +378,7 @@ def _make_plan(
                 if config
                 else None,
                 _options(f'data set {name!r}', entry),
+                _options(f'data set {name!r}', entry, 'final'),
             )
         )
     _check_slugs([dataset.name for dataset in datasets])
@@ -465,12 +469,14 @@ def _entries(raw: dict, key: str) -> dict:
     return entries
 
 
-def _options(what: str, entry: dict) -> dict[str, Any]:
-    options = entry.get('cfg_options') or {}
+def _options(
+    what: str, entry: dict, part: str = 'cfg_options'
+) -> dict[str, Any]:
+    options = entry.get(part) or {}
     keys = options if isinstance(options, dict) else [None]
     if not all(isinstance(key, str) for key in keys):
         raise ValueError(
-            f'{what}: cfg_options={options!r} must map dotted keys to values.'
+            f'{what}: {part}={options!r} must map dotted keys to values.'
         )
     return options
 

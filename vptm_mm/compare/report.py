@@ -94,7 +94,8 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         '',
         f'Top-1 accuracy in %, mean ± standard deviation over {plan.seeds} '
         f'seed{"s" if plan.seeds > 1 else ""}. {_searched(plan)}Each final '
-        'run tests its best checkpoint by validation once.',
+        f'run tests its best checkpoint by validation once{_unvalidated(plan)}'
+        '.',
     ]
     for dataset in plan.datasets:
         rows = [
@@ -195,6 +196,14 @@ def _searched(plan: Plan) -> str:
     return text
 
 
+def _unvalidated(plan: Plan) -> str:
+    """Name the data sets on which final runs have no validation."""
+    names = [dataset.name for dataset in plan.datasets if dataset.final]
+    if not names:
+        return ''
+    return f'; on {", ".join(names)}, without validation, its last one'
+
+
 def _markdown_row(row: Row) -> str:
     first = row.results[0]
     decay = first['weight_decay']
@@ -276,7 +285,8 @@ def _flat(row: Row) -> dict[str, Any]:
     if row.variant.axis:
         line.update(axis=row.variant.axis, value=row.variant.value)
     for key in ('val', 'test'):
-        line[f'{key}_mean'] = round(row.mean(key), 4)
+        has_any = bool(row.values(key))
+        line[f'{key}_mean'] = round(row.mean(key), 4) if has_any else ''
         deviation = row.deviation(key)
         line[f'{key}_std'] = '' if deviation is None else round(deviation, 4)
     return dict(

@@ -100,8 +100,10 @@ class Study:
     def finish(self, trial_id: int, result: dict[str, Any]) -> None:
         """Record what was measured, or the error."""
         state, values = self._states.FAIL, None
-        if result.get('val') is not None:
-            state, values = self._states.COMPLETE, [result['val']]
+        if 'error' not in result:
+            # Without validation, what was tested.
+            shown = result['test' if result['val'] is None else 'val']
+            state, values = self._states.COMPLETE, [shown]
         if self._write(trial_id, 'result', result):
             self._end(trial_id, state, values)
 
@@ -161,8 +163,7 @@ class Study:
             attrs = trial.user_attrs
             found = OPEN
             if 'result' in attrs and trial.state.is_finished():
-                measured = attrs['result'].get('val') is not None
-                found = DONE if measured else FAILED
+                found = FAILED if 'error' in attrs['result'] else DONE
             elif trial.state == self._states.RUNNING:
                 found = OPEN if self._is_stale(trial) else RUNNING
             deaths += attrs.get('ended') == 'stale'
