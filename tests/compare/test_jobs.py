@@ -239,6 +239,16 @@ def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
         assert base[f'{part}_dataloader'].dataset.split == 'test'
     assert base.val_evaluator.topk == (1, 5)
     assert base.test_evaluator.topk == (1,)  # the method's
+    assert base.model.head.num_classes == 10  # it has no head
+
+
+def test_a_data_set_with_a_head_says_how_many_classes_there_are(tmp_path):
+    head = 'model = dict(head=dict(num_classes=7))'
+    path = write_data(tmp_path, 'train', 'val', 'test', more=head)
+    for options, classes in ({}, 7), ({'model.head.num_classes': 3}, 3):
+        data = DataSet('other', path, options)
+        base = one_pair(dataset=data, cfg_options={}).base
+        assert base.model.head.num_classes == classes
 
 
 @pytest.mark.parametrize('part', ['train', 'val', 'test'])

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -88,6 +88,7 @@ class Pair:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
+        read: Reads a config.
 
     Raises:
         ValueError: If an option is unknown, a config has not all data loaders,
@@ -96,11 +97,17 @@ class Pair:
         FileNotFoundError: If a data set is not where the config says.
     """
 
-    def __init__(self, plan: Plan, dataset: DataSet, method: Method) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: DataSet,
+        method: Method,
+        read: Callable[[Path], Config] = Config.fromfile,
+    ) -> None:
         self.plan = plan
         self.dataset = dataset
         self.method = method
-        self.base = _base_config(plan, dataset, method)
+        self.base = _base_config(plan, dataset, method, read)
         self._final_base = _final_config(self.base, dataset, method)
         missing = [name for name in LOADERS if not self.base.get(name)]
         if missing:
@@ -303,8 +310,9 @@ def make_pairs(plan: Plan) -> list[Pair]:
         ValueError: If there is no pair, if an option is unknown, or if no
             method has the key of an axis.
     """
+    read = cache(Config.fromfile)
     pairs = [
-        Pair(plan, dataset, method)
+        Pair(plan, dataset, method, read)
         for dataset in plan.datasets
         for method in plan.methods
     ]
@@ -407,10 +415,16 @@ def _sha256_of(path: Path, time: int, size: int) -> str:
     return sha256(path)
 
 
-def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
-    cfg = Config.fromfile(method.config)
+def _base_config(
+    plan: Plan,
+    dataset: DataSet,
+    method: Method,
+    read: Callable[[Path], Config],
+) -> Config:
+    cfg = copy.deepcopy(read(method.config))
     if dataset.config is not None:
-        _take_data(cfg, dataset.name, dataset.config)
+        data = copy.deepcopy(read(dataset.config))
+        _take_data(cfg, dataset.name, dataset.config, data)
     for what, options in (
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
@@ -456,9 +470,11 @@ def _checkpoint_at_end(cfg: Config) -> None:
     cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
 
 
-def _take_data(cfg: Config, name: str, path: Path) -> None:
-    """Take from a data set's config all that it says about images."""
-    data = Config.fromfile(path)
+def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
+    """Take from a data set's config all that it says about images.
+
+    And how many classes they have, if it has a head.
+    """
     missing = [loader for loader in LOADERS if data.get(loader) is None]
     if missing:
         raise ValueError(
@@ -468,6 +484,9 @@ def _take_data(cfg: Config, name: str, path: Path) -> None:
     for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
         if key in data:
             cfg[key] = data[key]
+    classes = data.get('model', {}).get('head', {}).get('num_classes')
+    if classes is not None and 'num_classes' in cfg.model.get('head', {}):
+        cfg.model.head.num_classes = classes
     # Whether its images are RGB or BGR.
     if data.get('data_preprocessor'):
         cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})
