@@ -21,7 +21,7 @@ SMALL = {
     'val_dataloader.dataset.indices': 16,
     'test_dataloader.dataset.indices': 16,
     'train_cfg.max_epochs': 1,
-    'param_scheduler.1.end': 3,
+    'param_scheduler': [],
 }
 TWO_RATES = GridSearch((0.05, 0.2))
 

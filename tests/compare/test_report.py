@@ -77,6 +77,7 @@ def test_files_of_a_comparison(finished):
     assert [row['seeds'] for row in rows] == ['2', '3']
     assert rows[1]['test_mean'] == '71.0'
     assert rows[1]['test_std'] == '1.0'
+    assert rows[1]['epochs'] == '1'
 
 
 def test_the_table_has_deviations_costs_and_failures(finished):
@@ -84,7 +85,7 @@ def test_the_table_has_deviations_costs_and_failures(finished):
     text = make_markdown(pairs, board)
     (line,) = [t for t in text.splitlines() if t.startswith('| linear')]
     assert line == (
-        '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 0.5 | 700 | 82.0 ± 0.0 '
+        '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 1 | 0.5 | 700 | 82.0 ± 0.0 '
         '| 71.0 ± 1.0 |'
     )
     (line,) = [t for t in text.splitlines() if t.startswith('| VPTM')]

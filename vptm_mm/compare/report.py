@@ -117,9 +117,9 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
             f'Measured on {devices}; memory: {memories}.',
             '',
             '| method | tuned parameters | size (kB) | learning rate '
-            '| weight decay | s / epoch | peak memory (MB) | validation '
-            '| test |',
-            '|---' * 9 + '|',
+            '| weight decay | epochs | s / epoch | peak memory (MB) '
+            '| validation | test |',
+            '|---' * 10 + '|',
         ]
         lines += [_markdown_row(row) for row in rows]
         if any(row.is_at_end for row in rows):
@@ -213,6 +213,7 @@ def _markdown_row(row: Row) -> str:
         f'{first["tuned_bytes"] / 1e3:,.1f}',
         f'{first["learning_rate"]:g}{" (end)" * row.is_at_end}',
         '-' if decay is None else f'{decay:g}',
+        str(first['epochs']),
         f'{statistics.median(row.values("epoch_seconds")):.3g}',
         f'{max(row.values("peak_memory")) / 1e6:,.0f}',
         row.shown('val'),
@@ -297,6 +298,7 @@ def _flat(row: Row) -> dict[str, Any]:
         weight_decay=first['weight_decay'],
         tuned=first['tuned'],
         tuned_bytes=first['tuned_bytes'],
+        epochs=first['epochs'],
         epoch_seconds=statistics.median(row.values('epoch_seconds')),
         peak_memory=max(row.values('peak_memory')),
         memory_of=first['memory_of'],
