@@ -239,8 +239,9 @@ def _runs(pairs: Sequence[Pair], board: Board) -> Iterable[dict[str, Any]]:
     """Return each ended run once, searches included."""
     for pair in pairs:
         names = dict(dataset=pair.dataset.name, method=pair.method.name)
+        slots = pair.search_slots(board)
         for entry in board.of_search(pair.search_key):
-            if entry.is_finished:
+            if entry.is_finished and entry.slot in slots:
                 yield _run(entry.result, entry.point, names, 'search', 0)
         point = pair.chosen(board)
         if point is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .board import DONE, FAILED, OPEN, RUNNING, Board, Entry
 from .jobs import SEARCH, Job
-from .optuna_import import import_optuna
+from .optuna_import import import_optuna, sqlite_path
 
 # A run that took its worker with it so often is given up.
 MAX_DEATHS = 3
@@ -215,7 +215,7 @@ def _open(optuna: Any, storage: str) -> Any:
         return optuna.storages.JournalStorage(journal)
     options: dict[str, Any] = {}
     if storage.startswith('sqlite:///'):
-        path = Path(storage.removeprefix('sqlite:///').partition('?')[0])
+        path = sqlite_path(storage)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Seconds to wait while another worker writes.
         options = dict(connect_args=dict(timeout=60))
