@@ -194,7 +194,7 @@ def test_files_of_axes(tmp_path):
 
 @pytest.mark.parametrize('axes', [(), ('blocks',)])
 def test_names_are_no_formulas(tmp_path, axes):
-    name = r'5$ and $\frac 6$ of 7'
+    name = r'a $\frac 6$'
     blocks = make_axis('blocks', 'model.backbone.prompt_blocks', ([0], [1]))
     plan = make_plan(
         methods=(Method(name, VPTM, PRESETS['fixed']),),
