@@ -30,8 +30,8 @@ def transforms(dataset: dict) -> list:
 
 
 def test_all_are_found():
-    assert len(MAIN) == 57
-    assert len(RIVALS) == 12
+    assert len(MAIN) == 69
+    assert len(RIVALS) == 24
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 
 
@@ -181,7 +181,8 @@ def test_environment_names_the_weights_and_the_data(monkeypatch):
 
 @pytest.mark.parametrize('path', RIVALS, ids=name_of)
 def test_rivals_share_encoder_runner_data_and_seed(path):
-    ours = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
+    data = path.stem.partition('_')[2]
+    ours = Config.fromfile(ROOT / 'configs' / f'vptm_{data}.py')
     rival = Config.fromfile(path)
     backbones = [cfg.pop('model').backbone for cfg in (ours, rival)]
     for key in ('encoder', 'init_cfg'):

@@ -29,7 +29,8 @@ SMALL = {
 BASE_SIZE = [
     path
     for path in MAIN
-    if 'tiny' not in path.name and path.parent.name != 'pretrain'
+    if 'tiny' not in path.name
+    and path.parent.name not in ('pretrain', 'rivals')
 ]
 
 

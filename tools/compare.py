@@ -22,6 +22,7 @@ from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.optuna_import import sqlite_url
 from vptm_mm.compare.plan import Plan, load_plan
 from vptm_mm.compare.report import write_report
 from vptm_mm.compare.search import PRESETS, make_search
@@ -40,7 +41,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--methods', nargs='+', help="names of the plan's, or config files"
     )
-    parser.add_argument('--datasets', nargs='+', help="names of the plan's")
+    parser.add_argument(
+        '--datasets', nargs='+', help="names of the plan's, or config files"
+    )
     parser.add_argument('--seeds', type=int, help='final runs of each')
     parser.add_argument(
         '--search',
@@ -104,11 +107,11 @@ def make_plan(args: argparse.Namespace) -> Plan:
         if args.seeds < 1:
             raise ValueError(f'--seeds {args.seeds} must be >= 1.')
         plan = replace(plan, seeds=args.seeds)
+    folders = (Path(), args.plan.parent, CONFIGS)
     if args.methods is not None:
-        folders = (Path(), args.plan.parent, CONFIGS)
         plan = plan.select_methods(args.methods, folders)
     if args.datasets is not None:
-        plan = plan.select_datasets(args.datasets)
+        plan = plan.select_datasets(args.datasets, folders)
     if args.search or args.learning_rates:
         entry = dict(preset=args.search or 'grow')
         if args.learning_rates:
@@ -137,7 +140,7 @@ def main() -> None:
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
     # For each method the host would tell which variables its config reads.
     MMLogger.get_current_instance().setLevel('WARNING')
-    storage = args.storage or f'sqlite:///{work_dir}/study.db'
+    storage = args.storage or sqlite_url(work_dir / 'study.db')
     pairs = make_pairs(plan)
     study = Study(storage, plan.name, args.stale_after)
     if args.retry_failed:

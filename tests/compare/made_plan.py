@@ -21,7 +21,7 @@ SMALL = {
     'val_dataloader.dataset.indices': 16,
     'test_dataloader.dataset.indices': 16,
     'train_cfg.max_epochs': 1,
-    'param_scheduler.1.end': 3,
+    'param_scheduler': [],
 }
 TWO_RATES = GridSearch((0.05, 0.2))
 
@@ -38,6 +38,10 @@ def make_plan(**changes) -> Plan:
         cfg_options=SMALL,
     )
     return Plan(**{**fields, **changes})
+
+
+# Final runs on all images that are not of the test set.
+ON_ALL = DataSet('digits', final={'train_dataloader.dataset.split': 'val'})
 
 
 def make_axis(name, key, values) -> Axis:
@@ -66,7 +70,7 @@ class FakeRuns:
         seed = cfg['randomness']['seed']
         tested = cfg['test_dataloader'] is not None
         result = dict(
-            val=80 + 10 * rate,
+            val=80 + 10 * rate if cfg['val_dataloader'] else None,
             test=70.0 + seed if tested else None,
             tuned=1290,
             tuned_bytes=5160,

@@ -7,7 +7,7 @@ import pytest
 from vptm_mm.checkpoints.download import sha256
 from vptm_mm.compare import jobs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
-from vptm_mm.compare.jobs import Pair, make_pairs
+from vptm_mm.compare.jobs import ACCURACY, Pair, make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan, shown
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 from vptm_mm.engine.launch import LOADERS
@@ -15,6 +15,7 @@ from vptm_mm.engine.launch import LOADERS
 from .made_plan import (
     CONFIGS,
     LINEAR,
+    ON_ALL,
     SMALL,
     TWO_RATES,
     VPT,
@@ -24,6 +25,7 @@ from .made_plan import (
 )
 
 LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
+BATCHES = make_axis('batch', 'train_dataloader.batch_size', (4, 8))
 DIMS = make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
 
 
@@ -63,6 +65,42 @@ def test_final_runs_take_what_validation_chose():
         assert job.cfg.randomness.seed == job.seed
     assert jobs[0].key != jobs[1].key
     assert jobs[0].key == jobs[0].digest
+
+
+def test_final_runs_may_train_on_more_and_validate_on_none():
+    pair = one_pair(dataset=ON_ALL, axes=(BATCHES,))
+    assert pair.search_key == one_pair().search_key
+    search = pair.open_search(Board()).cfg
+    assert search.train_dataloader.dataset.split == 'train'
+    assert search.val_dataloader.dataset.split == 'val'
+    jobs = pair.finals(played(pair))
+    assert [job.cfg.train_dataloader.batch_size for job in jobs[::2]] == [4, 8]
+    for job in jobs:
+        assert job.point == Point(0.2)
+        assert job.cfg.train_dataloader.dataset.split == 'val'
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            assert job.cfg[f'val_{part}'] is None
+        assert 'save_best' not in job.cfg.default_hooks.checkpoint
+        assert job.cfg.test_dataloader.dataset.split == 'test'
+    wrong = replace(ON_ALL, final={'train_dataloader.datset': 1})
+    text = "final of data set 'digits', .*unknown key 'datset'"
+    with pytest.raises(ValueError, match=text):
+        one_pair(dataset=wrong)
+
+
+def test_more_epochs_of_final_runs_end_with_a_checkpoint():
+    data = DataSet('digits', final={'train_cfg.max_epochs': 7})
+    pair = one_pair(dataset=data)
+    checkpoint = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
+    assert checkpoint.interval == 7
+    assert pair.base.default_hooks.checkpoint.interval == 1
+
+
+def test_a_method_without_validation_images_is_named():
+    method = Method('m', LINEAR, TWO_RATES, {'val_dataloader': None})
+    text = 'digits, m: .*linear-cls.* has no val_dataloader. Give it one'
+    with pytest.raises(ValueError, match=text):
+        make_pairs(make_plan(methods=(method,)))
 
 
 def test_a_running_or_failed_slot_is_not_given_out_again():
@@ -201,6 +239,16 @@ def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
         assert base[f'{part}_dataloader'].dataset.split == 'test'
     assert base.val_evaluator.topk == (1, 5)
     assert base.test_evaluator.topk == (1,)  # the method's
+    assert base.model.head.num_classes == 10  # it has no head
+
+
+def test_a_data_set_with_a_head_says_how_many_classes_there_are(tmp_path):
+    head = 'model = dict(head=dict(num_classes=7))'
+    path = write_data(tmp_path, 'train', 'val', 'test', more=head)
+    for options, classes in ({}, 7), ({'model.head.num_classes': 3}, 3):
+        data = DataSet('other', path, options)
+        base = one_pair(dataset=data, cfg_options={}).base
+        assert base.model.head.num_classes == classes
 
 
 @pytest.mark.parametrize('part', ['train', 'val', 'test'])
@@ -228,8 +276,9 @@ def test_red_stays_red(tmp_path):
 
 @pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
 def test_folders_of_images(name, tmp_path, monkeypatch):
-    for variable in ('TRAIN_FOLDER', 'TEST_FOLDER'):
-        monkeypatch.setenv(variable, str(tmp_path))
+    for part in ('TRAIN', 'TEST'):
+        (tmp_path / part).mkdir()
+        monkeypatch.setenv(f'{part}_FOLDER', str(tmp_path / part))
     data = DataSet('a folder', CONFIGS / '_base_' / 'datasets' / name)
     base = one_pair(dataset=data, cfg_options={}).base
     assert base.data_preprocessor == one_pair().base.data_preprocessor
@@ -241,6 +290,74 @@ def test_a_data_set_that_is_not_there_ends_the_start(tmp_path):
     path = write_data(tmp_path, 'train', 'val', 'test', dataset=gone)
     with pytest.raises(FileNotFoundError, match='no .*none'):
         one_pair(dataset=DataSet('other', path), cfg_options={})
+
+
+def test_splits_that_share_images_end_the_start():
+    fraction = 'val_dataloader.dataset.val_fraction'
+    cut = dict(
+        type='TrainValSplit',
+        dataset=dict(type='SklearnDigits', split='train', pipeline=[]),
+    )
+    options = {
+        f'{part}_dataloader.dataset': dict(_delete_=True, part=part, **cut)
+        for part in ('train', 'val')
+    }
+    one_pair(cfg_options=options)
+    with pytest.raises(ValueError, match='digits, m: train_dataloader and va'):
+        one_pair(cfg_options={**options, fraction: 0.3})
+    # Final runs are looked at, too.
+    test = dict(_delete_=True, part='val', val_fraction=0.3, **cut)
+    data = DataSet('digits', final={'test_dataloader.dataset': test})
+    with pytest.raises(ValueError, match='digits, m: train_dataloader and te'):
+        one_pair(cfg_options=options, dataset=data)
+
+
+def test_files_that_are_no_configs_are_named(tmp_path):
+    readme = tmp_path / 'README.md'
+    readme.touch()
+    with pytest.raises(ValueError, match="method 'm': .*README.md cannot be"):
+        one_pair(config=readme)
+    with pytest.raises(ValueError, match="data set 'other': .*README.md cann"):
+        one_pair(dataset=DataSet('other', readme))
+    path = tmp_path / 'config.py'
+    path.write_text('_base_ = "./none.py"')
+    with pytest.raises(
+        FileNotFoundError, match="method 'm': .*config.py .*no"
+    ):
+        one_pair(config=path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'missing'),
+    [
+        (
+            "train_cfg = dict(max_epochs=1)\nmodel = dict(type='A')",
+            'optim_wra',
+        ),
+        (
+            "optim_wrapper = dict(optimizer=dict(type='SGD'))",
+            'model, train_da',
+        ),
+    ],
+)
+def test_configs_that_lack_a_part_are_named(tmp_path, text, missing):
+    path = tmp_path / 'config.py'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f'digits, m: .* has no {missing}'):
+        one_pair(config=path, cfg_options={})
+
+
+@pytest.mark.parametrize('hooks', ['None', 'dict(checkpoint=None)', '{}'])
+def test_a_config_may_leave_the_hooks_to_the_host(tmp_path, hooks):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f'from mmengine.config import Config\ncfg = Config.fromfile('
+        f'{str(LINEAR)!r})\nglobals().update(cfg.to_dict())\n'
+        f'default_hooks = {hooks}\ndel cfg, Config\n'
+    )
+    pair = one_pair(config=path)
+    hook = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
+    assert (hook.type, hook.save_best) == ('CheckpointHook', ACCURACY)
 
 
 def test_unknown_options_are_errors():

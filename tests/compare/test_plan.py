@@ -43,7 +43,16 @@ def test_shipped_plans_are_found():
         'cifar10.yml',
         'digits-kshot.yml',
         'digits.yml',
+        'fgvc.yml',
+        'vtab.yml',
     ]
+
+
+def test_options_of_final_runs(tmp_path):
+    text = SHORT.replace('digits:', 'digits: {final: {a.b: 1}}')
+    assert load(tmp_path, text).datasets[0].final == {'a.b': 1}
+    with pytest.raises(ValueError, match="'digits': final=3 must map dotted"):
+        load(tmp_path, SHORT.replace('digits:', 'digits: {final: 3}'))
 
 
 def test_values_of_an_axis_with_labels(tmp_path):
@@ -62,6 +71,9 @@ def test_shipped_plans(path):
         assert axes == ['epochs', 'tokens', 'shots', 'ways']
         return
     assert len(plan.methods) >= 10
+    if path.name in ('fgvc.yml', 'vtab.yml'):
+        assert axes == []
+        return
     if 'kshot' in path.name:
         assert axes == ['shots']
         left_out = 'round3' in path.name
@@ -72,9 +84,13 @@ def test_shipped_plans(path):
         assert plan.axes_methods == ('VPTM', 'VPT, shallow')
 
 
-def test_digits_compares_all_rivals():
-    plan = load_plan(CONFIGS / 'compare' / 'digits.yml', CONFIGS)
-    rivals = set((CONFIGS / 'rivals').glob('*.py'))
+@pytest.mark.parametrize(
+    ('name', 'kind'), [('digits', '-tiny_digits'), ('fgvc', '_cub')]
+)
+def test_all_rivals_are_compared(name, kind):
+    plan = load_plan(CONFIGS / 'compare' / f'{name}.yml', CONFIGS)
+    rivals = set((CONFIGS / 'rivals').glob(f'*{kind}.py'))
+    assert len(rivals) == 12
     assert rivals <= {method.config for method in plan.methods}
 
 
@@ -157,7 +173,7 @@ datasets: {digits: {}}
         ),
         (SHORT + 'axes: {methods: }', 'axes: methods=None must be a list'),
         (SHORT + 'axes: {x: {3: [1]}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'cfg_options: {3: 4}', 'cfg_options={3: 4} must map dotted'),
+        (SHORT + 'cfg_options: {3: 4}', 'cfg_options: {3: 4} must map dotted'),
         (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
         (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
         (
@@ -178,6 +194,18 @@ datasets: {digits: {}}
         (SHORT + 'axes: {x: {"": {a: 1}}}', "axis 'x': the label '' must not"),
         (SHORT + 'axes: {x: {"a|b": {a: 1}}}', r"the label 'a\|b' must not"),
         (SHORT + 'axes: {x: {a: [1, "1"]}}', "axis 'x': value '1' is named"),
+        (
+            SHORT + 'axes: {x: {a: [{1: 2}]}}',
+            "axis 'x': '{1: 2}': .*1 is no n",
+        ),
+        (SHORT + 'seeds: true', 'seeds=True must be a number >= 1'),
+        (SHORT + '  "a|b":', r"data set 'a\|b' must not be empty, nor have a"),
+        (SHORT + '  "a\\nb":', r"data set 'a\\nb' must not be empty, nor"),
+        (SHORT.replace('VPTM', '"a|b"'), r"method 'a\|b' must not be empty"),
+        (
+            SHORT + 'cfg_options: {model.head.init_cfg: {1: 2, b: 3}}',
+            'the plan: cfg_options: {1: 2, .b.: 3} must map .*; 1 is no name',
+        ),
     ],
 )
 def test_wrong_plans(tmp_path, text, error):
@@ -235,11 +263,20 @@ def test_axes_compare_the_chosen_methods():
 
 def test_data_sets_are_chosen_by_name(tmp_path):
     plan = load(tmp_path, SHORT)
-    assert plan.select_datasets(['digits']) == plan
-    with pytest.raises(ValueError, match="data set 'cub'; the plan has digi"):
-        plan.select_datasets(['cub'])
+    assert plan.select_datasets(['digits'], ()) == plan
+    with pytest.raises(
+        FileNotFoundError, match="data set 'digit': .*'digits'"
+    ):
+        plan.select_datasets(['digit'], (CONFIGS,))
     with pytest.raises(ValueError, match="data set 'digits' is named twice"):
-        plan.select_datasets(['digits', 'digits'])
+        plan.select_datasets(['digits', 'digits'], ())
+
+
+def test_a_config_may_be_a_data_set(tmp_path):
+    names = ['digits', 'vptm_beitv2_cub.py']
+    chosen = load(tmp_path, SHORT).select_datasets(names, (CONFIGS,))
+    assert [data.name for data in chosen.datasets] == ['digits', names[1][:-3]]
+    assert chosen.datasets[1].config == CONFIGS / names[1]
 
 
 def test_axes_are_chosen_by_name():

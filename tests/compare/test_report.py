@@ -11,14 +11,15 @@ from rich.console import Console
 
 from vptm_mm.compare import plots
 from vptm_mm.compare.jobs import Variant, make_pairs
-from vptm_mm.compare.plan import Method
+from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.report import make_markdown, write_report
 from vptm_mm.compare.rows import Row, make_rows
-from vptm_mm.compare.search import PRESETS
+from vptm_mm.compare.search import PRESETS, GridSearch
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
 
 from .made_plan import (
+    ON_ALL,
     TWO_RATES,
     VPT,
     VPTM,
@@ -76,6 +77,7 @@ def test_files_of_a_comparison(finished):
     assert [row['seeds'] for row in rows] == ['2', '3']
     assert rows[1]['test_mean'] == '71.0'
     assert rows[1]['test_std'] == '1.0'
+    assert rows[1]['epochs'] == '1'
 
 
 def test_the_table_has_deviations_costs_and_failures(finished):
@@ -83,8 +85,8 @@ def test_the_table_has_deviations_costs_and_failures(finished):
     text = make_markdown(pairs, board)
     (line,) = [t for t in text.splitlines() if t.startswith('| linear')]
     assert line == (
-        '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 0.5 | 700 | 82.0 ± 0.0 '
-        '| 71.0 ± 1.0 |'
+        '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 1 | 0.5 | 700 '
+        '| 82.0 ± 0.0 | 71.0 ± 1.0 |'
     )
     (line,) = [t for t in text.splitlines() if t.startswith('| VPTM')]
     assert line.endswith('| 71.0 ± 1.4 (2 of 3 seeds) |')
@@ -97,6 +99,19 @@ def test_the_table_has_deviations_costs_and_failures(finished):
         '- digits, VPTM, final, learning_rate 0.2, seed 1: RuntimeError: '
         'made to fail' in below
     )
+
+
+def test_without_validation_there_is_a_dash(tmp_path):
+    pairs, board = finish(tmp_path, make_plan(datasets=(ON_ALL,)), FakeRuns())
+    write_report(pairs, board, tmp_path)
+    text = (tmp_path / 'results.md').read_text()
+    assert text.count('| - | 70.5 ± 0.7 |') == 2
+    assert 'once; on digits, without validation, its last one.' in text
+    for row in lines_of(tmp_path / 'results.csv'):
+        assert (row['val_mean'], row['val_std']) == ('', '')
+        assert row['test_mean'] == '70.5'
+    runs = lines_of(tmp_path / 'runs.csv')
+    assert [bool(run['val']) for run in runs] == [True, True, False, False] * 2
 
 
 def test_the_deviation_is_that_of_a_sample(finished):
@@ -175,6 +190,34 @@ def test_files_of_axes(tmp_path):
     (line,) = (x for x in table.splitlines() if x.startswith('| b |'))
     *_, at_64, at_128, _ = line.split('|')
     assert at_64 == at_128  # It has no prototypes.
+
+
+@pytest.mark.parametrize('axes', [(), ('blocks',)])
+def test_names_are_no_formulas(tmp_path, axes):
+    name = r'a $\frac 6$'
+    blocks = make_axis('blocks', 'model.backbone.prompt_blocks', ([0], [1]))
+    plan = make_plan(
+        methods=(Method(name, VPTM, PRESETS['fixed']),),
+        datasets=(DataSet(name),),
+        axes=(blocks,) if axes else (),
+    )
+    pairs, board = finish(tmp_path, plan, FakeRuns())
+    written = write_report(pairs, board, tmp_path)
+    assert written[-1].suffix == '.png'
+
+
+def test_points_of_another_search_are_left_out(tmp_path):
+    """The same config was searched along more rates before."""
+    wide = GridSearch((0.01, 0.05, 0.2, 0.3))
+    for search in (wide, TWO_RATES):
+        plan = make_plan(methods=(Method('m', VPTM, search),))
+        pairs, board = finish(tmp_path, plan, FakeRuns())
+    assert len(board.of_search(pairs[0].search_key)) == 4
+    (row,) = make_rows(pairs[0], board)
+    assert row.is_at_end
+    write_report(pairs, board, tmp_path)
+    runs = lines_of(tmp_path / 'runs.csv')
+    assert [run['stage'] for run in runs].count('search') == 2
 
 
 def test_no_label_hides_another(tmp_path, monkeypatch):

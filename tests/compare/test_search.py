@@ -1,6 +1,7 @@
 """Which points a search tries, given what validation said so far."""
 
 import importlib
+import math
 
 import pytest
 
@@ -120,13 +121,29 @@ def test_a_plan_changes_what_it_names():
     [
         ('bayes', "unknown preset 'bayes'; presets are fixed, grow, grid"),
         (dict(preset='tpe', growths=1), "'tpe' has no 'growths'; it has"),
-        (dict(learning_rate=[0.1, 0.1]), 'repeats a value; give each once'),
+        (
+            dict(learning_rate=[0.1, 0.1]),
+            'repeats a value, to six digits',
+        ),
         (dict(learning_rate=[0]), 'learning_rate=0 must be positive'),
         (dict(learning_rate=['a']), "learning_rate='a' must be positive"),
         (dict(weight_decay=[-1]), 'weight_decay=-1 must be >= 0'),
-        (dict(factor=1), 'factor=1 > 1'),
+        (dict(factor=1), 'factor=1 must be a number > 1'),
         (dict(learning_rate=[]), 'a grid that grows needs learning rates'),
-        (dict(preset='tpe', trials=0), 'trials=0 and startup=6 must be >= 1'),
+        (dict(learning_rate=[math.nan]), 'learning_rate=nan must be positive'),
+        (dict(learning_rate=[math.inf]), 'learning_rate=inf must be positive'),
+        (dict(weight_decay=[True]), 'weight_decay=True must be >= 0'),
+        (dict(learning_rate=[0.1, 0.10000001]), 'repeats a value, to six dig'),
+        (dict(growths=1.5), 'growths=1.5 must be a whole number >= 0'),
+        (dict(growths=-1), 'growths=-1 must be a whole number >= 0'),
+        (dict(factor=math.nan), 'factor=nan must be a number > 1'),
+        (dict(factor='x'), "factor='x' must be a number > 1"),
+        (dict(base_batch_size=-1), 'base_batch_size=-1 must be a whole numb'),
+        (dict(base_batch_size='x'), "base_batch_size='x' must be a whole nu"),
+        (dict(optimizer='SGD'), "optimizer='SGD' must be a mapping with a ty"),
+        (dict(optimizer=dict(lr=1)), "optimizer={'lr': 1} must be a mapping"),
+        (dict(preset='tpe', trials=2.5), 'trials=2.5 must be a whole number'),
+        (dict(preset='tpe', trials=0), 'trials=0 must be a whole number >= 1'),
         (
             dict(preset='tpe', learning_rate=[1, 0.1]),
             r'learning_rate=\[1, 0.1\] of the preset tpe must be \[lowest',

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from vptm_mm.compare import study as study_module
 from vptm_mm.compare.board import DONE, FAILED, OPEN, RUNNING
 from vptm_mm.compare.jobs import Job
+from vptm_mm.compare.optuna_import import sqlite_url
 from vptm_mm.compare.search import Point
 from vptm_mm.compare.study import MAX_DEATHS, Study
 
@@ -165,6 +166,13 @@ def test_a_run_that_kills_its_workers_is_given_up(storage, clock):
     board = study.read()
     assert board.get('a').state == FAILED
     assert board.get('a').result['error'] == 'its worker died 3 times'
+
+
+@pytest.mark.parametrize('name', ['a%20b', 'a?b', 'a{b', 'ü b'])
+def test_a_folder_of_any_name_holds_a_study(tmp_path, name):
+    path = tmp_path / name / 'study.db'
+    assert Study(sqlite_url(path), 's').read().entries == {}
+    assert path.is_file()
 
 
 def test_a_storage_that_cannot_be_opened(monkeypatch):

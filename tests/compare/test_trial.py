@@ -11,16 +11,19 @@ import pytest
 from vptm_mm.compare import trial
 from vptm_mm.compare.board import Board
 from vptm_mm.compare.jobs import Pair
-from vptm_mm.compare.plan import Method
+from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.search import PRESETS, Point
 from vptm_mm.datasets import SklearnDigits
 
 from .made_plan import LINEAR, SMALL, TWO_RATES, make_plan
 
+TRAIN_SPLIT = 'train_dataloader.dataset.split'
 
-def make_pair(search=TWO_RATES, **options) -> Pair:
+
+def make_pair(search=TWO_RATES, final=None, **options) -> Pair:
     plan = make_plan(
         methods=(Method('linear', LINEAR, search),),
+        datasets=(DataSet('digits', final=final or {}),),
         cfg_options={**SMALL, **options},
     )
     return Pair(plan, plan.datasets[0], plan.methods[0])
@@ -69,6 +72,13 @@ def test_a_final_run_measures_what_the_table_shows(tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_trained_on_all_the_last_checkpoint_is_tested(tmp_path):
+    pair = make_pair(PRESETS['fixed'], final={TRAIN_SPLIT: 'val'})
+    result = trial.measure(pair.finals(Board())[0].cfg, tmp_path)
+    assert result['val'] is None
+    assert 0 <= result['test'] <= 100
+
+
 def test_peak_memory_is_this_process_own():
     # In a process of its own: here, an earlier test may have left freed
     # memory to the allocator, which an array takes without a new peak.
@@ -102,9 +112,9 @@ def test_a_head_that_does_not_fit_the_classes(tmp_path):
         trial.measure(job.cfg, tmp_path)
 
 
-def test_without_validation_the_error_says_so(tmp_path):
+def test_without_an_accuracy_the_error_says_so(tmp_path):
     cfg = make_pair().final(0, Point(0.1), 0).cfg
-    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.val_evaluator = dict(type='SingleLabelMetric')
     cfg.default_hooks.checkpoint.pop('save_best')
     with pytest.raises(ValueError, match='no val/accuracy/top1 was measured'):
         trial.measure(cfg, tmp_path)

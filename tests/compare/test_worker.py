@@ -14,7 +14,7 @@ from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker, time_left
 
 from ..conftest import ROOT
-from .made_plan import VPTM, FakeRuns, make_plan, make_small_pairs
+from .made_plan import ON_ALL, VPTM, FakeRuns, make_plan, make_small_pairs
 
 
 def make_worker(folder, pairs, runs, name='work'):
@@ -58,6 +58,18 @@ def test_started_again_it_repeats_nothing(tmp_path, pairs):
     worker.run()
     assert again.started == []
     assert text.getvalue().count('(known)') == 8
+
+
+def test_without_validation_it_repeats_nothing_either(tmp_path):
+    pairs = make_small_pairs(datasets=(ON_ALL,))
+    runs = FakeRuns()
+    worker, text = make_worker(tmp_path, pairs, runs)
+    worker.run()
+    assert len(runs.started) == 8
+    assert 'final, seed 1, lr 0.2: test 71.00 (1 s)' in text.getvalue()
+    board = make_worker(tmp_path, pairs, runs)[0].run()
+    assert len(runs.started) == 8
+    assert {entry.state for entry in board.entries.values()} == {'done'}
 
 
 def test_weights_that_change_meanwhile(tmp_path):

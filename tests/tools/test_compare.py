@@ -25,7 +25,7 @@ cfg_options:
   val_dataloader.dataset.indices: 32
   test_dataloader.dataset.indices: 32
   train_cfg.max_epochs: 1
-  param_scheduler.1.end: 3
+  param_scheduler: []
 methods:
   VPTM: {config: vptm_beitv2-tiny_digits.py, search: fixed}
   broken:

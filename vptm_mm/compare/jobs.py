@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -15,11 +15,12 @@ from mmengine.config import Config
 
 from ..checkpoints.checkpoint_file import fetch
 from ..checkpoints.download import is_remote, sha256
-from ..datasets import check_data_roots
+from ..datasets import check_data_roots, check_splits
 from ..datasets.draws import DRAWS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .board import Board
+from .equal_terms import check_schedule, check_terms, value_at
 from .plan import Axis, DataSet, Method, Plan
 from .search import Point, Tried, best_point
 
@@ -88,22 +89,29 @@ class Pair:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
+        read: In place of ``read_config``, as one that keeps what it read.
 
     Raises:
-        ValueError: If an option is unknown, the config of a data set has not
-            all data loaders, a method does not train by epochs, or an axis
-            sets what the search sets, or some keys that a method lacks beside
-            others that it has.
+        ValueError: If a config cannot be read or lacks a part, an option is
+            unknown, a method does not train by epochs, its schedule does not
+            end with training, data loaders share images, or an axis sets what
+            the search sets, or some keys that a method lacks beside others
+            that it has.
         FileNotFoundError: If a data set is not where the config says.
     """
 
-    def __init__(self, plan: Plan, dataset: DataSet, method: Method) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: DataSet,
+        method: Method,
+        read: Callable[[Path, str], Config] | None = None,
+    ) -> None:
         self.plan = plan
         self.dataset = dataset
         self.method = method
-        self.base = _base_config(plan, dataset, method)
-        for loader in LOADERS:
-            check_data_roots(self.base.get(loader))
+        self.base = _base_config(plan, dataset, method, read or read_config)
+        self._final_base = _final_config(self.base, dataset, method)
         self.variants = [Variant()]
         for axis in plan.axes:
             self._check_search(axis)
@@ -111,6 +119,9 @@ class Pair:
             self.variants = [
                 variant for axis in plan.axes for variant in self._along(axis)
             ]
+        self._check(without_test(self._config(Variant(), Point())))
+        for variant in self.variants:
+            self._check(self._final(variant, Point()))
         self._configs: dict[tuple[int, Point], Config] = {}
         self._finals: dict[tuple[int, int, Point], Job] = {}
 
@@ -186,7 +197,7 @@ class Pair:
         known = (index, seed, point)
         if known not in self._finals:
             if (index, point) not in self._configs:
-                cfg = self._config(self.variants[index], point)
+                cfg = self._final(self.variants[index], point)
                 self._configs[index, point] = cfg
             cfg = copy.deepcopy(self._configs[index, point])
             self._finals[known] = self._job(cfg, point, seed, FINAL)
@@ -199,6 +210,17 @@ class Pair:
 
     def _key(self, slot: str) -> str:
         return f'{self.search_key}/{slot}'
+
+    def _check(self, cfg: Config) -> None:
+        """Let nothing start that the run itself would refuse."""
+        seed_draws(cfg, 0)
+        for name in LOADERS:
+            check_data_roots(cfg.get(name))
+        try:
+            check_splits(cfg, tuple(filter(cfg.get, LOADERS)))
+            check_schedule(cfg, bool(self.method.search.learning_rate))
+        except ValueError as error:
+            raise ValueError(f'{self}: {error}') from error
 
     def _check_search(self, axis: Axis) -> None:
         search = self.method.search
@@ -221,7 +243,7 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        missing = missing_keys(self.base, axis)
+        missing = missing_keys(self._final_base, axis)
         if len(missing) == len(axis.keys):
             return [Variant(axis.name)]
         if missing:
@@ -239,12 +261,7 @@ class Pair:
         self, cfg: Config, point: Point, seed: int, stage: str, slot: str = ''
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
-        # The deviation over seeds must hold that of the draws.
-        # In the other sets classes are drawn anew, and images where they are
-        # cut afterwards: else a part would hold images of another one.
-        _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
-        for loader in filter(cfg.get, ('val_dataloader', 'test_dataloader')):
-            _seed_draws(cfg[loader].dataset, ('NWay',), seed)
+        seed_draws(cfg, seed)
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,
@@ -256,8 +273,14 @@ class Pair:
             cfg=cfg,
         )
 
-    def _config(self, variant: Variant, point: Point) -> Config:
-        cfg = copy.deepcopy(self.base)
+    def _final(self, variant: Variant, point: Point) -> Config:
+        cfg = self._config(variant, point, self._final_base)
+        return without_validation(cfg) if self.dataset.final else cfg
+
+    def _config(
+        self, variant: Variant, point: Point, base: Config | None = None
+    ) -> Config:
+        cfg = copy.deepcopy(base or self.base)
         search = self.method.search
         options = dict(variant.cfg_options)
         if search.optimizer:
@@ -286,11 +309,14 @@ def make_pairs(plan: Plan) -> list[Pair]:
     """Return all pairs of a plan, their configs checked.
 
     Raises:
-        ValueError: If there is no pair, if an option is unknown, or if no
-            method has the key of an axis.
+        ValueError: If there is no pair, if a pair is wrong, if methods on one
+            data set are not compared on equal terms, or if no method has the
+            key of an axis.
+        FileNotFoundError: If a data set is not where the config says.
     """
+    read = cache(read_config)
     pairs = [
-        Pair(plan, dataset, method)
+        Pair(plan, dataset, method, read)
         for dataset in plan.datasets
         for method in plan.methods
     ]
@@ -298,6 +324,13 @@ def make_pairs(plan: Plan) -> list[Pair]:
         raise ValueError(
             f'the plan {plan.name!r} is empty: {len(plan.methods)} methods, '
             f'{len(plan.datasets)} data sets. Name one of each at least.'
+        )
+    for dataset in plan.datasets:
+        here = [pair for pair in pairs if pair.dataset == dataset]
+        check_terms(
+            dataset.name,
+            [pair.method for pair in here],
+            [pair.base for pair in here],
         )
     for axis in plan.axes:
         if all(Variant(axis.name) in pair.variants for pair in pairs):
@@ -308,6 +341,27 @@ def make_pairs(plan: Plan) -> list[Pair]:
                 'Correct the key.'
             )
     return pairs
+
+
+def read_config(path: Path, what: str) -> Config:
+    """Read a config.
+
+    Args:
+        path: Its file.
+        what: What it is of; begins the text of the error.
+
+    Raises:
+        FileNotFoundError: If a file is missing that it reads.
+        ValueError: If it is no config, or fails.
+    """
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is a program
+        is_missing = isinstance(error, FileNotFoundError)
+        raise (FileNotFoundError if is_missing else ValueError)(
+            f'{what}: {path} cannot be read as a config: '
+            f'{type(error).__name__}: {error}'
+        ) from error
 
 
 def missing_keys(cfg: Config, axis: Axis) -> list[str]:
@@ -332,6 +386,13 @@ def without_test(cfg: Config) -> Config:
     return cfg
 
 
+def without_validation(cfg: Config) -> Config:
+    """Take validation out: there is no best checkpoint then."""
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.default_hooks.checkpoint.pop('save_best', None)
+    return cfg
+
+
 def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     """Return the sha256 of all that a run depends on.
 
@@ -343,6 +404,18 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     content = [said, [_file_sha256(name) for name in _weights(said)], box]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seed_draws(cfg: Config, seed: int) -> None:
+    """Draw images and classes by the seed of the run.
+
+    The deviation over seeds must hold that of the draws. Beside the training
+    set, classes are drawn anew, and images where they are cut afterwards: else
+    a part would hold images of another one.
+    """
+    _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
+    for loader in filter(cfg.get, LOADERS[1:]):
+        _seed_draws(cfg[loader].dataset, ('NWay',), seed)
 
 
 def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
@@ -386,28 +459,43 @@ def _sha256_of(path: Path, time: int, size: int) -> str:
     return sha256(path)
 
 
-def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
-    cfg = Config.fromfile(method.config)
+def _base_config(
+    plan: Plan,
+    dataset: DataSet,
+    method: Method,
+    read: Callable[[Path, str], Config],
+) -> Config:
+    cfg = copy.deepcopy(read(method.config, f'method {method.name!r}'))
     if dataset.config is not None:
-        _take_data(cfg, dataset.name, dataset.config)
+        what = f'data set {dataset.name!r}'
+        data = copy.deepcopy(read(dataset.config, what))
+        _take_data(cfg, dataset.name, dataset.config, data)
     for what, options in (
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
         (f'method {method.name!r}', method.cfg_options),
         ('the command line', plan.overrides),
     ):
-        try:
-            merge_cfg_options(cfg, options)
-        except ValueError as error:
-            raise ValueError(f'{what}, {method.config}: {error}') from error
-    if 'max_epochs' not in (cfg.get('train_cfg') or {}):
+        _merge(cfg, options, f'{what}, {method.config}')
+    needed = ('model', 'optim_wrapper.optimizer', *LOADERS)
+    missing = [key for key in needed if not value_at(cfg, key)]
+    if missing:
+        raise ValueError(
+            f'{dataset.name}, {method.name}: {method.config} has no '
+            f'{", ".join(missing)}. Give it one: rates are chosen on '
+            'validation images, and final runs are tested.'
+        )
+    if value_at(cfg, 'train_cfg.max_epochs') is None:
         raise ValueError(
             f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
             f'{method.config} has no max_epochs; comparisons train by epochs, '
             "as with dict(type='ResumableTrainLoop', max_epochs=20)."
         )
-    # A checkpoint of each epoch would cost more than many a run.
-    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
+    # As the host, which has these hooks whatever a config says.
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    if not cfg.default_hooks.get('checkpoint'):
+        cfg.default_hooks.checkpoint = dict(type='CheckpointHook')
+    _checkpoint_at_end(cfg)
     cfg.default_hooks.checkpoint.save_best = ACCURACY
     cfg.default_hooks.checkpoint.rule = 'greater'
     hooks = list(cfg.get('custom_hooks') or [])
@@ -417,9 +505,33 @@ def _base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     return cfg
 
 
-def _take_data(cfg: Config, name: str, path: Path) -> None:
-    """Take from a data set's config all that it says about images."""
-    data = Config.fromfile(path)
+def _final_config(base: Config, dataset: DataSet, method: Method) -> Config:
+    if not dataset.final:
+        return base
+    cfg = copy.deepcopy(base)
+    what = f'final of data set {dataset.name!r}, {method.config}'
+    _merge(cfg, dataset.final, what)
+    _checkpoint_at_end(cfg)
+    return cfg
+
+
+def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:
+    try:
+        merge_cfg_options(cfg, options)
+    except ValueError as error:
+        raise ValueError(f'{what}: {error}') from error
+
+
+def _checkpoint_at_end(cfg: Config) -> None:
+    """A checkpoint of each epoch would cost more than many a run."""
+    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
+
+
+def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
+    """Take from a data set's config all that it says about images.
+
+    And how many classes they have, if it has a head.
+    """
     missing = [loader for loader in LOADERS if data.get(loader) is None]
     if missing:
         raise ValueError(
@@ -429,6 +541,9 @@ def _take_data(cfg: Config, name: str, path: Path) -> None:
     for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
         if key in data:
             cfg[key] = data[key]
+    classes = value_at(data, 'model.head.num_classes')
+    if classes and value_at(cfg, 'model.head.num_classes'):
+        cfg.model.head.num_classes = classes
     # Whether its images are RGB or BGR.
     if data.get('data_preprocessor'):
         cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .search import PRESETS, Search, make_search
+from .search import PRESETS, Search, is_whole, make_search
 
 MAX_BYTES = 2**20
 # What a YAML file may say, at its top and in each entry.
@@ -25,7 +25,7 @@ PLAN_KEYS = (
     '_base_',
 )
 METHOD_KEYS = ('config', 'cfg_options', 'search')
-DATASET_KEYS = ('config', 'cfg_options')
+DATASET_KEYS = ('config', 'cfg_options', 'final')
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,18 @@ class Method:
         config: Its config file.
         search: How its hyper-parameters are searched.
         cfg_options: Changed keys of the config.
+
+    Raises:
+        ValueError: If the name would break a table.
     """
 
     name: str
     config: Path
     search: Search
     cfg_options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_label('method', self.name)
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,20 @@ class DataSet:
         config: A config whose data loaders and evaluators replace those of
             the method, its preprocessor merged; None for the method's own.
         cfg_options: Changed keys of the config.
+        final: Keys that change after the search. If there are any, final runs
+            validate on nothing, and their last checkpoint is tested.
+
+    Raises:
+        ValueError: If the name would break a table.
     """
 
     name: str
     config: Path | None = None
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    final: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_label('data set', self.name)
 
 
 @dataclass(frozen=True)
@@ -128,21 +143,34 @@ class Plan:
             self, methods=methods, axes=tuple(known[name] for name in names)
         )
 
-    def select_datasets(self, names: Sequence[str]) -> 'Plan':
-        """Return the plan of some data sets.
+    def select_datasets(
+        self, names: Sequence[str], folders: Sequence[Path]
+    ) -> 'Plan':
+        """Return the plan of some data sets, or of configs that it lacks.
+
+        Args:
+            names: Names of the plan's data sets, or config files.
+            folders: Where config files are looked for.
 
         Raises:
-            ValueError: If a data set is unknown or named twice.
+            ValueError: If a data set is named twice.
+            FileNotFoundError: If a name is neither.
         """
         _check_twice('data set', names)
         known = {one.name: one for one in self.datasets}
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f'unknown data set {name!r}; the plan has '
-                    f'{", ".join(known)}. Add it to datasets: of the plan.'
-                )
-        return replace(self, datasets=tuple(known[name] for name in names))
+        datasets = [
+            known[name]
+            if name in known
+            else DataSet(
+                Path(name).stem,
+                find_config(
+                    name, folders, f'unknown data set {name!r}', known
+                ),
+            )
+            for name in names
+        ]
+        _check_slugs([dataset.name for dataset in datasets])
+        return replace(self, datasets=tuple(datasets))
 
     def select_methods(
         self, names: Sequence[str], folders: Sequence[Path]
@@ -344,7 +372,7 @@ def _make_plan(
     raw: dict[str, Any], stem: str, folders: Sequence[Path]
 ) -> Plan:
     seeds = raw.get('seeds', 5)
-    if not isinstance(seeds, int) or seeds < 1:
+    if not is_whole(seeds) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
     search = make_search(raw.get('search', 'grow'))
     methods = []
@@ -375,6 +403,7 @@ def _make_plan(
                 if config
                 else None,
                 _options(f'data set {name!r}', entry),
+                _options(f'data set {name!r}', entry, 'final'),
             )
         )
     _check_slugs([dataset.name for dataset in datasets])
@@ -439,12 +468,9 @@ def _make_values(name: str, entry: Any) -> dict[str, dict[str, Any]]:
             f'{entry!r}.'
         )
     _check_twice(f'axis {name!r}: value', [label for label, _ in ticks])
-    for label, _ in ticks:
-        if not label.strip() or '|' in label:
-            raise ValueError(
-                f'axis {name!r}: the label {label!r} must not be empty, nor '
-                'have a | in it: it is the head of a column.'
-            )
+    for label, options in ticks:
+        _check_label(f'axis {name!r}: the label', label)
+        _check_names(f'axis {name!r}: {label!r}', options)
     for label, options in ticks:
         if set(options) != keys:
             raise ValueError(
@@ -465,14 +491,40 @@ def _entries(raw: dict, key: str) -> dict:
     return entries
 
 
-def _options(what: str, entry: dict) -> dict[str, Any]:
-    options = entry.get('cfg_options') or {}
-    keys = options if isinstance(options, dict) else [None]
-    if not all(isinstance(key, str) for key in keys):
+def _options(
+    what: str, entry: dict, part: str = 'cfg_options'
+) -> dict[str, Any]:
+    options = entry.get(part) or {}
+    if not isinstance(options, dict):
         raise ValueError(
-            f'{what}: cfg_options={options!r} must map dotted keys to values.'
+            f'{what}: {part}={options!r} must map dotted keys to values.'
         )
+    _check_names(f'{what}: {part}', options)
     return options
+
+
+def _check_names(what: str, value: Any) -> None:
+    """Require names as keys at any depth, as a config has them."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if not isinstance(key, str):
+                raise ValueError(
+                    f'{what}: {value!r} must map dotted keys to values; '
+                    f'{key!r} is no name.'
+                )
+            _check_names(what, one)
+    elif isinstance(value, list):
+        for one in value:
+            _check_names(what, one)
+
+
+def _check_label(what: str, label: str) -> None:
+    """Require that a cell of a table in Markdown can hold a label."""
+    if not label.strip() or '|' in label or len(label.splitlines()) > 1:
+        raise ValueError(
+            f'{what} {label!r} must not be empty, nor have a | or a line '
+            'break in it: it stands in a table.'
+        )
 
 
 def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:

@@ -53,7 +53,7 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     axes.set(
         xlabel='tuned parameters',
         ylabel='test top-1 (%), mean ± standard deviation',
-        title=dataset,
+        title=_plain(dataset),
     )
     axes.grid(color='0.92')
     axes.set_axisbelow(True)
@@ -84,13 +84,14 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
         )
         end = mean + deviation
         axes.text(end + 1, place, row.shown('test'), va='center', fontsize=9)
-    axes.set_yticks(range(len(ranked)), [row.method for row in ranked])
+    names = [_plain(row.method) for row in ranked]
+    axes.set_yticks(range(len(ranked)), names)
     # Room for the figures beside the bars.
     axes.set_xlim(0, 105 + 1.8 * max(len(row.shown('test')) for row in rows))
     axes.margins(y=0.02)
     axes.set_xticks(range(0, 101, 20))
     axes.spines[['top', 'right']].set_visible(False)
-    axes.set(xlabel='test top-1 (%)', title=dataset)
+    axes.set(xlabel='test top-1 (%)', title=_plain(dataset))
     return write_png(figure, folder / f'bars_{slug(dataset)}.png')
 
 
@@ -121,11 +122,11 @@ def draw_axis(
         mean = np.array([row.mean('test') for row in own])
         deviation = np.array([row.deviation('test') or 0.0 for row in own])
         places = [ticks.index(row.variant.value) for row in own if _has(row)]
-        label, line = method, f'{marker}-'
+        label, line = _plain(method), f'{marker}-'
         if not places:
             places = [0, max(len(ticks) - 1, 1)]
             mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
-            label, line = f'{method} (has no {axis.name})', '--'
+            label, line = f'{label} (has no {axis.name})', '--'
         (drawn,) = axes.plot(places, mean, line, color=colour, label=label)
         ends[drawn] = mean[-1]
         if crowded:
@@ -138,11 +139,11 @@ def draw_axis(
             alpha=0.18,
             linewidth=0,
         )
-    axes.set_xticks(range(len(ticks)), ticks)
+    axes.set_xticks(range(len(ticks)), [_plain(tick) for tick in ticks])
     axes.set(
         xlabel=axis.name,
         ylabel='test top-1 (%), mean' + ('' if crowded else ' ± std'),
-        title=dataset,
+        title=_plain(dataset),
     )
     axes.grid(color='0.92')
     figure.legend(
@@ -173,7 +174,7 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
         taken.append(Bbox([[x - 6, y - 6], [x + 6, y + 6]]))
         taken.append(Bbox([[x - 4, low - 2], [x + 4, high + 2]]))
     for (x, y), row in zip(spots, rows, strict=True):
-        text = axes.text(0, 0, row.method, fontsize=9, transform=None)
+        text = axes.text(0, 0, _plain(row.method), fontsize=9, transform=None)
         size = text.get_window_extent()
         box = _free_box(x, y, size.width, size.height, scale, inside, taken)
         taken.append(box.padded(1))
@@ -227,6 +228,11 @@ def _free_box(
     if best is None:
         return Bbox.from_bounds(x, y, width, height)
     return best
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is to be drawn: a $ begins no formula."""
+    return name.replace('$', r'\$')
 
 
 def _has(row: Row) -> bool:

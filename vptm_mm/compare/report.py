@@ -94,7 +94,8 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         '',
         f'Top-1 accuracy in %, mean ± standard deviation over {plan.seeds} '
         f'seed{"s" if plan.seeds > 1 else ""}. {_searched(plan)}Each final '
-        'run tests its best checkpoint by validation once.',
+        f'run tests its best checkpoint by validation once{_unvalidated(plan)}'
+        '.',
     ]
     for dataset in plan.datasets:
         rows = [
@@ -116,9 +117,9 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
             f'Measured on {devices}; memory: {memories}.',
             '',
             '| method | tuned parameters | size (kB) | learning rate '
-            '| weight decay | s / epoch | peak memory (MB) | validation '
-            '| test |',
-            '|---' * 9 + '|',
+            '| weight decay | epochs | s / epoch | peak memory (MB) '
+            '| validation | test |',
+            '|---' * 10 + '|',
         ]
         lines += [_markdown_row(row) for row in rows]
         if any(row.is_at_end for row in rows):
@@ -195,6 +196,14 @@ def _searched(plan: Plan) -> str:
     return text
 
 
+def _unvalidated(plan: Plan) -> str:
+    """Name the data sets on which final runs have no validation."""
+    names = [dataset.name for dataset in plan.datasets if dataset.final]
+    if not names:
+        return ''
+    return f'; on {", ".join(names)}, without validation, its last one'
+
+
 def _markdown_row(row: Row) -> str:
     first = row.results[0]
     decay = first['weight_decay']
@@ -204,6 +213,7 @@ def _markdown_row(row: Row) -> str:
         f'{first["tuned_bytes"] / 1e3:,.1f}',
         f'{first["learning_rate"]:g}{" (end)" * row.is_at_end}',
         '-' if decay is None else f'{decay:g}',
+        str(first['epochs']),
         f'{statistics.median(row.values("epoch_seconds")):.3g}',
         f'{max(row.values("peak_memory")) / 1e6:,.0f}',
         row.shown('val'),
@@ -229,8 +239,9 @@ def _runs(pairs: Sequence[Pair], board: Board) -> Iterable[dict[str, Any]]:
     """Return each ended run once, searches included."""
     for pair in pairs:
         names = dict(dataset=pair.dataset.name, method=pair.method.name)
+        slots = pair.search_slots(board)
         for entry in board.of_search(pair.search_key):
-            if entry.is_finished:
+            if entry.is_finished and entry.slot in slots:
                 yield _run(entry.result, entry.point, names, 'search', 0)
         point = pair.chosen(board)
         if point is None:
@@ -276,7 +287,8 @@ def _flat(row: Row) -> dict[str, Any]:
     if row.variant.axis:
         line.update(axis=row.variant.axis, value=row.variant.value)
     for key in ('val', 'test'):
-        line[f'{key}_mean'] = round(row.mean(key), 4)
+        has_any = bool(row.values(key))
+        line[f'{key}_mean'] = round(row.mean(key), 4) if has_any else ''
         deviation = row.deviation(key)
         line[f'{key}_std'] = '' if deviation is None else round(deviation, 4)
     return dict(
@@ -287,6 +299,7 @@ def _flat(row: Row) -> dict[str, Any]:
         weight_decay=first['weight_decay'],
         tuned=first['tuned'],
         tuned_bytes=first['tuned_bytes'],
+        epochs=first['epochs'],
         epoch_seconds=statistics.median(row.values('epoch_seconds')),
         peak_memory=max(row.values('peak_memory')),
         memory_of=first['memory_of'],

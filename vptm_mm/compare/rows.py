@@ -30,8 +30,9 @@ class Row:
     is_at_end: bool = False
 
     def values(self, key: str) -> list[float]:
-        """Return one figure of each seed."""
-        return [result[key] for result in self.results]
+        """Return one figure of each seed; none if none was measured."""
+        values = (result[key] for result in self.results)
+        return [value for value in values if value is not None]
 
     def mean(self, key: str) -> float:
         """Return the mean over seeds."""
@@ -43,7 +44,13 @@ class Row:
         return statistics.stdev(values) if len(values) > 1 else None
 
     def shown(self, key: str) -> str:
-        """Return mean ± deviation, and the number of seeds if some lack."""
+        """Return mean ± deviation, and the number of seeds if some lack.
+
+        A dash where nothing was measured, as on validation images that were
+        trained on.
+        """
+        if not self.values(key):
+            return '-'
         text = f'{self.mean(key):.1f}'
         deviation = self.deviation(key)
         if deviation is not None:
@@ -67,10 +74,11 @@ def make_rows(pair: Pair, board: Board) -> list[Row]:
     point = pair.chosen(board)
     if point is None:
         return []
+    slots = pair.search_slots(board)
     rates = [
         one.point.learning_rate
         for one in pair.tried(board)
-        if one.point.learning_rate is not None
+        if one.slot in slots and one.point.learning_rate is not None
     ]
     ends = (min(rates), max(rates)) if len(set(rates)) > 1 else ()
     for index, row in enumerate(rows):

@@ -5,6 +5,7 @@ was tried so far, so every worker that reads the same study takes the same
 decisions, whenever it starts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
@@ -71,7 +72,7 @@ class GridSearch:
             with the config's; None for rates that are used as they stand.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is of the wrong kind, or out of range.
     """
 
     learning_rate: tuple[float, ...] = ()
@@ -86,10 +87,13 @@ class GridSearch:
     def __post_init__(self) -> None:
         _check_values('learning_rate', self.learning_rate, 'positive')
         _check_values('weight_decay', self.weight_decay, '>= 0')
-        if self.growths < 0 or self.factor <= 1:
+        _check_whole('growths', self.growths, 0)
+        _check_optimizer(self.optimizer)
+        if self.base_batch_size is not None:
+            _check_whole('base_batch_size', self.base_batch_size, 1)
+        if not _is_number(self.factor) or self.factor <= 1:
             raise ValueError(
-                f'search: growths={self.growths} must be >= 0 and '
-                f'factor={self.factor} > 1.'
+                f'search: factor={self.factor!r} must be a number > 1.'
             )
         if self.growths and not self.learning_rate:
             raise ValueError(
@@ -147,7 +151,7 @@ class TPESearch:
         startup: Random points before the estimator takes over.
 
     Raises:
-        ValueError: If a value is out of range.
+        ValueError: If a value is of the wrong kind, or out of range.
     """
 
     trials: int = 20
@@ -156,11 +160,8 @@ class TPESearch:
     startup: int = 6
 
     def __post_init__(self) -> None:
-        if self.trials < 1 or self.startup < 1:
-            raise ValueError(
-                f'search: trials={self.trials} and startup={self.startup} '
-                'must be >= 1.'
-            )
+        _check_whole('trials', self.trials, 1)
+        _check_whole('startup', self.startup, 1)
         for name in ('learning_rate', 'weight_decay'):
             box = getattr(self, name)
             _check_values(name, box, 'positive')
@@ -266,13 +267,41 @@ def best_point(tried: Sequence[Tried]) -> Point | None:
 
 def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
     for value in values:
-        number = isinstance(value, (int, float))
-        if not number or value < 0 or (wanted == 'positive' and value == 0):
+        is_in = _is_number(value) and value >= 0
+        if not is_in or (wanted == 'positive' and value == 0):
             raise ValueError(f'search: {name}={value!r} must be {wanted}.')
-    if len(set(values)) != len(values):
+    # Points are named by six digits.
+    if len({f'{value:g}' for value in values}) != len(values):
         raise ValueError(
-            f'search: {name}={list(values)} repeats a value; give each once.'
+            f'search: {name}={list(values)} repeats a value, to six digits; '
+            'give each once.'
         )
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not is_whole(value) or value < least:
+        raise ValueError(
+            f'search: {name}={value!r} must be a whole number >= {least}.'
+        )
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    is_mapping = isinstance(optimizer, dict)
+    if not is_mapping or (optimizer and 'type' not in optimizer):
+        raise ValueError(
+            f'search: optimizer={optimizer!r} must be a mapping with a type, '
+            'as {type: SGD, momentum: 0.9}.'
+        )
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; ``True`` is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, float) or is_whole(value)
+    return is_number and math.isfinite(value)
 
 
 def _rounded(value: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .board import DONE, FAILED, OPEN, RUNNING, Board, Entry
 from .jobs import SEARCH, Job
-from .optuna_import import import_optuna
+from .optuna_import import import_optuna, sqlite_path
 
 # A run that took its worker with it so often is given up.
 MAX_DEATHS = 3
@@ -100,8 +100,10 @@ class Study:
     def finish(self, trial_id: int, result: dict[str, Any]) -> None:
         """Record what was measured, or the error."""
         state, values = self._states.FAIL, None
-        if result.get('val') is not None:
-            state, values = self._states.COMPLETE, [result['val']]
+        if 'error' not in result:
+            # Without validation, what was tested.
+            shown = result['test' if result['val'] is None else 'val']
+            state, values = self._states.COMPLETE, [shown]
         if self._write(trial_id, 'result', result):
             self._end(trial_id, state, values)
 
@@ -161,8 +163,7 @@ class Study:
             attrs = trial.user_attrs
             found = OPEN
             if 'result' in attrs and trial.state.is_finished():
-                measured = attrs['result'].get('val') is not None
-                found = DONE if measured else FAILED
+                found = FAILED if 'error' in attrs['result'] else DONE
             elif trial.state == self._states.RUNNING:
                 found = OPEN if self._is_stale(trial) else RUNNING
             deaths += attrs.get('ended') == 'stale'
@@ -214,7 +215,7 @@ def _open(optuna: Any, storage: str) -> Any:
         return optuna.storages.JournalStorage(journal)
     options: dict[str, Any] = {}
     if storage.startswith('sqlite:///'):
-        path = Path(storage.removeprefix('sqlite:///').partition('?')[0])
+        path = sqlite_path(storage)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Seconds to wait while another worker writes.
         options = dict(connect_args=dict(timeout=60))

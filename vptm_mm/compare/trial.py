@@ -95,19 +95,22 @@ def run(cfg: dict[str, Any], folder: Path) -> None:
 def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     """Train once; test once, if the config has a test set.
 
+    Without validation there is no best checkpoint, and the last is tested.
+
     Args:
         cfg: The config.
         folder: Work dir of the run.
 
     Returns:
         ``val`` and ``test``, the best accuracy on validation and the test
-        accuracy of that checkpoint, in %; ``tuned``, ``tuned_bytes`` and
+        accuracy of that checkpoint, in %, None where there was none;
+        ``tuned``, ``tuned_bytes`` and
         ``total`` parameters; ``epoch_seconds``, the median; ``peak_memory``
         in bytes and ``memory_of``, what it is the memory of.
 
     Raises:
-        ValueError: If there was no validation, or no test where there is a
-            test set.
+        ValueError: If validation measured no accuracy, or the best checkpoint
+            was not tested.
     """
     if cfg.get('custom_imports'):
         import_modules_from_strings(**cfg.custom_imports)
@@ -115,23 +118,22 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     cfg.experiment_name = folder.name
     flags = argparse.Namespace(cfg_options={}, no_pin_memory=False)
     finish_config(cfg, flags, persistent_workers=True)
-    tests = cfg.get('test_dataloader') is not None
-    runner = build_runner(cfg, LOADERS if tests else LOADERS[:2])
+    loaders = tuple(filter(cfg.get, LOADERS))
+    validates, tests = (name in loaders for name in LOADERS[1:])
+    runner = build_runner(cfg, loaders)
     times = EpochTimes()
     runner.register_hook(times)
     runner.train()
-    name = f'val/{ACCURACY}'
-    if name not in runner.message_hub.log_scalars:
-        raise ValueError(
-            f'no {name} was measured; the config needs a validation split '
-            'and val_evaluator=dict(type="Accuracy").'
-        )
+    val = _validated(runner) if validates else None
+    test = None
+    if tests:
+        test = _tested(folder) if validates else runner.test()[ACCURACY]
     optimizer = cfg.optim_wrapper.optimizer
     tuned = tuned_parameters(unwrap_model(runner.model)).values()
     memory, memory_of = peak_memory()
     result = dict(
-        val=float(runner.message_hub.get_scalar(name).data[0].max()),
-        test=_tested(folder) if tests else None,
+        val=val,
+        test=test,
         tuned=sum(p.numel() for p in tuned),
         tuned_bytes=sum(p.numel() * p.element_size() for p in tuned),
         total=sum(p.numel() for p in runner.model.parameters()),
@@ -168,6 +170,16 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     draft = path.with_name(f'{path.name}.{os.getpid()}')
     draft.write_text(json.dumps(content, indent=2) + '\n')
     draft.replace(path)
+
+
+def _validated(runner: Runner) -> float:
+    name = f'val/{ACCURACY}'
+    if name not in runner.message_hub.log_scalars:
+        raise ValueError(
+            f'no {name} was measured; the config needs a validation split '
+            'and val_evaluator=dict(type="Accuracy").'
+        )
+    return float(runner.message_hub.get_scalar(name).data[0].max())
 
 
 def _tested(folder: Path) -> float:

@@ -108,13 +108,13 @@ class Worker:
         if 'error' in result:
             self._say(f'{number} {job}: FAILED, {result["error"]}')
             return
-        tested = (
-            '' if result['test'] is None else f', test {result["test"]:.2f}'
+        measured = ', '.join(
+            f'{name} {result[key]:.2f}'
+            for name, key in (('validation', 'val'), ('test', 'test'))
+            if result[key] is not None
         )
         took = 'known' if known else f'{result["seconds"]:.0f} s'
-        self._say(
-            f'{number} {job}: validation {result["val"]:.2f}{tested} ({took})'
-        )
+        self._say(f'{number} {job}: {measured} ({took})')
 
     def _run(self, job: Job, claim: int) -> dict[str, Any] | None:
         """Return what a run measured; None if the claim was lost."""

@@ -1,0 +1,62 @@
+"""The plans on data sets of the field: all their pairs fit the data."""
+
+import pytest
+
+from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.plan import load_plan
+from vptm_mm.compare.search import Point
+from vptm_mm.datasets import VTAB1k
+
+from ..made_datasets import MAKERS
+from .made_plan import CONFIGS
+
+FGVC = dict(
+    CUB=200, NABirds=555, Flowers102=102, StanfordDogs=120, StanfordCars=196
+)
+
+
+@pytest.fixture(scope='module')
+def roots(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('data')
+    names = [f'{name.upper()}_ROOT' for name in (*FGVC, 'VTAB1k')]
+    return {name: str(MAKERS[name](folder)) for name in names}
+
+
+@pytest.fixture
+def load(roots, monkeypatch, tmp_path):
+    """Reads a plan whose data are there, with weights of a few bytes."""
+    weights = tmp_path / 'beitv2.pth'
+    weights.write_bytes(b'weights')
+    monkeypatch.setenv('VPTM_BEITV2_BASE', str(weights))
+    for name, root in roots.items():
+        monkeypatch.setenv(name, root)
+    return lambda name: load_plan(CONFIGS / 'compare' / name, CONFIGS)
+
+
+def test_methods_on_fgvc(load):
+    plan = load('fgvc.yml')
+    pairs = make_pairs(plan)
+    assert len(pairs) == 5 * len(plan.methods)
+    for pair in pairs:
+        head = pair.base.model.head
+        assert head.num_classes == FGVC[pair.dataset.name]
+        untrained = 'no training' in pair.method.name
+        assert pair.base.train_cfg.max_epochs == (1 if untrained else 100)
+        assert (head.type == 'LinearClsHead') == (
+            not pair.method.name.startswith(('VPTM', 'verbalizer'))
+        )
+
+
+def test_tasks_of_vtab(load):
+    plan = load('vtab.yml')
+    assert plan.methods == load('fgvc.yml').methods
+    names = ['VPTM', 'verbalizer, patches']
+    pairs = make_pairs(plan.select_methods(names, ()))
+    classes = {pair.dataset.name: pair.base.model.head for pair in pairs}
+    assert {k: v.num_classes for k, v in classes.items()} == VTAB1k.TASKS
+    for pair in pairs:
+        train = pair.base.train_dataloader.dataset
+        assert (train.task, train.split) == (pair.dataset.name, 'train800')
+        final = pair.final(0, Point(0.1), 0).cfg
+        assert final.train_dataloader.dataset.split == 'train800val200'
+        assert final.val_dataloader is None
