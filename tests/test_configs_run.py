@@ -1,4 +1,4 @@
-"""Every base-size config takes two steps on its data set's own format."""
+"""Every tuning config takes two steps on its data set's own format."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from vptm_mm.models import VPTMTaskPool
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, draw_class_means
 from .made_datasets import MAKERS, write_image
-from .test_configs import MAIN, name_of
+from .test_configs import MAIN, RIVALS, name_of
 
 SMALL = {
     'ResizeEdge': dict(scale=18),
@@ -29,8 +29,12 @@ SMALL = {
 BASE_SIZE = [
     path
     for path in MAIN
-    if 'tiny' not in path.name
-    and path.parent.name not in ('pretrain', 'rivals')
+    if 'tiny' not in path.name and path.parent.name != 'pretrain'
+]
+TINY = [
+    path
+    for path in MAIN
+    if 'tiny' in path.name and path.parent.name != 'pretrain'
 ]
 
 
@@ -64,9 +68,17 @@ def shrink(cfg: Config, work_dir) -> Config:
     cfg.launcher = 'none'
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = str(work_dir)
-    cfg.model.backbone.encoder = dict(ENCODER)
-    cfg.model.backbone.num_visual_tokens = NUM_VISUAL_TOKENS
-    cfg.model.head.in_channels = ENCODER['arch']['embed_dims']
+    backbone = cfg.model.backbone
+    backbone.encoder = dict(ENCODER)
+    if backbone.type == 'VPTMBackbone':
+        backbone.num_visual_tokens = NUM_VISUAL_TOKENS
+    if 'prompt_blocks' in backbone:
+        blocks = ENCODER['arch']['num_layers']
+        backbone.prompt_blocks = sorted(
+            {b % blocks for b in backbone.prompt_blocks}
+        )
+    places = backbone.get('pool_grid', 1) ** 2
+    cfg.model.head.in_channels = places * ENCODER['arch']['embed_dims']
     cfg.train_dataloader.batch_size = 2
     cfg.train_dataloader.num_batch_per_epoch = 2
     cfg.train_cfg.max_epochs = 1
@@ -83,21 +95,46 @@ def shrink(cfg: Config, work_dir) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize('path', BASE_SIZE, ids=name_of)
-def test_two_steps(path, tmp_path, environment):
-    cfg = shrink(Config.fromfile(path), tmp_path)
+def test_all_tuning_configs_are_here():
+    pretraining = [p for p in MAIN if p.parent.name == 'pretrain']
+    assert len(TINY) == 2 + len(RIVALS) / 2
+    assert {*BASE_SIZE, *TINY, *pretraining} == {*MAIN}
+
+
+def take_two_steps(cfg: Config, work_dir: Path) -> None:
     runner = build_runner(cfg, LOADERS)
     runner.train()
     assert runner.iter == 2
     losses = runner.message_hub.get_scalar('train/loss').data[0]
     assert len(losses) == 2
     assert all(math.isfinite(loss) for loss in losses)
-    result = json.loads((tmp_path / 'test_results.json').read_text())
+    result = json.loads((work_dir / 'test_results.json').read_text())
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
+
+
+@pytest.mark.parametrize('path', BASE_SIZE, ids=name_of)
+def test_two_steps(path, tmp_path, environment):
+    take_two_steps(shrink(Config.fromfile(path), tmp_path), tmp_path)
     (record,) = tmp_path.glob('*/run.json')
     folders = json.loads(record.read_text())['folders']
     assert set(folders) == {'train', 'val'}
     assert all(Path(folder).is_dir() for folder in folders.values())
+
+
+@pytest.mark.parametrize('path', TINY, ids=name_of)
+def test_tiny_ones_take_two_steps(path, tmp_path, environment):
+    """With the encoder and the images that they name."""
+    cfg = Config.fromfile(path)
+    cfg.launcher = 'none'
+    cfg.work_dir = cfg.experiment_name = str(tmp_path)
+    cfg.train_cfg.max_epochs = 1
+    for name in LOADERS:
+        cfg[name].update(num_workers=0, persistent_workers=False)
+        cfg[name].collate_fn = dict(type='default_collate')
+        if 'digits' in path.name:
+            cfg[name].dataset.indices = 32
+    cfg.train_dataloader.update(batch_size=8, num_batch_per_epoch=2)
+    take_two_steps(cfg, tmp_path)
 
 
 @pytest.mark.parametrize('name', ['cifar10', 'cifar100'])

@@ -42,6 +42,17 @@ def test_digits_are_the_same_every_time():
     assert pixels(first) == pixels(second)
 
 
+def test_digits_name_their_list(log):
+    for split in ('val', 'test', 'val'):
+        len(SklearnDigits(split=split))
+    lines = [line for line in log if 'split: ' in line]
+    assert lines[0].startswith(
+        'val split: 360 of 1797 images, seed 0, sha256 of the list bb9c7e'
+    )
+    assert lines[0] == lines[2]
+    assert lines[0].split()[-1] != lines[1].split()[-1]
+
+
 def test_digits_unknown_split():
     with pytest.raises(ValueError, match="split='dev' must be one of"):
         SklearnDigits(split='dev')
@@ -88,6 +99,22 @@ def test_split_keeps_one_training_image(tmp_path):
     root = make_cub(tmp_path, images_per_class=4)  # two of them train
     train, val = split_of(root, val_fraction=0.99)
     assert len(train) == len(val) == 200
+
+
+def test_split_of_classes_of_one_image(tmp_path):
+    root = make_cub(tmp_path, images_per_class=2)  # one of them trains
+    cub = dict(type='CUB', data_root=str(root), split='train')
+    assert len(TrainValSplit(cub, part='train')) == 200
+    message = 'the 200 classes of 200 images have at most one each; a class '
+    with pytest.raises(ValueError, match=message):
+        TrainValSplit(cub, part='val')
+
+
+def test_a_wrapper_belongs_around_the_split():
+    digits = dict(type='mmpretrain.SklearnDigits')
+    both = dict(type='ConcatDataset', datasets=[digits, digits])
+    with pytest.raises(TypeError, match='and ConcatDataset is a wrapper; put'):
+        TrainValSplit(both, part='val')
 
 
 @pytest.mark.parametrize(

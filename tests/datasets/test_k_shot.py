@@ -167,6 +167,32 @@ def test_an_image_that_is_listed_twice_is_one(tmp_path):
         KShot(whole, shots=11)
 
 
+def test_an_image_of_two_classes_counts_in_both(tmp_path):
+    for name in 'abc':
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{name}.jpg')
+    (tmp_path / 'list.txt').write_text('a.jpg 0\nb.jpg 0\na.jpg 1\nc.jpg 1')
+    whole = dict(
+        type='CustomDataset', data_root=str(tmp_path), ann_file='list.txt'
+    )
+    for seed in range(8):
+        few = KShot(whole, shots=1, seed=seed)
+        assert np.bincount(few.get_gt_labels()).tolist() == [1, 1]
+
+
+def test_a_wrapper_belongs_around_it():
+    digits = dict(type='mmpretrain.SklearnDigits')
+    twice = dict(type='RepeatDataset', times=2, dataset=digits)
+    with pytest.raises(TypeError, match='and RepeatDataset is a wrapper; put'):
+        KShot(twice, shots=1)
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    image = make_image_folder(tmp_path, images=10) / 'class_0' / '0.jpg'
+    image.rename(os.fsdecode(os.fsencode(image.parent) + b'/\xff.jpg'))
+    few = KShot(folder_of(tmp_path / 'images'), shots=7)
+    assert any('\udcff' in path for path in paths(few))
+
+
 def test_images_without_labels_are_no_classes(tmp_path):
     Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
     images = dict(

@@ -114,9 +114,10 @@ def test_parts_that_lack_a_class_are_refused(tmp_path):
     """By name they would draw other classes."""
     train = make_image_folder(tmp_path / 'train', images=4, classes=4)
     val = make_image_folder(tmp_path / 'val', images=4, classes=4)
+    test = make_image_folder(tmp_path / 'test', images=4, classes=4)
     shutil.rmtree(val / 'class_1')
     cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
-    for part, root in (('train', train), ('val', val), ('test', train)):
+    for part, root in (('train', train), ('val', val), ('test', test)):
         folder = dict(type='CustomDataset', data_root=str(root))
         folder['pipeline'] = [
             dict(type='LoadCheckedImage'),

@@ -1,7 +1,8 @@
-"""Splits of one run that are cut in different places."""
+"""Data loaders of one run that share images."""
 
 import pytest
 from mmengine.config import Config
+from mmpretrain.datasets import CUB
 
 from vptm_mm.datasets.split_check import check_splits
 from vptm_mm.engine.launch import LOADERS, build_runner
@@ -29,21 +30,28 @@ def test_shipped_configs_cut_alike(path, tmp_path, monkeypatch):
             'cub_224',
             'val_dataloader.dataset.val_fraction',
             0.2,
-            'train_dataloader and val_dataloader cut TrainValSplit by '
-            'different val_fraction, 0.1 and 0.2, so they would share images',
+            'train_dataloader and val_dataloader share images: the one reads '
+            r"TrainValSplit\(part='train', val_fraction=0.1, seed=0\) of "
+            r"CUB\(data_root='.*', split='train'\), the other "
+            r"TrainValSplit\(part='val', val_fraction=0.2, ",
         ),
-        ('cub_224', 'train_dataloader.dataset.seed', 1, 'different seed, 1 '),
+        (
+            'cub_224',
+            'train_dataloader.dataset.seed',
+            1,
+            'seed=1.* other .* seed=0',
+        ),
         (
             'cub_224',
             'train_dataloader.dataset.dataset.indices',
             100,
-            'different indices, 100 and None',
+            'of indices=100 of CUB.* seed=0.* of CUB',
         ),
         (
             'folder_32',
             'val_dataloader.dataset.dataset.val_fraction',
             0.2,
-            'different val_fraction, 0.1 and 0.2',
+            'val_fraction=0.1.* other .*val_fraction=0.2',
         ),
     ],
 )
@@ -66,7 +74,7 @@ def test_a_folder_of_ones_own():
     )
     check_splits(cfg, LOADERS)
     cfg['test_dataloader']['dataset']['test_fraction'] = 0.3
-    with pytest.raises(ValueError, match='test_fraction, 0.2 and 0.3'):
+    with pytest.raises(ValueError, match='test_fraction=0.2.*_fraction=0.3'):
         check_splits(cfg, LOADERS)
     # Other images may be cut as they like.
     cfg['test_dataloader']['dataset']['data_root'] = 'others'
@@ -78,7 +86,7 @@ def test_no_run_begins(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path))
     cfg = Config.fromfile(CONFIGS / '_base_' / 'datasets' / 'folder_32.py')
     cfg.val_dataloader.dataset.dataset.seed = 3
-    with pytest.raises(ValueError, match='different seed, 0 and 3'):
+    with pytest.raises(ValueError, match='seed=0.* other .*seed=3'):
         build_runner(cfg, LOADERS)
 
 
@@ -99,17 +107,13 @@ def test_no_run_begins(tmp_path, monkeypatch):
     ],
 )
 def test_classes_that_are_drawn_otherwise(draws, message):
-    digits = dict(type='SklearnDigits')
-    cfg = {
-        loader: dict(
-            dataset=digits
-            if draw is None
-            else dict(
-                type='KShot', dataset=dict(type='NWay', dataset=digits, **draw)
-            )
-        )
-        for loader, draw in zip(LOADERS, draws, strict=True)
-    }
+    cfg = {}
+    for loader, draw in zip(LOADERS, draws, strict=True):
+        dataset = dict(type='SklearnDigits', split=loader.partition('_')[0])
+        if draw is not None:
+            dataset = dict(type='NWay', dataset=dataset, **draw)
+            dataset = dict(type='KShot', dataset=dataset)
+        cfg[loader] = dict(dataset=dataset)
     if message is None:
         check_splits(cfg, LOADERS)
         return
@@ -129,9 +133,10 @@ def test_classes_that_are_drawn_inside_of_a_cut_and_outside():
         'train_dataloader': dict(dataset=inside),
         'val_dataloader': dict(dataset=outside),
     }
-    with pytest.raises(ValueError, match='TrainValSplit by different NWay, '):
+    with pytest.raises(ValueError, match='of NWay.* other NWay.* of Train'):
         check_splits(cfg, LOADERS)
-    cfg['train_dataloader'] = cfg['val_dataloader']
+    inside = dict(cut, part='val', dataset=dict(some, dataset=digits))
+    cfg['val_dataloader']['dataset'] = inside
     check_splits(cfg, LOADERS)
 
 
@@ -147,7 +152,7 @@ def test_images_that_are_drawn_otherwise_before_a_cut():
         'train_dataloader': dict(dataset=part('train', 3)),
         'val_dataloader': dict(dataset=part('val', 0, pipeline=[])),
     }
-    with pytest.raises(ValueError, match=r'different KShot, \(16, 3\) and'):
+    with pytest.raises(ValueError, match='seed=3.* other .*seed=0.* of Sk'):
         check_splits(cfg, LOADERS)
     cfg['val_dataloader']['dataset']['dataset']['seed'] = 3
     check_splits(cfg, LOADERS)
@@ -158,7 +163,131 @@ def test_a_union_of_splits_beside_a_part_of_it():
     cfg = Config.fromfile(path)
     check_splits(cfg, LOADERS)
     cfg.train_dataloader.dataset.split = 'train800val200'
-    with pytest.raises(ValueError, match="'val200' of val_dataloader.*--no-v"):
+    with pytest.raises(ValueError, match="800val200.* other .*'val200'.*--no"):
         check_splits(cfg, LOADERS)
     cfg.val_dataloader = None  # --no-validate
     check_splits(cfg, LOADERS)
+
+
+def cub(split='train', **options):
+    return dict(type='CUB', data_root='cub', split=split, **options)
+
+
+def part(name, dataset=None, **options):
+    dataset = cub() if dataset is None else dataset
+    return dict(type='TrainValSplit', part=name, dataset=dataset, **options)
+
+
+def check(train, val, test=None):
+    parts = zip(LOADERS, (train, val, test), strict=True)
+    check_splits({k: v and dict(dataset=v) for k, v in parts}, LOADERS)
+
+
+LOADED = dict(pipeline=[dict(type='PackInputs')], lazy_init=True)
+KITTI = dict(type='VTAB1k', task='kitti', data_root='vtab')
+
+
+@pytest.mark.parametrize(
+    ('train', 'val', 'test', 'message'),
+    [
+        (
+            cub(),
+            cub('test', **LOADED),
+            cub('test'),
+            r"val_dataloader and test_dataloader share .*split='test'\), "
+            r"the other CUB\(data_root='cub', split='test'\). The best .*--",
+        ),
+        (
+            cub(),
+            None,
+            dict(type='mmpretrain.CUB', data_root='./cub/'),
+            "train_dataloader and test_dataloader .*split='train'.* Give each",
+        ),
+        (cub(), cub(test_mode=True), None, 'train_dataloader and val_data'),
+        (cub(), part('val'), cub('test'), 'train_dataloader and val_dataload'),
+        (part('train'), part('train'), None, 'train_dataloader and val_data'),
+        (
+            dict(
+                type='RepeatDataset',
+                times=2,
+                dataset=dict(
+                    type='ConcatDataset',
+                    datasets=[dict(KITTI, split='train800val200')],
+                ),
+            ),
+            dict(KITTI, split='val200'),
+            None,
+            'train800val200.* other .*val200',
+        ),
+        (
+            dict(type='KShot', shots=2, dataset=cub()),
+            dict(type='KShot', shots=2, seed=1, dataset=cub()),
+            None,
+            'seed=0.* of CUB.* other .*seed=1.* of CUB',
+        ),
+        (cub(indices=100), cub(indices=[99, 200]), None, r'indices=\[99, 200'),
+        (
+            dict(type='KFoldDataset', dataset=cub(**LOADED), fold=1),
+            None,
+            dict(type='KFoldDataset', dataset=cub(), fold=1),
+            'train_dataloader and test_dataloader',
+        ),
+    ],
+)
+def test_images_that_two_loaders_read(train, val, test, message):
+    with pytest.raises(ValueError, match=message):
+        check(train, val, test)
+
+
+IMAGENET = dict(type='ImageNet', data_root='imagenet')
+FOLD = dict(type='KFoldDataset', dataset=cub(), fold=1)
+MNIST = dict(type='MNIST', data_root='mnist')
+
+
+@pytest.mark.parametrize(
+    ('train', 'val', 'test'),
+    [
+        (
+            dict(type='KShot', shots=2, dataset=dict(IMAGENET, split='train')),
+            dict(IMAGENET, split='val'),
+            None,
+        ),
+        (
+            dict(type='KShot', shots=2, dataset=part('train')),
+            part('val'),
+            cub('test'),
+        ),
+        (
+            dict(
+                type='ConcatDataset',
+                datasets=[part('train', part('train')), part('val')],
+            ),
+            part('val', part('train')),
+            cub('test'),
+        ),
+        (cub(indices=100), cub(indices=[100, 101]), cub(indices=-100)),
+        (FOLD, dict(FOLD, test_mode=True), cub('test')),
+        # By their old interface.
+        (MNIST, None, dict(MNIST, test_mode=True)),
+        (
+            dict(type='CustomDataset', data_root='one'),
+            dict(type='CustomDataset', data_root='two'),
+            dict(type='CustomDataset', data_root='one', ann_file='test.txt'),
+        ),
+        (dict(KITTI, split='train800val200'), None, dict(KITTI, split='test')),
+    ],
+)
+def test_images_of_ones_own(train, val, test):
+    check(train, val, test)
+
+
+def test_only_what_is_read_counts():
+    """Testing on the validation images is no choice by them."""
+    cfg = {name: dict(dataset=cub('test')) for name in LOADERS}
+    check_splits(cfg, ('test_dataloader',))
+
+
+def test_types_may_be_classes():
+    cfg = {name: dict(dataset=dict(cub(), type=CUB)) for name in LOADERS[:2]}
+    with pytest.raises(ValueError, match=r"reads CUB\(data_root='cub', sp"):
+        check_splits(cfg, LOADERS)

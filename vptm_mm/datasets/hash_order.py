@@ -15,7 +15,7 @@ def hash_rank(name: str, seed: int) -> tuple[str, str]:
         name: Path below the image folder, with ``/`` on every system.
         seed: Another seed gives another order.
     """
-    return hashlib.sha256(f'{seed}:{name}'.encode()).hexdigest(), name
+    return _digest(f'{seed}:{name}'), name
 
 
 def rank_classes(
@@ -52,4 +52,9 @@ def rank_classes(
 
 def list_digest(names: Iterable[str]) -> str:
     """Return the sha256 of a list of images, whatever its order."""
-    return hashlib.sha256('\n'.join(sorted(names)).encode()).hexdigest()
+    return _digest('\n'.join(sorted(names)))
+
+
+def _digest(text: str) -> str:
+    # Names of files may be any bytes; whatever the locale, UTF-8 is as it is.
+    return hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()

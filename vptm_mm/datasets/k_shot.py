@@ -5,6 +5,7 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
 from ..bricks import is_whole
+from .draws import build_source
 from .hash_order import list_digest, rank_classes
 
 
@@ -28,12 +29,13 @@ def KShot(  # noqa: N802 (a registry name)
         seed: Another seed draws other images.
 
     Raises:
+        TypeError: If the data set is a wrapper of others.
         ValueError: If ``shots`` is no whole number above 0, a class has
             fewer images, or there are images without a label.
     """
     if not is_whole(shots) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
-    whole = DATASETS.build(dataset)
+    whole = build_source(dataset, 'KShot')
     ranked = rank_classes(whole, seed)
     if None in ranked:
         raise ValueError(
@@ -58,14 +60,13 @@ def KShot(  # noqa: N802 (a registry name)
             f'The smallest class has {min(counts.values())}: take no more '
             'shots than that, or another data set.'
         )
-    chosen = dict(
-        image for label in labels for image in by_class[label][:shots]
-    )
+    chosen = [image for label in labels for image in by_class[label][:shots]]
+    digest = list_digest(name for name, _ in chosen)
     MMLogger.get_current_instance().info(
         f'{shots}-shot: {len(chosen)} of {len(whole)} images, seed {seed}, '
-        f'sha256 of the list {list_digest(chosen)}'
+        f'sha256 of the list {digest}'
     )
     # Not get_subset: the memory of its copying outlives the data set, and a
     # later copy of an object at the same address becomes this data set.
-    whole.get_subset_(sorted(chosen.values()))
+    whole.get_subset_(sorted(index for _, index in chosen))
     return whole

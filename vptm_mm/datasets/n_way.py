@@ -5,6 +5,7 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
 from ..bricks import is_whole
+from .draws import build_source
 from .hash_order import hash_rank
 
 
@@ -36,12 +37,7 @@ def NWay(  # noqa: N802 (a registry name)
             classes, ``seed`` is none, or the data set does not name its
             classes, or has no image of those that are drawn.
     """
-    whole = DATASETS.build(dataset)
-    if not isinstance(whole, BaseDataset):
-        raise TypeError(
-            f'NWay draws from one data set, and {type(whole).__name__} is a '
-            'wrapper; put NWay around the data sets inside of it.'
-        )
+    whole = build_source(dataset, 'NWay')
     size = len(whole)  # reads the list
     names = whole.metainfo.get('classes')
     if not names:

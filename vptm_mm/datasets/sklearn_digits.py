@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+
+from .hash_order import list_digest
 
 SPLITS = ('train', 'val', 'test')
 
@@ -15,7 +18,8 @@ class SklearnDigits(BaseDataset):
 
     8x8 px grey images of ten classes, from the UCI set `Optical Recognition
     of Handwritten Digits <https://doi.org/10.24432/C50P49>`_. The split is
-    stratified and fixed: 1,077 train, 360 val, 360 test.
+    stratified and fixed: 1,077 train, 360 val, 360 test. Its digest is
+    logged.
 
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
@@ -53,6 +57,11 @@ class SklearnDigits(BaseDataset):
             stratify=digits.target[rest],
         )
         chosen = {'train': train, 'val': val, 'test': test}[self.split]
+        MMLogger.get_current_instance().info(
+            f'{self.split} split: {len(chosen)} of {len(digits.target)} '
+            'images, seed 0, sha256 of the list '
+            f'{list_digest(map(str, chosen))}'
+        )
         # Pixels are 0..16 in the source.
         pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         images = np.repeat(pixels[..., None], 3, axis=-1)

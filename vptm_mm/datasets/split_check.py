@@ -1,53 +1,82 @@
-"""Checks that splits are cut alike, so that they share no image."""
+"""Checks that the data loaders of a run share no image."""
 
 import inspect
 import json
-from collections.abc import Callable, Container, Iterator, Mapping
-from typing import Any
+from collections.abc import Container, Iterator, Mapping
+from itertools import combinations, product
+from os import path as osp
+from typing import Any, NamedTuple
 
-from .draws import DRAWS, kind_of
-from .image_folder import ImageFolder
-from .train_val_split import TrainValSplit
+from mmpretrain.registry import DATASETS
+
+from .draws import kind_of
 
 # Official splits that are the union of others.
 UNIONS = {
     'train800val200': ('train800', 'val200'),
     'trainval': ('train', 'val'),
 }
-# What cuts, and the arguments that decide where.
-CUTTERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    'TrainValSplit': (TrainValSplit, ('val_fraction', 'seed')),
-    'ImageFolder': (ImageFolder, ('val_fraction', 'test_fraction', 'seed')),
+# Wrappers that read all images of the data sets in them.
+WRAPPERS = ('ClassBalancedDataset', 'ConcatDataset', 'RepeatDataset')
+# What takes a part of the images, and the arguments that decide where.
+CUTTERS = {
+    'ImageFolder': ('val_fraction', 'test_fraction', 'seed'),
+    'KShot': ('shots', 'seed'),
+    'NWay': ('ways', 'seed'),
+    'TrainValSplit': ('val_fraction', 'seed'),
+}
+# Arguments that say how images are read, not which.
+READING = {
+    'classes',
+    'lazy_init',
+    'max_refetch',
+    'metainfo',
+    'pipeline',
+    'serialize_data',
 }
 
 
+class Step(NamedTuple):
+    """One of the steps in which the images of a data loader are chosen.
+
+    Args:
+        text: The step in words; empty if there is nothing to say.
+        cut: What divides the images; equal cuts divide them equally.
+        parts: The parts that are taken; None if they have no names.
+    """
+
+    text: str
+    cut: Any
+    parts: frozenset | None = None
+
+
 def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
-    """Compare how the data loaders of a run cut the same images.
+    """Refuse data loaders that share images.
+
+    Their configs are compared, not their images: two folders are taken for
+    different ones, whatever is in them.
 
     Args:
         cfg: The merged config.
         loaders: Names of the data loaders that the run will read.
 
     Raises:
-        ValueError: If two of them cut in different places: images of the one
-            would be in the other; if they draw different classes; or if
-            training reads a union of splits of which another reads a part.
+        ValueError: If two of them read the same images, or parts of them that
+            were not cut alike; or if they draw different classes.
     """
     _check_classes(cfg, loaders)
-    _check_unions(cfg, loaders)
-    seen: dict[str, tuple[str, dict[str, Any]]] = {}
-    for name in loaders:
-        for dataset in _find(cfg.get(name) or {}, CUTTERS):
-            images, cut = _describe(dataset)
-            first, other = seen.setdefault(images, (name, cut))
-            for key, value in cut.items():
-                if value != other[key]:
-                    raise ValueError(
-                        f'{first} and {name} cut {dataset["type"]} by '
-                        f'different {key}, {other[key]!r} and {value!r}, so '
-                        'they would share images. Set it alike in all data '
-                        'loaders.'
-                    )
+    chosen = {
+        name: list(_trace((cfg.get(name) or {}).get('dataset')))
+        for name in loaders
+    }
+    for first, second in combinations(loaders, 2):
+        for one, other in product(chosen[first], chosen[second]):
+            if _share_images(one, other):
+                raise ValueError(
+                    f'{first} and {second} share images: the one reads '
+                    f'{_describe(one)}, the other {_describe(other)}. '
+                    f'{_advise(first, second)}'
+                )
 
 
 def _check_classes(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
@@ -72,29 +101,6 @@ def _check_classes(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
         )
 
 
-def _check_unions(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
-    """Refuse to choose or test on images that are trained on."""
-    train = _innermost(cfg.get('train_dataloader'))
-    parts = UNIONS.get(str(train.get('split')), ())
-    for name in loaders:
-        other = _innermost(cfg.get(name))
-        if kind_of(other) == kind_of(train) and other.get('split') in parts:
-            raise ValueError(
-                f'train_dataloader reads split={train["split"]!r}, which '
-                f'holds the images of split={other["split"]!r} of {name}. '
-                'Train on the other part, or leave validation out: '
-                '--no-validate.'
-            )
-
-
-def _innermost(loader: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return the data set that a loader's wrappers read from."""
-    dataset = (loader or {}).get('dataset') or {}
-    while isinstance(dataset, Mapping) and dataset.get('dataset'):
-        dataset = dataset['dataset']
-    return dataset if isinstance(dataset, Mapping) else {}
-
-
 def _find(part: Any, kinds: Container[str]) -> Iterator[Mapping[str, Any]]:
     """Name the configs of data sets of some kinds, wherever they stand."""
     if isinstance(part, (list, tuple)):
@@ -107,34 +113,115 @@ def _find(part: Any, kinds: Container[str]) -> Iterator[Mapping[str, Any]]:
             yield from _find(one, kinds)
 
 
-def _describe(dataset: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return which images are cut, and where."""
-    cutter, keys = CUTTERS[kind_of(dataset)]
-    defaults = inspect.signature(cutter).parameters
-    cut = {key: dataset.get(key, defaults[key].default) for key in keys}
-    inner = dataset.get('dataset', dataset)
-    # Fewer images, or classes, are cut elsewhere.
-    cut.update(dict.fromkeys(DRAWS))
-    while kind_of(inner) in DRAWS:
-        number = inner.get('shots', inner.get('ways'))
-        cut[kind_of(inner)] = (number, inner.get('seed', 0))
-        inner = inner['dataset']
-    if inner is not dataset:
-        cut['indices'] = inner.get('indices')
-    ignored = {*keys, 'indices', 'split', 'part'}
-    images = {key: value for key, value in inner.items() if key not in ignored}
-    text = json.dumps(_without_pipelines(images), sort_keys=True, default=str)
-    return text, cut
+def _trace(dataset: Any) -> Iterator[list[Step]]:
+    """Name the steps from each list of images to what is read of it."""
+    if not isinstance(dataset, Mapping) or 'type' not in dataset:
+        return
+    kind = kind_of(dataset)
+    if kind in WRAPPERS:
+        for inner in dataset.get('datasets', [dataset.get('dataset')]):
+            yield from _trace(inner)
+    elif kind in CUTTERS and 'dataset' in dataset:
+        for steps in _trace(dataset['dataset']):
+            yield [*steps, _cut(dataset, 'part')]
+    else:
+        yield [
+            Step('', _images(dataset)),
+            _cut(dataset, 'split'),
+            _take(dataset.get('indices')),
+        ]
 
 
-def _without_pipelines(part: Any) -> Any:
+def _images(dataset: Mapping[str, Any]) -> str:
+    """Return what tells one list of images from another, as text."""
+    ignored = {'split', 'indices', *CUTTERS.get(kind_of(dataset), ())}
+    images = {k: v for k, v in dataset.items() if k not in ignored}
+    # Where no split is written, test_mode may decide: the host's MNIST.
+    if 'split' in dataset or kind_of(dataset) == 'CustomDataset':
+        images.pop('test_mode', None)
+    if isinstance(images.get('data_root'), str):
+        images['data_root'] = osp.realpath(osp.expanduser(images['data_root']))
+    images['type'] = kind_of(dataset)
+    return json.dumps(_without_reading(images), sort_keys=True, default=str)
+
+
+def _cut(dataset: Mapping[str, Any], key: str) -> Step:
+    """Return the step that takes what ``key`` names of a data set."""
+    kind = kind_of(dataset)
+    where = {name: _value(dataset, name) for name in CUTTERS.get(kind, ())}
+    part = _value(dataset, key)
+    parts = UNIONS.get(str(part), (str(part),))
+    shown = {'data_root': dataset.get('data_root'), key: part, **where}
+    text = ', '.join(
+        f'{name}={value!r}'
+        for name, value in shown.items()
+        if value is not None
+    )
+    return Step(
+        f'{kind}({text})',
+        (kind, where),
+        None if part is None else frozenset(parts),
+    )
+
+
+def _take(indices: Any) -> Step:
+    """Return the step that takes some images, or all, by their number."""
+    if indices is None:
+        return Step('', 'indices')
+    taken = indices
+    if isinstance(indices, int):
+        taken = range(indices) if indices >= 0 else range(indices, 0)
+    return Step(f'indices={indices!r:.40}', 'indices', frozenset(taken))
+
+
+def _value(dataset: Mapping[str, Any], key: str) -> Any:
+    """Return an argument, or its default."""
+    if key in dataset:
+        return dataset[key]
+    kind = dataset['type']
+    builder = DATASETS.get(kind) if isinstance(kind, str) else kind
+    parameters = inspect.signature(builder).parameters if builder else {}
+    default = parameters[key].default if key in parameters else None
+    return None if default is inspect.Parameter.empty else default
+
+
+def _share_images(one: list[Step], other: list[Step]) -> bool:
+    if one[0] != other[0]:  # lists of images that cannot be compared
+        return False
+    for mine, yours in zip(one, other, strict=False):
+        if mine.cut != yours.cut:
+            return True
+        if mine.parts == yours.parts:
+            continue
+        # All of them, if one has none.
+        return not (mine.parts and yours.parts) or bool(
+            mine.parts & yours.parts
+        )
+    return True
+
+
+def _describe(steps: list[Step]) -> str:
+    return ' of '.join(step.text for step in reversed(steps) if step.text)
+
+
+def _advise(first: str, second: str) -> str:
+    advice = 'Give each its own part, cut alike in both'
+    if 'val_dataloader' not in (first, second):
+        return f'{advice}.'
+    advice += ' (TrainValSplit), or leave validation out: --no-validate.'
+    if 'test_dataloader' in (first, second):
+        return f'The best checkpoint would be chosen by the test. {advice}'
+    return advice
+
+
+def _without_reading(part: Any) -> Any:
     """Leave out how images are read, at any depth."""
     if isinstance(part, Mapping):
         return {
-            key: _without_pipelines(value)
+            key: _without_reading(value)
             for key, value in part.items()
-            if key != 'pipeline'
+            if key not in READING
         }
     if isinstance(part, (list, tuple)):
-        return [_without_pipelines(one) for one in part]
+        return [_without_reading(one) for one in part]
     return part

@@ -4,6 +4,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from .draws import build_source
 from .hash_order import list_digest, rank_classes
 
 PARTS = ('train', 'val')
@@ -27,11 +28,14 @@ def TrainValSplit(  # noqa: N802 (a registry name)
         dataset: Config of a data set of MMPretrain, all of it.
         part: ``'train'`` or ``'val'``.
         val_fraction: Share of each class that is for validation, 0-1; at
-            least one image, and at least one remains.
+            least one image of a class that has two, and one remains of
+            each.
         seed: Another seed gives another split.
 
     Raises:
-        ValueError: If ``part`` or ``val_fraction`` is out of range.
+        TypeError: If the data set is a wrapper of others.
+        ValueError: If ``part`` or ``val_fraction`` is out of range, or no
+            class has two images.
     """
     if part not in PARTS:
         raise ValueError(f'part={part!r} must be one of {PARTS}.')
@@ -39,12 +43,17 @@ def TrainValSplit(  # noqa: N802 (a registry name)
         raise ValueError(
             f'val_fraction={val_fraction} must lie between 0 and 1.'
         )
-    whole = DATASETS.build(dataset)
+    whole = build_source(dataset, 'TrainValSplit')
     val: set[str] = set()
     by_class = rank_classes(whole, seed).values()
     for images in by_class:
         wanted = max(1, round(val_fraction * len(images)))
         val.update([*images][: min(wanted, len(images) - 1)])
+    if part == 'val' and not val:
+        raise ValueError(
+            f'the {len(by_class)} classes of {len(whole)} images have at most '
+            'one each; a class needs 2, one each for train and val.'
+        )
     # All places of an image that is listed twice, under two classes perhaps.
     chosen = {
         index

@@ -122,8 +122,8 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
 
     Raises:
         FileNotFoundError: If a data set is not where the config says.
-        ValueError: If data loaders cut one set into parts that overlap, or if
-            the config asks for the host's ``FlexibleRunner``.
+        ValueError: If data loaders share images, or if the config asks for
+            the host's ``FlexibleRunner``.
     """
     for name in loaders:
         check_data_roots(cfg.get(name))

@@ -6,12 +6,15 @@ has nothing to store.
 """
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
+
+from .repeats import keep_repeats, repeats_of
 
 ITERATIONS, SAMPLES = range(2)  # first number of a position
 
@@ -31,6 +34,8 @@ def seed_generators(*position: int) -> None:
 class SampleSeed:
     """A transform that makes augmentation depend on seed, epoch and image.
 
+    If an image is read several times in an epoch, on which time it is, too.
+
     Args:
         seed: Seed of the run.
         epoch: A number in shared memory, so that workers that are kept from
@@ -42,10 +47,16 @@ class SampleSeed:
         self.epoch = epoch
 
     def __call__(self, results: dict) -> dict:
-        """Seed this process, and change nothing."""
+        """Seed this process, and leave the image alone."""
         if 'sample_idx' in results:
+            index = results['sample_idx']
+            results['sample_idx'] = int(index)
             seed_generators(
-                SAMPLES, self.seed, int(self.epoch), results['sample_idx']
+                SAMPLES,
+                self.seed,
+                int(self.epoch),
+                int(index),
+                *repeats_of(index),
             )
         return results
 
@@ -61,7 +72,11 @@ def seed_samples(dataset: Any, seed: int) -> Tensor:
         The epoch, to be changed in place.
     """
     epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-    pipelines = _pipelines(dataset)
+    pipelines: list[Any] = []
+    for part in _parts(dataset):
+        keep_repeats(part)
+        if hasattr(getattr(part, 'pipeline', None), 'transforms'):
+            pipelines.append(part.pipeline)
     if not pipelines:
         MMLogger.get_current_instance().warning(
             f'{type(dataset).__name__} has no pipeline of MMPretrain: its '
@@ -75,12 +90,11 @@ def seed_samples(dataset: Any, seed: int) -> Tensor:
     return epoch
 
 
-def _pipelines(dataset: Any) -> list[Any]:
-    pipeline = getattr(dataset, 'pipeline', None)
-    found = [pipeline] if hasattr(pipeline, 'transforms') else []
+def _parts(dataset: Any) -> Iterator[Any]:
+    """Yield a data set and those that are wrapped in it."""
+    yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     inner += getattr(dataset, 'datasets', [])
     for part in inner:
         if part is not None:
-            found += _pipelines(part)
-    return found
+            yield from _parts(part)

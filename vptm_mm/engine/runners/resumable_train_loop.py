@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from ..schedulers import warn_of_unfinished_warm_up
 from .position_seeds import ITERATIONS, seed_generators, seed_samples
+from .repeats import count_repeats
 from .worker_signals import shield_workers
 
 # In the message hub, so that each checkpoint holds them.
@@ -54,6 +55,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self._epoch_of_samples = seed_samples(
             self.dataloader.dataset, runner.seed
         )
+        count_repeats(self.dataloader)
         shield_workers(self.dataloader)
         if runner.val_loop is not None:
             shield_workers(runner.val_loop.dataloader)
