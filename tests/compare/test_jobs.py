@@ -216,12 +216,15 @@ LOADER = """
     sampler=dict(type='DefaultSampler', shuffle=False),
 )
 """
-DIGITS = "type='SklearnDigits', split='test'"
+DIGITS = "type='SklearnDigits', split='{part}'"
 
 
 def write_data(folder, *parts, dataset=DIGITS, more=''):
     path = folder / 'data.py'
-    loaders = [LOADER.format(part=part, dataset=dataset) for part in parts]
+    loaders = [
+        LOADER.format(part=part, dataset=dataset.format(part=part))
+        for part in parts
+    ]
     path.write_text('\n'.join([*loaders, more]))
     return path
 
@@ -236,7 +239,7 @@ def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
     base = one_pair(dataset=data, cfg_options={}).base
     assert base.train_dataloader.batch_size == 4
     for part in ('train', 'val', 'test'):
-        assert base[f'{part}_dataloader'].dataset.split == 'test'
+        assert base[f'{part}_dataloader'].dataset.pipeline == []
     assert base.val_evaluator.topk == (1, 5)
     assert base.test_evaluator.topk == (1,)  # the method's
     assert base.model.head.num_classes == 10  # it has no head
