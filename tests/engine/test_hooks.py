@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -343,6 +344,22 @@ def test_hooks_without_their_part_stay_quiet(tmp_path):
     assert not (tmp_path / 'test_results.json').exists()
     assert (tmp_path / 'training_curves.png').is_file()
     assert math.isfinite(runner.message_hub.get_scalar('train/loss').mean())
+
+
+class NotingHook(Hook):
+    """Writes to checkpoints what the host's hooks may rely on."""
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['meta']['note'] = 'x'
+
+
+def test_a_task_file_of_the_last_state_is_no_checkpoint(tmp_path):
+    runner = digits_runner(
+        tmp_path, **{'default_hooks.checkpoint.save_best': None}
+    )
+    runner.register_hook(NotingHook())
+    runner.train()
+    assert read_task(tmp_path / 'task.safetensors').tensors
 
 
 def test_a_task_file_of_the_best_checkpoint(tmp_path):

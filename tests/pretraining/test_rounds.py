@@ -69,6 +69,9 @@ def test_distillation_and_its_tokens(cfg):
     assert tokenizer.init_cfg.checkpoint == 'tokenizer.pth'
     assert 'FitTokenizerHook' not in types(derived)
     assert rounds.export_name(derived) == 'beitv2-tiny_digits.pth'
+    # Of distilled tokens, and then of features, whose groups are to be found.
+    later = rounds.plan_steps(derived)[1].make_config(derived, BACKBONE, None)
+    assert types(later)[0] == 'FitTokenizerHook'
 
 
 def test_an_arch_of_the_host_by_its_name(cfg):

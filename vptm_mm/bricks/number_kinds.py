@@ -12,5 +12,9 @@ def is_whole(value: Any) -> bool:
 
 def is_finite(value: Any) -> bool:
     """Whether it is a number, and neither NaN nor infinite, nor a truth."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False

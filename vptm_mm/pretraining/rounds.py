@@ -166,6 +166,9 @@ def feature_tokens(cfg: Config, backbone: Path, block: int | None) -> Config:
         grid_size=size // patch,
         seed=cfg.model.target_generator.get('seed', 0),
     )
+    # A round that predicts distilled tokens fits none.
+    if all(hook['type'] != 'FitTokenizerHook' for hook in cfg.custom_hooks):
+        cfg.custom_hooks = [dict(type='FitTokenizerHook'), *cfg.custom_hooks]
     # Frozen parameters of the teacher stay out of the optimizer.
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
     return cfg

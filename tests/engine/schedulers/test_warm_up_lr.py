@@ -1,10 +1,17 @@
 """Rates of whole schedules, as the runner builds them."""
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
+
+from vptm_mm.engine.schedulers.unfinished_warm_up import (
+    warn_of_unfinished_warm_up,
+)
 
 from ...conftest import ROOT
 from ..test_hooks import digits_runner, read_log
@@ -77,3 +84,23 @@ def test_a_run_that_ends_before_its_warm_up(end, reached, tmp_path):
     log = read_log(tmp_path)
     assert ('warm-up of the learning rate' in log) == bool(reached)
     assert (reached or '') in log
+
+
+def test_one_step_of_warm_up_after_the_end(caplog):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    wrapper = OptimWrapper(torch.optim.SGD([parameter], lr=1.0))
+    scheduler = PARAM_SCHEDULERS.build(
+        dict(type='WarmUpLR', start_factor=0.1, begin=5, end=6),
+        default_args=dict(optimizer=wrapper),
+    )
+    logger = logging.getLogger('warm-up')
+    warn_of_unfinished_warm_up(
+        SimpleNamespace(
+            param_schedulers=[scheduler],
+            max_epochs=5,
+            logger=logger,
+            max_iters=5,
+        )
+    )
+    assert 'ends at 10% of the rate' in caplog.text
+    assert 'Set param_scheduler.0.end lower' in caplog.text

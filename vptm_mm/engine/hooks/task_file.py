@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
@@ -66,7 +66,9 @@ class TaskFileHook(Hook):
         best = find_best(runner)
         if best is None:
             checkpoint = dict(state_dict=model.state_dict())
-            runner.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+            for hook in runner.hooks:
+                if isinstance(hook, EMAHook):  # what was validated
+                    hook.before_save_checkpoint(runner, checkpoint)
         else:
             checkpoint = read_checkpoint(str(best))
         # Not by the runner: in a resumed run EMAHook would load other values.
