@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.compare.equal_terms import check_schedule
+from vptm_mm.compare.equal_terms import check_final_schedule, check_schedule
 from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.search import PRESETS
@@ -79,6 +79,15 @@ def test_a_method_may_say_itself_that_it_differs(tmp_path):
 def test_how_images_are_read_may_differ(tmp_path):
     text = 'test_dataloader = dict(dataset=dict(pipeline=[]))'
     assert len(make(write_config(tmp_path, text))) == 2
+    text = 'test_dataloader = dict(dataset=dict(lazy_init=True))'
+    assert len(make(write_config(tmp_path, text))) == 2
+    # A method that sets it may not bring other images along.
+    other = write_config(
+        tmp_path, 'train_dataloader = dict(dataset=dict(indices=9))'
+    )
+    own = {'train_dataloader.dataset.pipeline': []}
+    with pytest.raises(ValueError, match='differ in train_dataloader.dataset'):
+        make(replace(other, cfg_options=own))
 
 
 def test_images_of_two_data_sets_have_no_table_in_common(tmp_path):
@@ -117,6 +126,21 @@ def test_a_schedule_ends_with_training():
     check_schedule(schedule(type='LinearLR', end=2), False)
     check_schedule(schedule(type='CosineAnnealingLR', T_max=3), False)
     check_schedule(Config(dict(schedule(), param_scheduler=None)), False)
+    check_schedule(schedule(type='mmengine.StepLR', end=10**9), False)
+    check_schedule(schedule(type='WarmUpLR', end=2), False)
+    check_schedule(schedule(type='CosineAnnealingMomentum', end=2), False)
+    # Whatever their order.
+    whole = schedule(**COSINE, end=9)
+    whole.param_scheduler.reverse()
+    with pytest.raises(ValueError, match=r'epoch 9 \(param_scheduler.0.end'):
+        check_schedule(whole, False)
+
+
+def test_a_schedule_that_waits_for_validation():
+    cfg = schedule(type='ReduceOnPlateauLR', monitor='accuracy/top1')
+    check_final_schedule(Config(dict(cfg, val_dataloader=dict(a=1))))
+    with pytest.raises(ValueError, match='ReduceOnPlateauLR lowers the rate'):
+        check_final_schedule(cfg)
 
 
 def test_more_epochs_alone_are_refused():

@@ -180,9 +180,11 @@ def part(name, dataset=None, **options):
 
 def check(train, val, test=None):
     parts = zip(LOADERS, (train, val, test), strict=True)
-    check_splits({k: v and dict(dataset=v) for k, v in parts}, LOADERS)
+    cfg = {k: v and dict(dataset=v) for k, v in parts}
+    check_splits({**cfg, **BEST}, LOADERS)
 
 
+BEST = dict(default_hooks=dict(checkpoint=dict(save_best='auto')))
 LOADED = dict(pipeline=[dict(type='PackInputs')], lazy_init=True)
 KITTI = dict(type='VTAB1k', task='kitti', data_root='vtab')
 
@@ -231,6 +233,42 @@ KITTI = dict(type='VTAB1k', task='kitti', data_root='vtab')
             None,
             dict(type='KFoldDataset', dataset=cub(), fold=1),
             'train_dataloader and test_dataloader',
+        ),
+        (
+            dict(type='KFoldDataset', dataset=cub()),
+            dict(type='KFoldDataset', dataset=cub(), fold=1, test_mode=True),
+            None,
+            'fold=0.* other .*fold=1',
+        ),
+        (
+            cub(),
+            dict(type='KFoldDataset', dataset=cub(), test_mode=True),
+            None,
+            'train_dataloader and val_dataloader',
+        ),
+        (
+            dict(type='CUB', data_root='cub'),
+            dict(type='CUB', data_root='cub', test_mode=True),
+            None,
+            'train_dataloader and val_dataloader',
+        ),
+        (
+            dict(type='CIFAR10', data_root='c', split='test'),
+            None,
+            dict(type='BGRCIFAR10', data_root='c', split='test', download=0),
+            'train_dataloader and test_dataloader',
+        ),
+        (
+            dict(type='CustomDataset', data_root='d', data_prefix='train/'),
+            dict(
+                type='CustomDataset',
+                data_root='d',
+                data_prefix=dict(img_path='train'),
+                ann_file='',
+                with_label=False,
+            ),
+            None,
+            'train_dataloader and val_dataloader',
         ),
     ],
 )
@@ -285,6 +323,15 @@ def test_only_what_is_read_counts():
     """Testing on the validation images is no choice by them."""
     cfg = {name: dict(dataset=cub('test')) for name in LOADERS}
     check_splits(cfg, ('test_dataloader',))
+    del cfg['train_dataloader']
+    check_splits(cfg, LOADERS)
+    for hooks in (
+        BEST,
+        dict(custom_hooks=[dict(type='BestCheckpointTestHook')]),
+        dict(custom_hooks=[dict(type='mmengine.EarlyStoppingHook')]),
+    ):
+        with pytest.raises(ValueError, match='val_dataloader and test_data'):
+            check_splits({**cfg, **hooks}, LOADERS)
 
 
 def test_types_may_be_classes():

@@ -6,6 +6,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..datasets.draws import kind_of
+from ..datasets.split_check import trace_images
 from .plan import Method
 
 # What is to be equal unless a method itself says otherwise.
@@ -17,6 +19,9 @@ TERMS = (
 )
 # What is to be equal in any case.
 IMAGES = ('val_dataloader.dataset', 'test_dataloader.dataset')
+# Schedules that do not fall to an end of their own.
+OPEN = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
+RISING = ('LinearLR', 'WarmUpLR')
 
 
 def check_terms(
@@ -37,16 +42,20 @@ def check_terms(
     """
     for key in TERMS + IMAGES:
         names: dict[str, list[str]] = {}
+        texts: dict[str, str] = {}
         for method, cfg in zip(methods, configs, strict=True):
             value = value_at(cfg, key)
             if value is None or (key in TERMS and _sets(method, key)):
                 continue
             text = json.dumps(_without_pipelines(value), default=str)
-            names.setdefault(text, []).append(method.name)
+            # Two configs may read the same images.
+            same = str([*trace_images(value)]) if key in IMAGES else text
+            texts.setdefault(same, text)
+            names.setdefault(same, []).append(method.name)
         if len(names) > 1:
             shown = '; '.join(
-                f'{text} of {", ".join(map(repr, those))}'
-                for text, those in names.items()
+                f'{texts[same]} of {", ".join(map(repr, those))}'
+                for same, those in names.items()
             )
             raise ValueError(
                 f'data set {dataset!r}: methods differ in {key}: {shown}. '
@@ -76,17 +85,54 @@ def check_schedule(cfg: Config, is_searched: bool) -> None:
     is_trained = is_searched or value_at(cfg, 'optim_wrapper.optimizer.lr')
     if not schedulers or not is_trained:
         return
-    place, last = len(schedulers) - 1, schedulers[-1]
-    rises = last.get('type') == 'LinearLR' and last.get('end_factor', 1) == 1
-    end, epochs = last.get('end'), cfg.train_cfg.max_epochs
-    if rises or end is None or not last.get('by_epoch', True):
+    ends = {
+        place: scheduler['end']
+        for place, scheduler in enumerate(schedulers)
+        if _falls(scheduler) and scheduler.get('end') is not None
+    }
+    if not ends:
         return
-    if end != epochs:
+    place = max(ends, key=lambda place: ends[place])
+    epochs = cfg.train_cfg.max_epochs
+    if ends[place] != epochs:
         raise ValueError(
-            f'the schedule of the learning rate ends with epoch {end} '
-            f'(param_scheduler.{place}.end), and training with epoch {epochs} '
-            '(train_cfg.max_epochs). Set both alike.'
+            'the schedule of the learning rate ends with epoch '
+            f'{ends[place]} (param_scheduler.{place}.end), and training with '
+            f'epoch {epochs} (train_cfg.max_epochs). Set both alike.'
         )
+
+
+def check_final_schedule(cfg: Config) -> None:
+    """Refuse a schedule that waits for validation where there is none.
+
+    Args:
+        cfg: The config of a final run.
+
+    Raises:
+        ValueError: If it does.
+    """
+    schedulers = cfg.get('param_scheduler') or []
+    if not isinstance(schedulers, (list, tuple)):
+        schedulers = [schedulers]
+    for scheduler in schedulers:
+        kind = kind_of(scheduler)
+        if cfg.get('val_dataloader') is None and kind.startswith('ReduceOn'):
+            raise ValueError(
+                f'{kind} lowers the rate by validation, and final runs of '
+                'this data set have none (final). Take another schedule.'
+            )
+
+
+def _falls(scheduler: Mapping[str, Any]) -> bool:
+    """Whether it lowers the learning rate until an epoch of its own."""
+    kind = kind_of(scheduler)
+    rises = kind in RISING and scheduler.get('end_factor', 1) == 1
+    return (
+        kind.endswith('LR')
+        and kind not in OPEN
+        and not rises
+        and scheduler.get('by_epoch', True)
+    )
 
 
 def value_at(cfg: Config, key: str) -> Any:
@@ -102,6 +148,7 @@ def _sets(method: Method, key: str) -> bool:
     return any(
         f'{own}.'.startswith(f'{key}.') or key.startswith(f'{own}.')
         for own in method.cfg_options
+        if 'pipeline' not in own.split('.')
     )
 
 

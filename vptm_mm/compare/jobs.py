@@ -20,7 +20,12 @@ from ..datasets.draws import DRAWS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .board import Board
-from .equal_terms import check_schedule, check_terms, value_at
+from .equal_terms import (
+    check_final_schedule,
+    check_schedule,
+    check_terms,
+    value_at,
+)
 from .plan import Axis, DataSet, Method, Plan
 from .search import Point, Tried, best_point
 
@@ -219,6 +224,7 @@ class Pair:
         try:
             check_splits(cfg, tuple(filter(cfg.get, LOADERS)))
             check_schedule(cfg, bool(self.method.search.learning_rate))
+            check_final_schedule(cfg)
         except ValueError as error:
             raise ValueError(f'{self}: {error}') from error
 

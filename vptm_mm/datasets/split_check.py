@@ -21,19 +21,31 @@ WRAPPERS = ('ClassBalancedDataset', 'ConcatDataset', 'RepeatDataset')
 # What takes a part of the images, and the arguments that decide where.
 CUTTERS = {
     'ImageFolder': ('val_fraction', 'test_fraction', 'seed'),
+    'KFoldDataset': ('fold', 'num_splits', 'seed'),
     'KShot': ('shots', 'seed'),
     'NWay': ('ways', 'seed'),
     'TrainValSplit': ('val_fraction', 'seed'),
 }
+# What names a cutter's part, where it is not ``part``.
+PARTS = {'KFoldDataset': 'test_mode'}
+# Data sets whose ``test_mode`` decides what is read, if no split is written.
+BY_TEST_MODE = ('FashionMNIST', 'MNIST')
+# Other names for the same images.
+SAME_IMAGES = {'BGRCIFAR10': 'CIFAR10', 'BGRCIFAR100': 'CIFAR100'}
 # Arguments that say how images are read, not which.
 READING = {
+    'backend_args',
     'classes',
+    'download',
     'lazy_init',
     'max_refetch',
     'metainfo',
     'pipeline',
     'serialize_data',
+    'with_label',
 }
+# Hooks that choose by validation, beside ``save_best``.
+CHOOSERS = ('BestCheckpointTestHook', 'EarlyStoppingHook')
 
 
 class Step(NamedTuple):
@@ -62,14 +74,17 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
 
     Raises:
         ValueError: If two of them read the same images, or parts of them that
-            were not cut alike; or if they draw different classes.
+            were not cut alike; or if they draw different classes. Validation
+            on the test images is one only if something is chosen by it.
     """
     _check_classes(cfg, loaders)
     chosen = {
-        name: list(_trace((cfg.get(name) or {}).get('dataset')))
+        name: list(trace_images((cfg.get(name) or {}).get('dataset')))
         for name in loaders
     }
     for first, second in combinations(loaders, 2):
+        if 'train_dataloader' not in (first, second) and not _chooses(cfg):
+            continue
         for one, other in product(chosen[first], chosen[second]):
             if _share_images(one, other):
                 raise ValueError(
@@ -77,6 +92,38 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
                     f'{_describe(one)}, the other {_describe(other)}. '
                     f'{_advise(first, second)}'
                 )
+
+
+def trace_images(dataset: Any) -> Iterator[list[Step]]:
+    """Name the steps from each list of images to what is read of it.
+
+    Args:
+        dataset: Config of a data set. How it reads images does not count.
+    """
+    if not isinstance(dataset, Mapping) or 'type' not in dataset:
+        return
+    kind = kind_of(dataset)
+    if kind in WRAPPERS:
+        for inner in dataset.get('datasets', [dataset.get('dataset')]):
+            yield from trace_images(inner)
+    elif kind in CUTTERS and 'dataset' in dataset:
+        for steps in trace_images(dataset['dataset']):
+            yield [*steps, _cut(dataset, PARTS.get(kind, 'part'))]
+    else:
+        yield [
+            Step('', _images(dataset)),
+            _cut(dataset, 'split'),
+            _take(dataset.get('indices')),
+        ]
+
+
+def _chooses(cfg: Mapping[str, Any]) -> bool:
+    """Whether a run chooses anything by its validation."""
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    hooks = cfg.get('custom_hooks') or []
+    return bool(checkpoint.get('save_best')) or any(
+        kind_of(hook) in CHOOSERS for hook in hooks
+    )
 
 
 def _check_classes(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
@@ -113,35 +160,27 @@ def _find(part: Any, kinds: Container[str]) -> Iterator[Mapping[str, Any]]:
             yield from _find(one, kinds)
 
 
-def _trace(dataset: Any) -> Iterator[list[Step]]:
-    """Name the steps from each list of images to what is read of it."""
-    if not isinstance(dataset, Mapping) or 'type' not in dataset:
-        return
-    kind = kind_of(dataset)
-    if kind in WRAPPERS:
-        for inner in dataset.get('datasets', [dataset.get('dataset')]):
-            yield from _trace(inner)
-    elif kind in CUTTERS and 'dataset' in dataset:
-        for steps in _trace(dataset['dataset']):
-            yield [*steps, _cut(dataset, 'part')]
-    else:
-        yield [
-            Step('', _images(dataset)),
-            _cut(dataset, 'split'),
-            _take(dataset.get('indices')),
-        ]
-
-
 def _images(dataset: Mapping[str, Any]) -> str:
     """Return what tells one list of images from another, as text."""
-    ignored = {'split', 'indices', *CUTTERS.get(kind_of(dataset), ())}
-    images = {k: v for k, v in dataset.items() if k not in ignored}
-    # Where no split is written, test_mode may decide: the host's MNIST.
-    if 'split' in dataset or kind_of(dataset) == 'CustomDataset':
-        images.pop('test_mode', None)
+    kind = kind_of(dataset)
+    ignored = {'split', 'indices', *CUTTERS.get(kind, ())}
+    if 'split' in dataset or kind not in BY_TEST_MODE:
+        ignored.add('test_mode')
+    defaults = _defaults(dataset)
+    images = {
+        key: value
+        for key, value in dataset.items()
+        if key not in ignored
+        and not (key in defaults and defaults[key] == value)
+    }
     if isinstance(images.get('data_root'), str):
         images['data_root'] = osp.realpath(osp.expanduser(images['data_root']))
-    images['type'] = kind_of(dataset)
+    prefix = images.get('data_prefix')
+    if isinstance(prefix, Mapping) and list(prefix) == ['img_path']:
+        prefix = prefix['img_path']
+    if isinstance(prefix, str):
+        images['data_prefix'] = osp.normpath(prefix)
+    images['type'] = SAME_IMAGES.get(kind, kind)
     return json.dumps(_without_reading(images), sort_keys=True, default=str)
 
 
@@ -159,7 +198,7 @@ def _cut(dataset: Mapping[str, Any], key: str) -> Step:
     )
     return Step(
         f'{kind}({text})',
-        (kind, where),
+        (SAME_IMAGES.get(kind, kind), where),
         None if part is None else frozenset(parts),
     )
 
@@ -178,11 +217,19 @@ def _value(dataset: Mapping[str, Any], key: str) -> Any:
     """Return an argument, or its default."""
     if key in dataset:
         return dataset[key]
+    return _defaults(dataset).get(key)
+
+
+def _defaults(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of what builds a data set."""
     kind = dataset['type']
     builder = DATASETS.get(kind) if isinstance(kind, str) else kind
     parameters = inspect.signature(builder).parameters if builder else {}
-    default = parameters[key].default if key in parameters else None
-    return None if default is inspect.Parameter.empty else default
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
 
 
 def _share_images(one: list[Step], other: list[Step]) -> bool:

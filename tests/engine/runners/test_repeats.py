@@ -1,5 +1,8 @@
 """Repeats of an image within an epoch are augmented each in its own way."""
 
+import copy
+import pickle
+
 import pytest
 from mmengine.dataset import (
     ClassBalancedDataset,
@@ -136,3 +139,8 @@ def test_epochs_reach_the_sampler():
     first = list(counted)
     counted.set_epoch(1)
     assert list(counted) == list(sampler) != first
+
+
+def test_a_copied_sampler_still_counts():
+    sampler = pickle.loads(pickle.dumps(copy.deepcopy(RepeatSampler([1, 1]))))
+    assert [index.repeats for index in sampler] == [(0,), (1,)]

@@ -57,6 +57,8 @@ class RepeatSampler:
         self.sampler = sampler
 
     def __getattr__(self, name: str) -> Any:
+        if name == 'sampler':  # of an object that is being copied
+            raise AttributeError(name)
         return getattr(self.sampler, name)
 
     def __len__(self) -> int:
@@ -74,7 +76,7 @@ class RepeatSampler:
                 sampler.rank = other
         counts: Counter[int] = Counter()
         for indices in zip(*samplers, strict=True):
-            for other, index in enumerate(indices):
+            for other, index in enumerate(map(int, indices)):
                 if other == rank:
                     yield RepeatedIndex(index, (counts[index],))
                 counts[index] += 1
