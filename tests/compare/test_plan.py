@@ -81,7 +81,8 @@ def test_shipped_plans(path):
         assert (len(plan.axes_methods) < len(plan.methods)) == left_out
     else:
         lines = ['prompt_length', 'prompt_blocks', 'prototype_dim']
-        assert axes == (['tokens'] if 'round3' in path.name else lines)
+        more = ['tokens', 'labels']
+        assert axes == (more if 'round3' in path.name else lines)
         assert plan.axes_methods == ('VPTM', 'VPT, shallow')
 
 
