@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from vptm_mm.checkpoints.download import sha256
-from vptm_mm.compare import jobs
+from vptm_mm.compare import run_configs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
-from vptm_mm.compare.jobs import ACCURACY, Pair, make_pairs
+from vptm_mm.compare.jobs import Pair, make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan, shown
+from vptm_mm.compare.run_configs import ACCURACY
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 from vptm_mm.engine.launch import LOADERS
 
@@ -139,8 +140,8 @@ def digested(monkeypatch):
         files.append(path.name)
         return sha256(path)
 
-    monkeypatch.setattr(jobs, 'sha256', digest)
-    jobs._sha256_of.cache_clear()
+    monkeypatch.setattr(run_configs, 'sha256', digest)
+    run_configs._sha256_of.cache_clear()
     return files
 
 
@@ -152,7 +153,7 @@ def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
     options = {**SMALL, CHECKPOINT: str(file)}
 
     def keys():
-        jobs._sha256_of.cache_clear()
+        run_configs._sha256_of.cache_clear()
         pair = one_pair(cfg_options=options)
         search = pair.open_search(Board())
         final = pair.final(0, Point(0.1), 0)

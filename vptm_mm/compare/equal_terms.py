@@ -79,9 +79,7 @@ def check_schedule(cfg: Config, is_searched: bool) -> None:
     Raises:
         ValueError: If it ends before or after.
     """
-    schedulers = cfg.get('param_scheduler') or []
-    if not isinstance(schedulers, (list, tuple)):
-        schedulers = [schedulers]
+    schedulers = _schedulers(cfg)
     is_trained = is_searched or value_at(cfg, 'optim_wrapper.optimizer.lr')
     if not schedulers or not is_trained:
         return
@@ -111,16 +109,19 @@ def check_final_schedule(cfg: Config) -> None:
     Raises:
         ValueError: If it does.
     """
-    schedulers = cfg.get('param_scheduler') or []
-    if not isinstance(schedulers, (list, tuple)):
-        schedulers = [schedulers]
-    for scheduler in schedulers:
+    for scheduler in _schedulers(cfg):
         kind = kind_of(scheduler)
         if cfg.get('val_dataloader') is None and kind.startswith('ReduceOn'):
             raise ValueError(
                 f'{kind} lowers the rate by validation, and final runs of '
                 'this data set have none (final). Take another schedule.'
             )
+
+
+def _schedulers(cfg: Config) -> list[Any]:
+    schedulers = cfg.get('param_scheduler') or []
+    is_one = not isinstance(schedulers, (list, tuple))
+    return [schedulers] if is_one else list(schedulers)
 
 
 def _falls(scheduler: Mapping[str, Any]) -> bool:

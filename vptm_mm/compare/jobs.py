@@ -1,11 +1,8 @@
 """From a plan to runs: one job is one config, trained once."""
 
 import copy
-import hashlib
 import itertools
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,24 +10,25 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..checkpoints.checkpoint_file import fetch
-from ..checkpoints.download import is_remote, sha256
 from ..datasets import check_data_roots, check_splits
-from ..datasets.draws import DRAWS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .board import Board
-from .equal_terms import (
-    check_final_schedule,
-    check_schedule,
-    check_terms,
-    value_at,
-)
+from .equal_terms import check_final_schedule, check_schedule, check_terms
 from .plan import Axis, DataSet, Method, Plan
+from .run_configs import (
+    base_config,
+    config_digest,
+    final_config,
+    load_config,
+    missing_keys,
+    seed_draws,
+    without_test,
+    without_validation,
+)
 from .search import Point, Tried, best_point
 
 OPTIMIZER = 'optim_wrapper.optimizer'
-ACCURACY = 'accuracy/top1'
 SEARCH, FINAL = 'search', 'final'
 
 
@@ -94,7 +92,7 @@ class Pair:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
-        read: In place of ``read_config``, as one that keeps what it read.
+        read: In place of ``load_config``, as one that keeps what it read.
 
     Raises:
         ValueError: If a config cannot be read or lacks a part, an option is
@@ -115,8 +113,8 @@ class Pair:
         self.plan = plan
         self.dataset = dataset
         self.method = method
-        self.base = _base_config(plan, dataset, method, read or read_config)
-        self._final_base = _final_config(self.base, dataset, method)
+        self.base = base_config(plan, dataset, method, read or load_config)
+        self._final_base = final_config(self.base, dataset, method)
         self.variants = [Variant()]
         for axis in plan.axes:
             self._check_search(axis)
@@ -320,7 +318,7 @@ def make_pairs(plan: Plan) -> list[Pair]:
             key of an axis.
         FileNotFoundError: If a data set is not where the config says.
     """
-    read = cache(read_config)
+    read = cache(load_config)
     pairs = [
         Pair(plan, dataset, method, read)
         for dataset in plan.datasets
@@ -347,209 +345,3 @@ def make_pairs(plan: Plan) -> list[Pair]:
                 'Correct the key.'
             )
     return pairs
-
-
-def read_config(path: Path, what: str) -> Config:
-    """Read a config.
-
-    Args:
-        path: Its file.
-        what: What it is of; begins the text of the error.
-
-    Raises:
-        FileNotFoundError: If a file is missing that it reads.
-        ValueError: If it is no config, or fails.
-    """
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # a config is a program
-        is_missing = isinstance(error, FileNotFoundError)
-        raise (FileNotFoundError if is_missing else ValueError)(
-            f'{what}: {path} cannot be read as a config: '
-            f'{type(error).__name__}: {error}'
-        ) from error
-
-
-def missing_keys(cfg: Config, axis: Axis) -> list[str]:
-    """Return the keys of an axis that a config, or what it names, lacks."""
-    options = next(iter(axis.values.values()))
-    if _takes(cfg, options):
-        return []
-    return [key for key in options if not _takes(cfg, {key: options[key]})]
-
-
-def _takes(cfg: Config, options: dict[str, Any]) -> bool:
-    try:
-        merge_cfg_options(copy.deepcopy(cfg), options)
-    except ValueError:
-        return False
-    return True
-
-
-def without_test(cfg: Config) -> Config:
-    """Take the test set out: a search must not even read it."""
-    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
-    return cfg
-
-
-def without_validation(cfg: Config) -> Config:
-    """Take validation out: there is no best checkpoint then."""
-    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
-    cfg.default_hooks.checkpoint.pop('save_best', None)
-    return cfg
-
-
-def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
-    """Return the sha256 of all that a run depends on.
-
-    Args:
-        cfg: Its config; the weights that it names count, too.
-        box: Of a search in a box, the box.
-    """
-    said = cfg.to_dict()
-    content = [said, [_file_sha256(name) for name in _weights(said)], box]
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def seed_draws(cfg: Config, seed: int) -> None:
-    """Draw images and classes by the seed of the run.
-
-    The deviation over seeds must hold that of the draws. Beside the training
-    set, classes are drawn anew, and images where they are cut afterwards: else
-    a part would hold images of another one.
-    """
-    _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
-    for loader in filter(cfg.get, LOADERS[1:]):
-        _seed_draws(cfg[loader].dataset, ('NWay',), seed)
-
-
-def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
-    """Seed each draw of images or classes, whatever it is wrapped in."""
-    if kind_of(dataset) in kinds:
-        dataset.seed = seed
-    if kind_of(dataset) == 'TrainValSplit':
-        kinds = DRAWS
-    inner = dataset.get('dataset')
-    for one in dataset.get('datasets', [] if inner is None else [inner]):
-        _seed_draws(one, kinds, seed)
-
-
-def _weights(part: Any) -> Iterator[str]:
-    """Name the files of weights in a part of a config."""
-    if isinstance(part, (list, tuple)):
-        for one in part:
-            yield from _weights(one)
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            if key in ('checkpoint', 'load_from') and isinstance(value, str):
-                yield value
-            yield from _weights(value)
-
-
-def _file_sha256(address: str) -> str | None:
-    """Return the digest of a local file; None if it is remote, or gone."""
-    if is_remote(address):
-        return None
-    try:
-        path = Path(fetch(address))
-        state = os.stat(path)
-    except OSError:
-        return None  # the run will say what is wrong
-    return _sha256_of(path, state.st_mtime_ns, state.st_size)
-
-
-@cache
-def _sha256_of(path: Path, time: int, size: int) -> str:
-    """Return the digest of a file that was written then, and is so long."""
-    return sha256(path)
-
-
-def _base_config(
-    plan: Plan,
-    dataset: DataSet,
-    method: Method,
-    read: Callable[[Path, str], Config],
-) -> Config:
-    cfg = copy.deepcopy(read(method.config, f'method {method.name!r}'))
-    if dataset.config is not None:
-        what = f'data set {dataset.name!r}'
-        data = copy.deepcopy(read(dataset.config, what))
-        _take_data(cfg, dataset.name, dataset.config, data)
-    for what, options in (
-        ('the plan', plan.cfg_options),
-        (f'data set {dataset.name!r}', dataset.cfg_options),
-        (f'method {method.name!r}', method.cfg_options),
-        ('the command line', plan.overrides),
-    ):
-        _merge(cfg, options, f'{what}, {method.config}')
-    needed = ('model', 'optim_wrapper.optimizer', *LOADERS)
-    missing = [key for key in needed if not value_at(cfg, key)]
-    if missing:
-        raise ValueError(
-            f'{dataset.name}, {method.name}: {method.config} has no '
-            f'{", ".join(missing)}. Give it one: rates are chosen on '
-            'validation images, and final runs are tested.'
-        )
-    if value_at(cfg, 'train_cfg.max_epochs') is None:
-        raise ValueError(
-            f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
-            f'{method.config} has no max_epochs; comparisons train by epochs, '
-            "as with dict(type='ResumableTrainLoop', max_epochs=20)."
-        )
-    # As the host, which has these hooks whatever a config says.
-    cfg.default_hooks = cfg.get('default_hooks') or {}
-    if not cfg.default_hooks.get('checkpoint'):
-        cfg.default_hooks.checkpoint = dict(type='CheckpointHook')
-    _checkpoint_at_end(cfg)
-    cfg.default_hooks.checkpoint.save_best = ACCURACY
-    cfg.default_hooks.checkpoint.rule = 'greater'
-    hooks = list(cfg.get('custom_hooks') or [])
-    if all(hook['type'] != 'BestCheckpointTestHook' for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
-    cfg.launcher = 'none'
-    return cfg
-
-
-def _final_config(base: Config, dataset: DataSet, method: Method) -> Config:
-    if not dataset.final:
-        return base
-    cfg = copy.deepcopy(base)
-    what = f'final of data set {dataset.name!r}, {method.config}'
-    _merge(cfg, dataset.final, what)
-    _checkpoint_at_end(cfg)
-    return cfg
-
-
-def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:
-    try:
-        merge_cfg_options(cfg, options)
-    except ValueError as error:
-        raise ValueError(f'{what}: {error}') from error
-
-
-def _checkpoint_at_end(cfg: Config) -> None:
-    """A checkpoint of each epoch would cost more than many a run."""
-    cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
-
-
-def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
-    """Take from a data set's config all that it says about images.
-
-    And how many classes they have, if it has a head.
-    """
-    missing = [loader for loader in LOADERS if data.get(loader) is None]
-    if missing:
-        raise ValueError(
-            f'data set {name!r}: {path} has no {", ".join(missing)}; give it '
-            f"{', '.join(LOADERS)}: the method's own are of other images."
-        )
-    for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
-        if key in data:
-            cfg[key] = data[key]
-    classes = value_at(data, 'model.head.num_classes')
-    if classes and value_at(cfg, 'model.head.num_classes'):
-        cfg.model.head.num_classes = classes
-    # Whether its images are RGB or BGR.
-    if data.get('data_preprocessor'):
-        cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from .search import PRESETS, Search, is_whole, make_search
+from ..bricks import is_whole
+from .search import PRESETS, Search, make_search
 
 MAX_BYTES = 2**20
 # What a YAML file may say, at its top and in each entry.

@@ -5,12 +5,12 @@ was tried so far, so every worker that reads the same study takes the same
 decisions, whenever it starts.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
+from ..bricks import is_finite, is_whole
 from .optuna_import import import_optuna
 
 
@@ -91,7 +91,7 @@ class GridSearch:
         _check_optimizer(self.optimizer)
         if self.base_batch_size is not None:
             _check_whole('base_batch_size', self.base_batch_size, 1)
-        if not _is_number(self.factor) or self.factor <= 1:
+        if not is_finite(self.factor) or self.factor <= 1:
             raise ValueError(
                 f'search: factor={self.factor!r} must be a number > 1.'
             )
@@ -267,7 +267,7 @@ def best_point(tried: Sequence[Tried]) -> Point | None:
 
 def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
     for value in values:
-        is_in = _is_number(value) and value >= 0
+        is_in = is_finite(value) and value >= 0
         if not is_in or (wanted == 'positive' and value == 0):
             raise ValueError(f'search: {name}={value!r} must be {wanted}.')
     # Points are named by six digits.
@@ -292,16 +292,6 @@ def _check_optimizer(optimizer: Any) -> None:
             f'search: optimizer={optimizer!r} must be a mapping with a type, '
             'as {type: SGD, momentum: 0.9}.'
         )
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number; ``True`` is none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, float) or is_whole(value)
-    return is_number and math.isfinite(value)
 
 
 def _rounded(value: float) -> float:

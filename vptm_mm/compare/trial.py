@@ -26,7 +26,7 @@ from ..bricks import tuned_parameters
 from ..engine.launch import LOADERS, build_runner, finish_config
 from ..engine.unwrap import unwrap_model
 from ..fresh_process import fresh_context, resident_bytes
-from .jobs import ACCURACY
+from .run_configs import ACCURACY
 
 RESULT = 'measured.json'
 OUTPUT = 'output.txt'

@@ -19,7 +19,8 @@ from rich.progress import (
 )
 
 from .board import Board
-from .jobs import Job, Pair, config_digest
+from .jobs import Job, Pair
+from .run_configs import config_digest
 from .study import Study
 from .trial import RESULT, start, write_json
 
