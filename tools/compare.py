@@ -57,6 +57,11 @@ def parse_args() -> argparse.Namespace:
         help='of the search, for all methods',
     )
     parser.add_argument(
+        '--search-on',
+        metavar='NAME',
+        help='the data set that chooses for all of them',
+    )
+    parser.add_argument(
         '--axes',
         metavar='NAME,NAME',
         help='draw accuracy along axes of the plan, in place of its table',
@@ -126,6 +131,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
             for m in plan.methods
         )
         plan = replace(plan, methods=methods)
+    if args.search_on:
+        plan = replace(plan, search_on=args.search_on)
     plan = replace(plan, overrides=args.cfg_options)
     if args.axes is not None:
         return plan.along(args.axes.split(','))

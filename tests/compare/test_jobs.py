@@ -11,6 +11,7 @@ from vptm_mm.compare.jobs import Pair, make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan, shown
 from vptm_mm.compare.run_configs import ACCURACY
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
+from vptm_mm.compare.worker import count
 from vptm_mm.engine.launch import LOADERS
 
 from .made_plan import (
@@ -546,6 +547,41 @@ def test_growth_is_asked_of_the_board():
         0.8,
     ]
     assert pair.chosen(board) == Point(0.8)
+
+
+def test_one_data_set_may_choose_for_all():
+    other = DataSet('other', cfg_options={'train_dataloader.batch_size': 8})
+    plan = make_plan(
+        methods=(Method('m', LINEAR, TWO_RATES),),
+        datasets=(other, DataSet('digits')),
+        search_on='digits',
+    )
+    follower, searcher = make_pairs(plan)
+    assert follower.open_search(Board()) is None
+    assert follower.finals(Board()) == []
+    board = played(searcher)
+    assert count([follower, searcher], board) == (2, 6)
+    for job in follower.finals(board):
+        assert job.point == Point(0.2)
+        assert job.cfg.train_dataloader.batch_size == 8
+        assert job.cfg.optim_wrapper.optimizer.lr == 0.2
+
+
+def test_a_search_for_all_that_fails():
+    plan = make_plan(
+        datasets=(DataSet('digits'), DataSet('other')), search_on='digits'
+    )
+    searcher, _, follower, _ = make_pairs(plan)
+    board = Board()
+    while (job := searcher.open_search(board)) is not None:
+        board.entries[job.key] = Entry(job.key, FAILED, job.slot)
+    assert follower.has_failed(board)
+    assert follower.finals(board) == []
+
+
+def test_the_data_set_that_chooses_must_be_compared():
+    with pytest.raises(ValueError, match=r"'flowers' is none .*: digits\. Na"):
+        make_pairs(make_plan(search_on='flowers'))
 
 
 def test_each_seed_draws_other_images_of_a_k_shot_set():

@@ -206,6 +206,45 @@ def test_names_are_no_formulas(tmp_path, axes):
     assert written[-1].suffix == '.png'
 
 
+def test_several_data_sets_have_an_overview(tmp_path):
+    """VPTM fails on one of them, so it has no mean."""
+    other = DataSet('other', cfg_options={'train_dataloader.batch_size': 8})
+    plan = make_plan(datasets=(DataSet('digits'), other))
+    runs = FakeRuns(
+        fail=lambda cfg: (
+            cfg['model']['backbone']['type'] == 'VPTMBackbone'
+            and cfg['train_dataloader']['batch_size'] == 8
+        )
+    )
+    lines = make_markdown(*finish(tmp_path, plan, runs)).splitlines()
+    start = lines.index('## All data sets')
+    assert lines[start + 2 : start + 6] == [
+        '| method | digits | other | mean |',
+        '|---|---|---|---|',
+        '| VPTM | 70.5 ± 0.7 | - | - |',
+        '| linear | 70.5 ± 0.7 | 70.5 ± 0.7 | 70.5 |',
+    ]
+
+
+def test_a_search_for_all_data_sets(tmp_path):
+    other = DataSet('other', cfg_options={'train_dataloader.batch_size': 8})
+    plan = make_plan(datasets=(other, DataSet('digits')), search_on='digits')
+    pairs, board = finish(tmp_path, plan, FakeRuns())
+    text = make_markdown(pairs, board)
+    assert (
+        'Learning rates were chosen on the validation split of digits, for '
+        'all data sets, with seed 0.'
+    ) in text
+    assert text.count('| 0.2 (end) |') == 4
+    write_report(pairs, board, tmp_path)
+    searches = [
+        run['dataset']
+        for run in lines_of(tmp_path / 'runs.csv')
+        if run['stage'] == 'search'
+    ]
+    assert searches == ['digits'] * 4
+
+
 def test_points_of_another_search_are_left_out(tmp_path):
     """The same config was searched along more rates before."""
     wide = GridSearch((0.01, 0.05, 0.2, 0.3))

@@ -93,6 +93,8 @@ class Pair:
         dataset: One of its data sets.
         method: One of its methods.
         read: In place of ``load_config``, as one that keeps what it read.
+        searcher: The pair whose search chooses, the same method on another
+            data set; by default this one.
 
     Raises:
         ValueError: If a config cannot be read or lacks a part, an option is
@@ -109,10 +111,12 @@ class Pair:
         dataset: DataSet,
         method: Method,
         read: Callable[[Path, str], Config] | None = None,
+        searcher: 'Pair | None' = None,
     ) -> None:
         self.plan = plan
         self.dataset = dataset
         self.method = method
+        self.searcher = searcher or self
         self.base = base_config(plan, dataset, method, read or load_config)
         self._final_base = final_config(self.base, dataset, method)
         self.variants = [Variant()]
@@ -155,9 +159,11 @@ class Pair:
         ]
 
     def search_slots(self, board: Board) -> list[str]:
-        """Return the slots of the search, as far as they are known."""
+        """Return the slots of its own search, as far as they are known."""
         search = self.method.search
-        return search.slots(self.tried(board)) if search.is_needed else []
+        if self.searcher is not self or not search.is_needed:
+            return []
+        return search.slots(self.tried(board))
 
     def search_done(self, board: Board) -> int:
         """Return how many slots of the search have ended."""
@@ -175,6 +181,8 @@ class Pair:
 
     def chosen(self, board: Board) -> Point | None:
         """Return the best point on validation; None if none is, or not yet."""
+        if self.searcher is not self:
+            return self.searcher.chosen(board)
         search = self.method.search
         if not search.is_needed:
             return search.point(search.slots([])[0], [])
@@ -208,6 +216,8 @@ class Pair:
 
     def has_failed(self, board: Board) -> bool:
         """Whether the search has ended and every run of it failed."""
+        if self.searcher is not self:
+            return self.searcher.has_failed(board)
         ended = self.search_done(board) == len(self.search_slots(board))
         return ended and self.chosen(board) is None
 
@@ -319,8 +329,11 @@ def make_pairs(plan: Plan) -> list[Pair]:
         FileNotFoundError: If a data set is not where the config says.
     """
     read = cache(load_config)
+    searchers = _make_searchers(plan, read)
     pairs = [
-        Pair(plan, dataset, method, read)
+        searchers[method.name]
+        if dataset.name == plan.search_on
+        else Pair(plan, dataset, method, read, searchers.get(method.name))
         for dataset in plan.datasets
         for method in plan.methods
     ]
@@ -345,3 +358,22 @@ def make_pairs(plan: Plan) -> list[Pair]:
                 'Correct the key.'
             )
     return pairs
+
+
+def _make_searchers(
+    plan: Plan, read: Callable[[Path, str], Config]
+) -> dict[str, Pair]:
+    """Return the pair that searches for all data sets, by method."""
+    if not plan.search_on:
+        return {}
+    for dataset in plan.datasets:
+        if dataset.name == plan.search_on:
+            return {
+                method.name: Pair(plan, dataset, method, read)
+                for method in plan.methods
+            }
+    raise ValueError(
+        f'search_on={plan.search_on!r} is none of the data sets that are '
+        f'compared: {", ".join(one.name for one in plan.datasets)}. Name one '
+        'of them, or add it.'
+    )

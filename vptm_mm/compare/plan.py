@@ -19,6 +19,7 @@ PLAN_KEYS = (
     'name',
     'seeds',
     'search',
+    'search_on',
     'cfg_options',
     'methods',
     'datasets',
@@ -107,6 +108,8 @@ class Plan:
         seeds: Final runs of each method on each data set: seeds 0 to
             ``seeds - 1``.
         search: Of methods that are added.
+        search_on: Name of the data set whose search chooses for all of them;
+            empty for a search on each.
         cfg_options: Changed keys of every config.
         overrides: Changed keys that come after those of data sets and
             methods.
@@ -119,6 +122,7 @@ class Plan:
     datasets: tuple[DataSet, ...]
     seeds: int = 5
     search: Search = PRESETS['grow']
+    search_on: str = ''
     cfg_options: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     axes: tuple[Axis, ...] = ()
@@ -415,6 +419,7 @@ def _make_plan(
         datasets=tuple(datasets),
         seeds=seeds,
         search=search,
+        search_on=_search_on(raw),
         cfg_options=_options('the plan', raw),
         axes=axes,
         axes_methods=axes_methods,
@@ -480,6 +485,15 @@ def _make_values(name: str, entry: Any) -> dict[str, dict[str, Any]]:
                 'give each value the same keys.'
             )
     return dict(ticks)
+
+
+def _search_on(raw: dict) -> str:
+    name = raw.get('search_on', '')
+    if not isinstance(name, str):
+        raise ValueError(
+            f'search_on={name!r} must be the name of one data set.'
+        )
+    return name
 
 
 def _entries(raw: dict, key: str) -> dict:

@@ -84,6 +84,8 @@ def write_report(
 def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
     """Return a table for each data set, and the failures below.
 
+    Of several data sets an overview stands before them.
+
     Args:
         pairs: Methods on data sets.
         board: What the study says.
@@ -97,14 +99,19 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         f'run tests its best checkpoint by validation once{_unvalidated(plan)}'
         '.',
     ]
-    for dataset in plan.datasets:
-        rows = [
+    measured = {
+        dataset.name: [
             row
             for pair in pairs
             if pair.dataset == dataset
             for row in make_rows(pair, board)
         ]
-        lines += ['', f'## {dataset.name}', '']
+        for dataset in plan.datasets
+    }
+    if len(measured) > 1:
+        lines += ['', '## All data sets', '', *_overview(plan, measured)]
+    for name, rows in measured.items():
+        lines += ['', f'## {name}', '']
         if not rows:
             lines.append('Nothing was measured.')
             continue
@@ -169,6 +176,26 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def _overview(plan: Plan, measured: dict[str, list[Row]]) -> Iterable[str]:
+    """Return the lines of a table: a method a line, a data set a column.
+
+    The last column is the mean over data sets, of a method that was measured
+    on all of them.
+    """
+    yield f'| method | {" | ".join(measured)} | mean |'
+    yield '|---' * (2 + len(measured)) + '|'
+    for method in plan.methods:
+        found = [
+            next((row for row in rows if row.method == method.name), None)
+            for rows in measured.values()
+        ]
+        cells = [row.shown('test') if row else '-' for row in found]
+        means = [row.mean('test') for row in found if row]
+        is_whole = len(means) == len(measured)
+        mean = f'{statistics.mean(means):.1f}' if is_whole else '-'
+        yield f'| {method.name} | {" | ".join(cells)} | {mean} |'
+
+
 def _searched(plan: Plan) -> str:
     """Say what was chosen on validation, and of which methods."""
     chosen = {
@@ -191,9 +218,15 @@ def _searched(plan: Plan) -> str:
                 else f' of {", ".join(methods)}'
             )
             text += (
-                f'{what}{of} were chosen on the validation split with seed 0. '
+                f'{what}{of} were chosen on the validation split'
+                f'{_search_on(plan)} with seed 0. '
             )
     return text
+
+
+def _search_on(plan: Plan) -> str:
+    name = plan.search_on
+    return f' of {name}, for all data sets,' if name else ''
 
 
 def _unvalidated(plan: Plan) -> str:

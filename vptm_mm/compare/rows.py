@@ -74,10 +74,10 @@ def make_rows(pair: Pair, board: Board) -> list[Row]:
     point = pair.chosen(board)
     if point is None:
         return []
-    slots = pair.search_slots(board)
+    slots = pair.searcher.search_slots(board)
     rates = [
         one.point.learning_rate
-        for one in pair.tried(board)
+        for one in pair.searcher.tried(board)
         if one.slot in slots and one.point.learning_rate is not None
     ]
     ends = (min(rates), max(rates)) if len(set(rates)) > 1 else ()
