@@ -45,6 +45,7 @@ def test_shipped_plans_are_found():
         'digits-kshot.yml',
         'digits.yml',
         'fgvc.yml',
+        'one-setting.yml',
         'vtab.yml',
     ]
 
