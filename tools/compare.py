@@ -23,7 +23,8 @@ from mmengine.logging import MMLogger
 
 from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.optuna_import import sqlite_url
-from vptm_mm.compare.plan import Plan, load_plan
+from vptm_mm.compare.plan import Plan
+from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.report import write_report
 from vptm_mm.compare.search import PRESETS, make_search
 from vptm_mm.compare.study import Study

@@ -5,7 +5,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from vptm_mm.compare.jobs import make_pairs
-from vptm_mm.compare.plan import Axis, DataSet, Method, Plan, shown
+from vptm_mm.compare.plan import Axis, DataSet, Method, Plan
+from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.search import GridSearch
 from vptm_mm.compare.trial import RESULT
 
@@ -24,6 +25,12 @@ SMALL = {
     'param_scheduler': [],
 }
 TWO_RATES = GridSearch((0.05, 0.2))
+SHORT = """
+methods:
+  VPTM: vptm_beitv2-tiny_digits.py
+datasets:
+  digits:
+"""
 
 
 def make_plan(**changes) -> Plan:
@@ -38,6 +45,12 @@ def make_plan(**changes) -> Plan:
         cfg_options=SMALL,
     )
     return Plan(**{**fields, **changes})
+
+
+def load(tmp_path, text):
+    path = tmp_path / 'plan.yml'
+    path.write_text(text)
+    return load_plan(path, CONFIGS)
 
 
 # Final runs on all images that are not of the test set.

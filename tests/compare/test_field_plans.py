@@ -3,7 +3,7 @@
 import pytest
 
 from vptm_mm.compare.jobs import make_pairs
-from vptm_mm.compare.plan import load_plan
+from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.search import Point
 from vptm_mm.datasets import VTAB1k
 

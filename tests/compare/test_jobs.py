@@ -8,7 +8,8 @@ from vptm_mm.checkpoints.download import sha256
 from vptm_mm.compare import run_configs
 from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
 from vptm_mm.compare.jobs import Pair, make_pairs
-from vptm_mm.compare.plan import Axis, DataSet, Method, load_plan, shown
+from vptm_mm.compare.plan import Axis, DataSet, Method
+from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.run_configs import ACCURACY
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 from vptm_mm.compare.worker import count

@@ -1,246 +1,18 @@
-"""A plan is read strictly: each mistake is named."""
+"""What of a plan is compared: methods, data sets and axes by name."""
 
 import pytest
-import yaml
 
-from vptm_mm.compare.plan import load_plan
+from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.search import PRESETS
 
-from ..conftest import ROOT
+from .made_plan import CONFIGS, SHORT, load
 
-CONFIGS = ROOT / 'configs'
-PLANS = sorted((CONFIGS / 'compare').glob('*.yml'))
-SHORT = """
-methods:
-  VPTM: vptm_beitv2-tiny_digits.py
-datasets:
-  digits:
-"""
-
-
-def load(tmp_path, text):
-    path = tmp_path / 'plan.yml'
-    path.write_text(text)
-    return load_plan(path, CONFIGS)
-
-
-def test_the_shortest_plan(tmp_path):
-    plan = load(tmp_path, SHORT)
-    assert plan.name == 'plan'
-    assert plan.seeds == 5
-    (method,) = plan.methods
-    assert method.config == CONFIGS / 'vptm_beitv2-tiny_digits.py'
-    assert method.search == PRESETS['grow']
-    assert plan.datasets[0].config is None
-
-
-def test_shipped_plans_are_found():
-    assert [path.name for path in PLANS] == [
-        'cifar10-backbones.yml',
-        'cifar10-full.yml',
-        'cifar10-kshot.yml',
-        'cifar10-round3-kshot.yml',
-        'cifar10-round3.yml',
-        'cifar10.yml',
-        'digits-kshot.yml',
-        'digits.yml',
-        'fgvc.yml',
-        'one-setting.yml',
-        'vtab.yml',
-    ]
-
-
-def test_options_of_final_runs(tmp_path):
-    text = SHORT.replace('digits:', 'digits: {final: {a.b: 1}}')
-    assert load(tmp_path, text).datasets[0].final == {'a.b': 1}
-    with pytest.raises(ValueError, match="'digits': final=3 must map dotted"):
-        load(tmp_path, SHORT.replace('digits:', 'digits: {final: 3}'))
-
-
-def test_values_of_an_axis_with_labels(tmp_path):
-    text = SHORT + 'axes: {size: {small: {a: 1, b: 2}, 9: {b: 4, a: 3}}}'
-    (axis,) = load(tmp_path, text).axes
-    assert axis.values == {'small': dict(a=1, b=2), '9': dict(a=3, b=4)}
-    assert axis.keys == ('a', 'b')
-
-
-@pytest.mark.parametrize('path', PLANS, ids=lambda path: path.name)
-def test_shipped_plans(path):
-    plan = load_plan(path, CONFIGS)
-    axes = [axis.name for axis in plan.axes]
-    if path.name in ('cifar10-backbones.yml', 'cifar10-full.yml'):
-        assert len(plan.methods) == 8
-        assert axes == ['epochs', 'tokens', 'shots', 'ways']
-        return
-    assert len(plan.methods) >= 10
-    if path.name in ('fgvc.yml', 'vtab.yml', 'one-setting.yml'):
-        assert axes == []
-        return
-    if 'kshot' in path.name:
-        assert axes == ['shots']
-        left_out = 'round3' in path.name
-        assert (len(plan.axes_methods) < len(plan.methods)) == left_out
-    else:
-        lines = ['prompt_length', 'prompt_blocks', 'prototype_dim']
-        more = ['tokens', 'labels']
-        assert axes == (more if 'round3' in path.name else lines)
-        assert plan.axes_methods == ('VPTM', 'VPT, shallow')
-
-
-@pytest.mark.parametrize(
-    ('name', 'kind'), [('digits', '-tiny_digits'), ('fgvc', '_cub')]
-)
-def test_all_rivals_are_compared(name, kind):
-    plan = load_plan(CONFIGS / 'compare' / f'{name}.yml', CONFIGS)
-    rivals = set((CONFIGS / 'rivals').glob(f'*{kind}.py'))
-    assert len(rivals) == 12
-    assert rivals <= {method.config for method in plan.methods}
-
-
-def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
-    more = 'name: base\nseeds: 3\nsearch: vpt\naxes: {x: {a: [1]}}'
-    (tmp_path / 'below').mkdir()
-    (tmp_path / 'base.yml').write_text(SHORT + more)
-    (tmp_path / 'below' / 'middle.yml').write_text('_base_: ../base.yml')
-    plan = load(tmp_path, '_base_: below/middle.yml\ndatasets: {cub: }\naxes:')
-    assert plan.name == 'plan'  # a study of its own
-    assert plan.seeds == 3
-    assert plan.methods[0].search == PRESETS['vpt']
-    assert [data.name for data in plan.datasets] == ['cub']
-    assert plan.axes == ()
-    plan = load(tmp_path, '_base_: base.yml\nmethods: {a: vptm_beitv2_cub.py}')
-    assert [method.name for method in plan.methods] == ['VPTM', 'a']
-
-
-@pytest.mark.parametrize(
-    ('base', 'text', 'error'),
-    [
-        (
-            '[a.yml]',
-            '',
-            r"_base_=\['a.yml'\] must be the path of one plan",
-        ),
-        ('plan.yml', '', "plan.yml: _base_='plan.yml' leads back to this"),
-        ('a.yml', '_base_: plan.yml', "_base_='a.yml': _base_='plan.yml' lea"),
-        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': the plan: unknown k"),
-        ('a.yml', '3', "_base_='a.yml': the plan must be a mapping"),
-    ],
-)
-def test_wrong_bases(tmp_path, base, text, error):
-    (tmp_path / 'a.yml').write_text(text)
-    with pytest.raises(ValueError, match=error):
-        load(tmp_path, f'_base_: {base}')
-
-
-def test_numbers_may_be_written_as_in_python(tmp_path):
-    text = SHORT + 'search: {preset: grid, learning_rate: [1e-2, 5e-2]}'
-    search = load(tmp_path, text).methods[0].search
-    assert search.learning_rate == (0.01, 0.05)
-
-
-def test_a_method_may_have_its_own_search(tmp_path):
-    text = """
-search: vpt
-methods:
-  a: vptm_beitv2-tiny_digits.py
-  b: {config: vptm_beitv2-tiny_digits.py, search: fixed}
-datasets: {digits: {}}
-"""
-    a, b = load(tmp_path, text).methods
-    assert a.search == PRESETS['vpt']
-    assert b.search == PRESETS['fixed']
-
-
-def test_one_data_set_may_choose_for_all(tmp_path):
-    assert load(tmp_path, SHORT).search_on == ''
-    plan = load(tmp_path, SHORT + 'search_on: digits')
-    assert plan.search_on == 'digits'
-
-
-@pytest.mark.parametrize(
-    ('text', 'error'),
-    [
-        ('', 'the plan must be a mapping with the keys name, seeds'),
-        (SHORT + 'search_on: [a, b]', 'must be the name of one data set'),
-        ('methods: {}\ndatasets: {a: {}}', 'the plan is empty: methods: has'),
-        (SHORT.replace('digits:\n', ''), 'the plan is empty: datasets: has'),
-        (SHORT + 'sedes: 3', "unknown key 'sedes'; keys are name, seeds"),
-        (SHORT + 'seeds: 0', 'seeds=0 must be a number >= 1'),
-        (SHORT + 'search: bayes', "unknown preset 'bayes'"),
-        (SHORT + '  digits: {}', "the name 'digits' is there twice"),
-        (SHORT + '  more: {cfg: 1}', "data set 'more': unknown key 'cfg'"),
-        (SHORT + 'cfg_options: 3', 'cfg_options=3 must map dotted keys'),
-        (SHORT + 'a: [', 'is no YAML'),
-        ('methods: {a: {}}\ndatasets: {a: {}}', "method 'a' has no config"),
-        ('methods: {a: 3}\ndatasets: {a: {}}', "method 'a' must be a mapping"),
-        (
-            SHORT + 'axes: {methods: [LoRA]}',
-            "axes: unknown method 'LoRA'; the plan has VPTM",
-        ),
-        (
-            SHORT + 'axes: {methods: VPTM}',
-            r"axes: methods='VPTM' must be a list, as \[VPTM\]",
-        ),
-        (SHORT + 'axes: {methods: }', 'axes: methods=None must be a list'),
-        (SHORT + 'axes: {x: {3: [1]}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'cfg_options: {3: 4}', 'cfg_options: {3: 4} must map dotted'),
-        (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
-        (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
-        (
-            SHORT + '  digits!:',
-            "data set 'digits' and 'digits!': plots would be named "
-            'bars_digits.png; tell data sets apart by letters and digits',
-        ),
-        (SHORT + '  "?":', r"data set '\?': plots would be named bars_.png"),
-        (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
-        (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {1: {}}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {1: {2: 3}}}', 'or for each label some keys'),
-        (
-            SHORT + 'axes: {x: {1: {a: 1, b: 1}, 2: {a: 2}}}',
-            "axis 'x': '2' does not set b, as others do; give each value the",
-        ),
-        (SHORT + 'axes: {x: {"": {a: 1}}}', "axis 'x': the label '' must not"),
-        (SHORT + 'axes: {x: {"a|b": {a: 1}}}', r"the label 'a\|b' must not"),
-        (SHORT + 'axes: {x: {a: [1, "1"]}}', "axis 'x': value '1' is named"),
-        (
-            SHORT + 'axes: {x: {a: [{1: 2}]}}',
-            "axis 'x': '{1: 2}': .*1 is no n",
-        ),
-        (SHORT + 'seeds: true', 'seeds=True must be a number >= 1'),
-        (SHORT + '  "a|b":', r"data set 'a\|b' must not be empty, nor have a"),
-        (SHORT + '  "a\\nb":', r"data set 'a\\nb' must not be empty, nor"),
-        (SHORT.replace('VPTM', '"a|b"'), r"method 'a\|b' must not be empty"),
-        (
-            SHORT + 'cfg_options: {model.head.init_cfg: {1: 2, b: 3}}',
-            'the plan: cfg_options: {1: 2, .b.: 3} must map .*; 1 is no name',
-        ),
-    ],
-)
-def test_wrong_plans(tmp_path, text, error):
-    with pytest.raises(ValueError, match=error):
-        load(tmp_path, text)
-
-
-def test_missing_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
-        load_plan(tmp_path / 'none.yml', CONFIGS)
-    base = 'no plan at .*none.yml, the _base_ of .*plan.yml; see'
-    with pytest.raises(FileNotFoundError, match=base):
-        load(tmp_path, '_base_: none.yml')
-    wrong = SHORT.replace('digits.py', 'digit.py')
-    near = "Did you mean 'vptm_beitv2-tiny_digits.py'"
-    with pytest.raises(FileNotFoundError, match=near):
-        load(tmp_path, wrong)
-    text = SHORT.replace('digits:', 'digits: {config: none.py}')
-    with pytest.raises(FileNotFoundError, match="data set 'digits': there is"):
-        load(tmp_path, text)
+LORA = 'rivals/lora_beitv2-tiny_digits.py'
 
 
 def test_methods_are_chosen_by_name_or_file(tmp_path):
     plan = load(tmp_path, SHORT)
-    names = ['rivals/lora_beitv2-tiny_digits.py', 'VPTM']
+    names = [LORA, 'VPTM']
     chosen = plan.select_methods(names, (CONFIGS,))
     assert [m.name for m in chosen.methods] == [
         'lora_beitv2-tiny_digits',
@@ -250,9 +22,6 @@ def test_methods_are_chosen_by_name_or_file(tmp_path):
         plan.select_methods(['VPTN'], (CONFIGS,))
     with pytest.raises(ValueError, match="method 'VPTM' is named twice"):
         plan.select_methods(['VPTM', 'VPTM'], (CONFIGS,))
-
-
-LORA = 'rivals/lora_beitv2-tiny_digits.py'
 
 
 def test_an_added_method_has_the_search_of_the_plan(tmp_path):
@@ -298,29 +67,3 @@ def test_axes_are_chosen_by_name():
         plan.along(['depth'])
     with pytest.raises(ValueError, match="axis 'prompt_length' is named twic"):
         plan.along(['prompt_length', 'prompt_length'])
-
-
-def test_aliases_that_grow(tmp_path):
-    lines = ['a0: &a0 [x, x]']
-    lines += [
-        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 40)
-    ]
-    with pytest.raises(ValueError, match=r'yml: line 2: the alias \*a0 is no'):
-        load(tmp_path, '\n'.join(lines))
-
-
-def test_plans_that_are_no_plans(tmp_path):
-    with pytest.raises(ValueError, match='and a plan may have 1,048,576; is'):
-        load(tmp_path, ' ' * 2**20 + 'a')
-    many = '\n'.join(f'a{i}:' for i in range(30_000))
-    with pytest.raises(ValueError, match="unknown key 'a0'"):
-        load(tmp_path, many)  # in seconds
-
-
-def test_repeated_names_would_be_lost_in_plain_yaml():
-    assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
-
-
-def test_values_of_the_wrong_kind_name_the_plan(tmp_path):
-    with pytest.raises(ValueError, match='plan.yml: a value is of the wrong'):
-        load(tmp_path, SHORT + 'axes: 3')

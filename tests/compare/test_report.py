@@ -207,9 +207,10 @@ def test_names_are_no_formulas(tmp_path, axes):
 
 
 def test_several_data_sets_have_an_overview(tmp_path):
-    """VPTM fails on one of them, so it has no mean."""
-    other = DataSet('other', cfg_options={'train_dataloader.batch_size': 8})
-    plan = make_plan(datasets=(DataSet('digits'), other))
+    """VPTM fails on one of them, so it has no mean over them."""
+    batch = {'train_dataloader.batch_size': 8}
+    other = DataSet('other', cfg_options=batch, group='b')
+    plan = make_plan(datasets=(DataSet('digits', group='a'), other))
     runs = FakeRuns(
         fail=lambda cfg: (
             cfg['model']['backbone']['type'] == 'VPTMBackbone'
@@ -219,10 +220,10 @@ def test_several_data_sets_have_an_overview(tmp_path):
     lines = make_markdown(*finish(tmp_path, plan, runs)).splitlines()
     start = lines.index('## All data sets')
     assert lines[start + 2 : start + 6] == [
-        '| method | digits | other | mean |',
-        '|---|---|---|---|',
-        '| VPTM | 70.5 ± 0.7 | - | - |',
-        '| linear | 70.5 ± 0.7 | 70.5 ± 0.7 | 70.5 |',
+        '| method | digits | other | mean, a | mean, b | mean |',
+        '|---|---|---|---|---|---|',
+        '| VPTM | 70.5 ± 0.7 | - | 70.5 | - | - |',
+        '| linear | 70.5 ± 0.7 | 70.5 ± 0.7 | 70.5 | 70.5 | 70.5 |',
     ]
 
 

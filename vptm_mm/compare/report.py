@@ -179,21 +179,35 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
 def _overview(plan: Plan, measured: dict[str, list[Row]]) -> Iterable[str]:
     """Return the lines of a table: a method a line, a data set a column.
 
-    The last column is the mean over data sets, of a method that was measured
-    on all of them.
+    Behind them are the means over each group and over all of them, of a
+    method that was measured on each.
     """
-    yield f'| method | {" | ".join(measured)} | mean |'
-    yield '|---' * (2 + len(measured)) + '|'
+    groups: dict[str, list[str]] = {}
+    for dataset in plan.datasets:
+        if dataset.group:
+            groups.setdefault(dataset.group, []).append(dataset.name)
+    means = {f'mean, {group}': names for group, names in groups.items()}
+    means['mean'] = list(measured)
+    yield f'| method | {" | ".join([*measured, *means])} |'
+    yield '|---' * (1 + len(measured) + len(means)) + '|'
     for method in plan.methods:
-        found = [
-            next((row for row in rows if row.method == method.name), None)
-            for rows in measured.values()
+        found = {
+            name: row
+            for name, rows in measured.items()
+            for row in rows
+            if row.method == method.name
+        }
+        cells = [
+            found[name].shown('test') if name in found else '-'
+            for name in measured
         ]
-        cells = [row.shown('test') if row else '-' for row in found]
-        means = [row.mean('test') for row in found if row]
-        is_whole = len(means) == len(measured)
-        mean = f'{statistics.mean(means):.1f}' if is_whole else '-'
-        yield f'| {method.name} | {" | ".join(cells)} | {mean} |'
+        for names in means.values():
+            values = [
+                found[name].mean('test') for name in names if name in found
+            ]
+            is_whole = len(values) == len(names)
+            cells.append(f'{statistics.mean(values):.1f}' if is_whole else '-')
+        yield f'| {method.name} | {" | ".join(cells)} |'
 
 
 def _searched(plan: Plan) -> str:
