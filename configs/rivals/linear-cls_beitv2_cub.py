@@ -13,3 +13,4 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=200))
+optim_wrapper = dict(optimizer=dict(lr=1e-2))

@@ -2,8 +2,7 @@
 
     python tools/train.py configs/rivals/vpt-shallow_beitv2-tiny_digits.py
 
-Result: top-1 72.6 ± 1.7 % on the test set (2026-11-24, CPU, 5 seeds, learning
-rate as in docs/results.md).
+Result: top-1 72.8 ± 1.9 % on the test set (2026-11-26, CPU, 5 seeds).
 """
 
 _base_ = './linear-cls_beitv2-tiny_digits.py'

@@ -7,7 +7,7 @@ param_scheduler.1.end=E``.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='TunedOptimWrapperConstructor',
-    optimizer=dict(type='AdamW', lr=1e-2, weight_decay=0.01),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
 )
 param_scheduler = [
     dict(
