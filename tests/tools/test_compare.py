@@ -112,7 +112,7 @@ def test_killed_half_way_and_continued(tmp_path):
     assert len(lines) == 8
     assert sum(bool(line['error']) for line in lines) == 2
     text = (report / 'results.md').read_text()
-    assert '| VPTM | 18,944 | 75.8 | 0.01 |' in text
+    assert '| VPTM | 18,944 | 75.8 | 0.001 |' in text
     assert '| linear | 1,290 |' in text
     assert '- digits, broken, final' in text
     for name in ('parameters_digits.png', 'bars_digits.png'):
