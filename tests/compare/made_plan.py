@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.board import DONE, Board, Entry
+from vptm_mm.compare.jobs import Pair, make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method, Plan
 from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.search import GridSearch
@@ -51,6 +52,21 @@ def load(tmp_path, text):
     path = tmp_path / 'plan.yml'
     path.write_text(text)
     return load_plan(path, CONFIGS)
+
+
+def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
+    plan = make_plan(methods=(Method('m', config, search),), **changes)
+    return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
+
+
+def played(pair, board=None) -> Board:
+    """A board on which the search has ended; large rates are best."""
+    board = board or Board()
+    while (job := pair.open_search(board)) is not None:
+        entry = Entry(job.key, DONE, job.slot, vars(job.point))
+        entry.result = dict(val=job.point.learning_rate)
+        board.entries[job.key] = entry
+    return board
 
 
 # Final runs on all images that are not of the test set.

@@ -1,50 +1,30 @@
-"""From plan to configs: what a run is, and what it may read."""
+"""From plan to runs: searches, final runs and axes."""
 
 from dataclasses import replace
 
 import pytest
 
-from vptm_mm.checkpoints.download import sha256
-from vptm_mm.compare import run_configs
-from vptm_mm.compare.board import DONE, FAILED, RUNNING, Board, Entry
-from vptm_mm.compare.jobs import Pair, make_pairs
+from vptm_mm.compare.board import FAILED, RUNNING, Board, Entry
+from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method
-from vptm_mm.compare.plan_file import load_plan, shown
-from vptm_mm.compare.run_configs import ACCURACY
 from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
 from vptm_mm.compare.worker import count
-from vptm_mm.engine.launch import LOADERS
 
 from .made_plan import (
-    CONFIGS,
     LINEAR,
     ON_ALL,
-    SMALL,
     TWO_RATES,
     VPT,
     VPTM,
     make_axis,
     make_plan,
+    one_pair,
+    played,
 )
 
 LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
 BATCHES = make_axis('batch', 'train_dataloader.batch_size', (4, 8))
 DIMS = make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
-
-
-def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
-    plan = make_plan(methods=(Method('m', config, search),), **changes)
-    return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
-
-
-def played(pair, board=None) -> Board:
-    """A board on which the search has ended; large rates are best."""
-    board = board or Board()
-    while (job := pair.open_search(board)) is not None:
-        entry = Entry(job.key, DONE, job.slot, vars(job.point))
-        entry.result = dict(val=job.point.learning_rate)
-        board.entries[job.key] = entry
-    return board
 
 
 def test_a_search_has_no_test_set_and_a_final_run_has():
@@ -99,91 +79,12 @@ def test_more_epochs_of_final_runs_end_with_a_checkpoint():
     assert pair.base.default_hooks.checkpoint.interval == 1
 
 
-def test_a_method_without_validation_images_is_named():
-    method = Method('m', LINEAR, TWO_RATES, {'val_dataloader': None})
-    text = 'digits, m: .*linear-cls.* has no val_dataloader. Give it one'
-    with pytest.raises(ValueError, match=text):
-        make_pairs(make_plan(methods=(method,)))
-
-
 def test_a_running_or_failed_slot_is_not_given_out_again():
     pair = one_pair()
     job = pair.open_search(Board())
     for state in (RUNNING, FAILED):
         entry = Entry(job.key, state, job.slot, vars(job.point))
         assert pair.open_search(Board([entry])).slot != job.slot
-
-
-def test_equal_settings_have_equal_keys_and_others_do_not():
-    def keys(**changes):
-        pair = one_pair(**changes)
-        board = played(pair)
-        return {pair.open_search(Board()).key, pair.finals(board)[0].key}
-
-    assert keys() == keys()
-    other = {**SMALL, 'train_dataloader.batch_size': 8}
-    assert not keys() & keys(cfg_options=other)
-    # What is not searched counts, what is searched does not.
-    decay = {**SMALL, 'optim_wrapper.optimizer.weight_decay': 0.5}
-    assert not keys() & keys(cfg_options=decay)
-    rate = {**SMALL, 'optim_wrapper.optimizer.lr': 0.5}
-    assert keys() == keys(cfg_options=rate)
-    # A tuple in a config and a list in a plan are the same run.
-    deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
-    assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)
-
-
-@pytest.fixture
-def digested(monkeypatch):
-    """The files that were digested, whatever was before."""
-    files = []
-
-    def digest(path):
-        files.append(path.name)
-        return sha256(path)
-
-    monkeypatch.setattr(run_configs, 'sha256', digest)
-    run_configs._sha256_of.cache_clear()
-    return files
-
-
-CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
-
-
-def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
-    file = tmp_path / 'backbone.pth'
-    options = {**SMALL, CHECKPOINT: str(file)}
-
-    def keys():
-        run_configs._sha256_of.cache_clear()
-        pair = one_pair(cfg_options=options)
-        search = pair.open_search(Board())
-        final = pair.final(0, Point(0.1), 0)
-        return [search.key, search.digest, final.key, final.digest]
-
-    found = []
-    for content in (None, b'first', b'second', b'first'):
-        if content is not None:  # a file that is gone is the run's error
-            file.write_bytes(content)
-        found.append(keys())
-    assert found[3] == found[1]
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not set(found[one]) & set(found[other])
-    # Once for all runs, not once a run.
-    assert digested == ['backbone.pth'] * 3
-
-
-def test_which_weights_are_digested(tmp_path, digested):
-    one_pair().final(0, Point(0.1), 0)
-    assert digested == ['beitv2-tiny_digits.pth']
-    remote = {**SMALL, CHECKPOINT: 'https://example.org/backbone.pth'}
-    one_pair(cfg_options=remote).final(0, Point(0.1), 0)
-    assert len(digested) == 1
-    file = tmp_path / 'whole.pth'
-    file.write_bytes(b'weights')
-    loaded = {**SMALL, 'load_from': str(file)}
-    one_pair(cfg_options=loaded).final(0, Point(0.1), 0)
-    assert digested[1:] == ['whole.pth']
 
 
 def test_a_failed_search_has_no_final_runs():
@@ -212,92 +113,6 @@ def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
     )
 
 
-LOADER = """
-{part}_dataloader = dict(
-    batch_size=8,
-    dataset=dict({dataset}, pipeline=[]),
-    sampler=dict(type='DefaultSampler', shuffle=False),
-)
-"""
-DIGITS = "type='SklearnDigits', split='{part}'"
-
-
-def write_data(folder, *parts, dataset=DIGITS, more=''):
-    path = folder / 'data.py'
-    loaders = [
-        LOADER.format(part=part, dataset=dataset.format(part=part))
-        for part in parts
-    ]
-    path.write_text('\n'.join([*loaders, more]))
-    return path
-
-
-def test_all_data_comes_from_the_config_of_a_data_set(tmp_path):
-    path = write_data(
-        tmp_path,
-        *('train', 'val', 'test'),
-        more="val_evaluator = dict(type='Accuracy', topk=(1, 5))",
-    )
-    data = DataSet('other', path, {'train_dataloader.batch_size': 4})
-    base = one_pair(dataset=data, cfg_options={}).base
-    assert base.train_dataloader.batch_size == 4
-    for part in ('train', 'val', 'test'):
-        assert base[f'{part}_dataloader'].dataset.pipeline == []
-    assert base.val_evaluator.topk == (1, 5)
-    assert base.test_evaluator.topk == (1,)  # the method's
-    assert base.model.head.num_classes == 10  # it has no head
-
-
-def test_a_data_set_with_a_head_says_how_many_classes_there_are(tmp_path):
-    head = 'model = dict(head=dict(num_classes=7))'
-    path = write_data(tmp_path, 'train', 'val', 'test', more=head)
-    for options, classes in ({}, 7), ({'model.head.num_classes': 3}, 3):
-        data = DataSet('other', path, options)
-        base = one_pair(dataset=data, cfg_options={}).base
-        assert base.model.head.num_classes == classes
-
-
-@pytest.mark.parametrize('part', ['train', 'val', 'test'])
-def test_a_data_set_lends_no_images_from_the_method(tmp_path, part):
-    """Else rates would be chosen on images of another data set."""
-    parts = {'train', 'val', 'test'} - {part}
-    data = DataSet('other', write_data(tmp_path, *parts))
-    text = f"data set 'other': .*data.py has no {part}_dataloader; give it"
-    with pytest.raises(ValueError, match=text):
-        one_pair(dataset=data, cfg_options={})
-
-
-def test_red_stays_red(tmp_path):
-    """MMPretrain's own CIFAR, for one, is RGB, the digits are BGR."""
-    path = write_data(
-        tmp_path,
-        *('train', 'val', 'test'),
-        more='data_preprocessor = dict(to_rgb=False)',
-    )
-    base = one_pair(dataset=DataSet('RGB', path), cfg_options={}).base
-    own = one_pair().base.data_preprocessor
-    assert own.to_rgb is True
-    assert base.data_preprocessor == {**own, 'to_rgb': False}
-
-
-@pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
-def test_folders_of_images(name, tmp_path, monkeypatch):
-    for part in ('TRAIN', 'TEST'):
-        (tmp_path / part).mkdir()
-        monkeypatch.setenv(f'{part}_FOLDER', str(tmp_path / part))
-    data = DataSet('a folder', CONFIGS / '_base_' / 'datasets' / name)
-    base = one_pair(dataset=data, cfg_options={}).base
-    assert base.data_preprocessor == one_pair().base.data_preprocessor
-    assert base.train_dataloader.batch_size == 64
-
-
-def test_a_data_set_that_is_not_there_ends_the_start(tmp_path):
-    gone = f"type='CustomDataset', data_root='{tmp_path}/none'"
-    path = write_data(tmp_path, 'train', 'val', 'test', dataset=gone)
-    with pytest.raises(FileNotFoundError, match='no .*none'):
-        one_pair(dataset=DataSet('other', path), cfg_options={})
-
-
 def test_splits_that_share_images_end_the_start():
     fraction = 'val_dataloader.dataset.val_fraction'
     cut = dict(
@@ -316,91 +131,6 @@ def test_splits_that_share_images_end_the_start():
     data = DataSet('digits', final={'test_dataloader.dataset': test})
     with pytest.raises(ValueError, match='digits, m: train_dataloader and te'):
         one_pair(cfg_options=options, dataset=data)
-
-
-def test_files_that_are_no_configs_are_named(tmp_path):
-    readme = tmp_path / 'README.md'
-    readme.touch()
-    with pytest.raises(ValueError, match="method 'm': .*README.md cannot be"):
-        one_pair(config=readme)
-    with pytest.raises(ValueError, match="data set 'other': .*README.md cann"):
-        one_pair(dataset=DataSet('other', readme))
-    path = tmp_path / 'config.py'
-    path.write_text('_base_ = "./none.py"')
-    with pytest.raises(
-        FileNotFoundError, match="method 'm': .*config.py .*no"
-    ):
-        one_pair(config=path)
-
-
-@pytest.mark.parametrize(
-    ('text', 'missing'),
-    [
-        (
-            "train_cfg = dict(max_epochs=1)\nmodel = dict(type='A')",
-            'optim_wra',
-        ),
-        (
-            "optim_wrapper = dict(optimizer=dict(type='SGD'))",
-            'model, train_da',
-        ),
-    ],
-)
-def test_configs_that_lack_a_part_are_named(tmp_path, text, missing):
-    path = tmp_path / 'config.py'
-    path.write_text(text)
-    with pytest.raises(ValueError, match=f'digits, m: .* has no {missing}'):
-        one_pair(config=path, cfg_options={})
-
-
-@pytest.mark.parametrize('hooks', ['None', 'dict(checkpoint=None)', '{}'])
-def test_a_config_may_leave_the_hooks_to_the_host(tmp_path, hooks):
-    path = tmp_path / 'config.py'
-    path.write_text(
-        f'from mmengine.config import Config\ncfg = Config.fromfile('
-        f'{str(LINEAR)!r})\nglobals().update(cfg.to_dict())\n'
-        f'default_hooks = {hooks}\ndel cfg, Config\n'
-    )
-    pair = one_pair(config=path)
-    hook = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
-    assert (hook.type, hook.save_best) == ('CheckpointHook', ACCURACY)
-
-
-def test_unknown_options_are_errors():
-    text = "the plan, .*unknown key 'max_epoch'.*train_cfg.max_epochs"
-    with pytest.raises(ValueError, match=text):
-        one_pair(cfg_options={'train_cfg.max_epoch': 1})
-    method = Method('m', LINEAR, TWO_RATES, {'model.head.tau': 1})
-    with pytest.raises(ValueError, match="method 'm'.*unknown key 'tau'"):
-        make_pairs(make_plan(methods=(method,)))
-
-
-def test_a_method_that_trains_by_iterations_is_named():
-    loop = dict(_delete_=True, by_epoch=False, max_iters=9, val_interval=3)
-    method = Method('m', LINEAR, TWO_RATES, {'train_cfg': loop})
-    text = "method 'm': train_cfg={.*} of .*.py has no max_epochs; comparis"
-    with pytest.raises(ValueError, match=text):
-        make_pairs(make_plan(methods=(method,), cfg_options={}))
-
-
-def test_options_are_merged_in_order():
-    size = 'train_dataloader.batch_size'
-    prompts = 'model.backbone.prompt_length'
-    data = DataSet('digits', cfg_options={size: 2, prompts: 2})
-    method = Method('m', VPTM, TWO_RATES, {size: 3, prompts: 3})
-    plan = make_plan(cfg_options={size: 1, prompts: 1}, axes=(LENGTH,))
-    base = Pair(plan, data, method).base
-    assert base.train_dataloader.batch_size == 3
-    # The command line comes last; but an axis is what is to be measured.
-    plan = replace(plan, overrides={size: 4, prompts: 4})
-    pair = Pair(plan, data, method)
-    assert pair.base.train_dataloader.batch_size == 4
-    final = pair.final(1, Point(0.1), 0).cfg
-    assert final.train_dataloader.batch_size == 4
-    assert final.model.backbone.prompt_length == 10
-    wrong = replace(plan, overrides={'model.head.tau': 1})
-    with pytest.raises(ValueError, match="the command line, .*key 'tau'"):
-        Pair(wrong, data, method)
 
 
 def test_a_method_without_the_axis_is_a_reference():
@@ -488,24 +218,6 @@ def test_axes_and_plans_that_name_nothing():
 
 
 @pytest.mark.parametrize(
-    ('value', 'text'),
-    [
-        (5, '5'),
-        ([0], '0'),
-        ([], 'none'),
-        ([0, 1], '0, 1'),
-        ((0, 1, 2, 3), '0-3'),
-        ([0, 2, 4], '0, 2, 4'),
-        ('cls', 'cls'),
-        (['cls', 'avg', 'max'], 'cls, avg, max'),
-        ([0.5, 1.5, 2.5], '0.5, 1.5, 2.5'),
-    ],
-)
-def test_values_as_tick_labels(value, text):
-    assert shown(value) == text
-
-
-@pytest.mark.parametrize(
     'changed',
     [
         dict(learning_rate=(2.0, 10.0)),
@@ -583,64 +295,3 @@ def test_a_search_for_all_that_fails():
 def test_the_data_set_that_chooses_must_be_compared():
     with pytest.raises(ValueError, match=r"'flowers' is none .*: digits\. Na"):
         make_pairs(make_plan(search_on='flowers'))
-
-
-def test_each_seed_draws_other_images_of_a_k_shot_set():
-    plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
-    plan = plan.select_methods(['VPTM'], ()).along(['shots'])
-    (pair,) = make_pairs(plan)
-    jobs = pair.finals(played(pair))
-    drawn = [
-        (dataset.shots, dataset.seed, job.cfg.randomness.seed)
-        for job in jobs
-        for dataset in [job.cfg.train_dataloader.dataset]
-    ]
-    assert drawn == [
-        (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
-    ]
-
-
-def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
-    digits = dict(type='SklearnDigits', split='train', pipeline=[])
-    drawn = dict(type='KShot', shots=1, dataset=digits)
-    wrapped = dict(
-        _delete_=True,
-        type='RepeatDataset',
-        times=2,
-        dataset=dict(type='ConcatDataset', datasets=[digits, drawn, drawn]),
-    )
-    pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
-    inner = pair.final(0, Point(0.1), 3).cfg.train_dataloader.dataset.dataset
-    assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]
-
-
-def test_classes_are_drawn_anew_in_all_data_sets():
-    digits = dict(type='SklearnDigits', pipeline=[])
-    options = {
-        f'{part}_dataloader.dataset': dict(
-            _delete_=True,
-            type='mmpretrain.NWay',
-            ways=2,
-            dataset=dict(digits, split=part),
-        )
-        for part in ('train', 'val', 'test')
-    }
-    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
-    assert [cfg[loader].dataset.seed for loader in LOADERS] == [3, 3, 3]
-
-
-def test_images_that_are_cut_afterwards_are_drawn_alike():
-    """Else the validation part would hold images of the training part."""
-    digits = dict(type='SklearnDigits', split='train', pipeline=[])
-    options = {
-        f'{part}_dataloader.dataset': dict(
-            _delete_=True,
-            type='TrainValSplit',
-            part=part,
-            dataset=dict(type='KShot', shots=16, dataset=digits),
-        )
-        for part in ('train', 'val')
-    }
-    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
-    drawn = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
-    assert [one.seed for one in drawn] == [3, 3]

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from vptm_mm.compare.plan_file import load_plan
+from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.search import PRESETS
 
 from .made_plan import CONFIGS, SHORT, load
@@ -254,3 +254,21 @@ def test_repeated_names_would_be_lost_in_plain_yaml():
 def test_values_of_the_wrong_kind_name_the_plan(tmp_path):
     with pytest.raises(ValueError, match='plan.yml: a value is of the wrong'):
         load(tmp_path, SHORT + 'axes: 3')
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        (5, '5'),
+        ([0], '0'),
+        ([], 'none'),
+        ([0, 1], '0, 1'),
+        ((0, 1, 2, 3), '0-3'),
+        ([0, 2, 4], '0, 2, 4'),
+        ('cls', 'cls'),
+        (['cls', 'avg', 'max'], 'cls, avg, max'),
+        ([0.5, 1.5, 2.5], '0.5, 1.5, 2.5'),
+    ],
+)
+def test_values_as_tick_labels(value, text):
+    assert shown(value) == text
