@@ -5,6 +5,7 @@ import io
 import statistics
 from itertools import combinations
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -291,3 +292,39 @@ def test_no_label_hides_another(tmp_path, monkeypatch):
     for box in boxes:
         assert inside.x0 <= box.x0
         assert box.x1 <= inside.x1
+
+
+def test_a_label_nearer_to_another_point_has_a_line_to_its_own(
+    tmp_path, monkeypatch
+):
+    """Four methods of nearly the same numbers: not all labels fit beside."""
+    figures = []
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
+    )
+    marks = {f'method {place}': 80 + place / 2 for place in range(4)}
+    marks['far below'] = 20
+    rows = [
+        Row('digits', name, Variant(), 1, [dict(tuned=1000, test=mark)])
+        for name, mark in marks.items()
+    ]
+    plots.draw_parameters(rows, 'digits', tmp_path)
+    (axes,) = figures[0].axes
+    spots = {
+        name: axes.transData.transform((1000, mark))
+        for name, mark in marks.items()
+    }
+    pointed = [tuple(text.xy) for text in axes.texts if not text.get_text()]
+    strays = 0
+    for text in axes.texts:
+        if not (name := text.get_text()):
+            continue
+        box = text.get_window_extent()
+        distances = {
+            other: np.hypot(*(np.clip(spot, box.min, box.max) - spot))
+            for other, spot in spots.items()
+        }
+        if distances[name] > min(distances.values()) + 2:
+            strays += 1
+            assert tuple(spots[name]) in pointed
+    assert strays

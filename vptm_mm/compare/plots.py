@@ -23,6 +23,8 @@ CROWD = 4
 # Directions and distances (points) in which a label is tried.
 ANGLES = (0, 30, -30, 60, -60, 90, -90, 120, -120, 150, -150, 180)
 DISTANCES = (7, 14, 24, 36, 50, 66, 84, 104)
+# A label has a line to its point unless all others are this much farther away.
+CLEAR = 1.5
 
 
 def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
@@ -156,7 +158,11 @@ def draw_axis(
 
 
 def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
-    """Put each label where it hides no point, no bar and no other label."""
+    """Put each label where it hides no point, no bar and no other label.
+
+    A line joins it to its point where that is far away or not clearly the
+    nearest one.
+    """
     figure.canvas.draw()
     # From here on nothing may move.
     figure.set_layout_engine('none')
@@ -179,11 +185,15 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
         box = _free_box(x, y, size.width, size.height, scale, inside, taken)
         taken.append(box.padded(1))
         text.set_position((box.x0, box.y0 + size.height * 0.2))
-        near = (
-            min(max(x, box.x0), box.x1),
-            min(max(y, box.y0), box.y1),
-        )
-        if math.dist(near, (x, y)) > 12 * scale:
+        near = _nearest_in(box, (x, y))
+        away = math.dist(near, (x, y))
+        others = [
+            math.dist(_nearest_in(box, spot), spot)
+            for spot in spots
+            if spot != (x, y)
+        ]
+        is_clear = min(others, default=math.inf) > CLEAR * away
+        if away > 12 * scale or not is_clear:
             axes.annotate(
                 '',
                 (x, y),
@@ -228,6 +238,12 @@ def _free_box(
     if best is None:
         return Bbox.from_bounds(x, y, width, height)
     return best
+
+
+def _nearest_in(box: Bbox, point: tuple[float, float]) -> tuple[float, float]:
+    """Return the place in a box that is nearest to a point."""
+    x, y = point
+    return min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
 
 
 def _plain(name: str) -> str:
