@@ -37,6 +37,31 @@ def test_shrinks_as_scikit_learn(count, width, seed):
     torch.testing.assert_close(ours, torch.from_numpy(theirs))
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    groups=st.integers(3, 20),
+    views=st.integers(1, 5),
+    width=st.integers(1, 10),
+    seed=st.integers(0, 999),
+)
+def test_shrinks_by_the_error_between_groups(groups, views, width, seed):
+    """The estimator written out: error of a mean of independent matrices."""
+    states = draw_states(groups * views, width, seed)
+    second = torch.stack(
+        [part.T @ part / views for part in states.split(views)]
+    )
+    covariance = second.mean(0)
+    target = covariance.trace() / width * torch.eye(width).double()
+    error = (second - covariance).square().sum() / groups**2
+    distance = (covariance - target).square().sum()
+    share = min(error / distance, 1.0) if distance > 0 else 1.0
+    ours = shrunk_covariance(
+        covariance, second.square().sum((1, 2)).mean(), groups
+    )
+    expected = (1 - share) * covariance + share * target
+    torch.testing.assert_close(ours, expected)
+
+
 def test_two_states_still_have_discriminants():
     """As opposite states they tell nothing about the error."""
     states = draw_states(2, 12)

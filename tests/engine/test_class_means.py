@@ -40,14 +40,16 @@ def set_prototypes(rank: int, processes: int, folder: str) -> None:
     states = 1 + torch.randn(IMAGES, WIDTH, generator=generator)
     labels = torch.arange(IMAGES) % CLASSES
     share = slice(rank, None, processes)
-    class_mean_prototypes._training_states = lambda runner: (
-        list(states[share].split(3)),
+    class_mean_prototypes._training_states = lambda runner, views: (
+        list(states[share, None].split(3)),
         list(labels[share].split(3)),
     )
     torch.manual_seed(rank)
     model = Model()
     runner = SimpleNamespace(
-        model=model, logger=SimpleNamespace(info=lambda text: None)
+        model=model,
+        logger=SimpleNamespace(info=lambda text: None),
+        train_dataloader=SimpleNamespace(dataset=range(IMAGES)),
     )
     class_mean_prototypes.ClassMeanPrototypesHook().before_train(runner)
     torch.save(model.head.state_dict(), f'{folder}/{processes}_{rank}.pth')
@@ -238,3 +240,83 @@ def test_a_class_without_images_keeps_its_prototype(tmp_path, init):
     prototypes = runner.model.head.verbalizer.prototypes
     kept = (prototypes - drawn).abs().amax(1) < 1e-6
     assert kept.nonzero().flatten().tolist() == empty
+
+
+def start(tmp_path, least_views, **options):
+    """The head's state before the first step, and the log."""
+    runner = digits_runner(
+        tmp_path / str(least_views),
+        **{
+            'model.head.prototype_init': 'discriminant',
+            'optim_wrapper.optimizer.lr': 0.0,
+            'train_dataloader.dataset.indices': 24,
+            'custom_hooks': [
+                dict(type='ClassMeanPrototypesHook', least_views=least_views)
+            ],
+            **options,
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path / str(least_views))
+    return runner.model.head.state_dict(), log
+
+
+def test_views_that_are_alike_count_for_one(tmp_path):
+    """Not augmented, ten passes say what one says."""
+    plain = PLAIN['train_dataloader.dataset.pipeline']
+    options = {'train_dataloader.dataset.pipeline': plain}
+    once, log = start(tmp_path, 24, **options)
+    assert 'views each' not in log
+    often, log = start(tmp_path, 240, **options)
+    assert '10 views each' in log
+    for name, tensor in once.items():
+        torch.testing.assert_close(often[name], tensor, atol=1e-4, rtol=1e-4)
+
+
+def test_few_images_are_seen_in_several_views(tmp_path):
+    """Each pass augments anew, whatever wraps the images."""
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'train_dataloader.dataset': dict(
+                _delete_=True,
+                type='KShot',
+                shots=1,
+                dataset=dict(
+                    type='SklearnDigits',
+                    split='train',
+                    pipeline=[
+                        dict(
+                            type='RandomResizedCrop',
+                            scale=32,
+                            crop_ratio_range=(0.7, 1.0),
+                        ),
+                        dict(type='PackInputs'),
+                    ],
+                ),
+            )
+        },
+    )
+    seen = []
+    extract = class_mean_prototypes._training_states
+
+    def keep(*args):
+        seen.append(extract(*args))
+        return seen[0]
+
+    class_mean_prototypes._training_states = keep
+    try:
+        runner.train()
+    finally:
+        class_mean_prototypes._training_states = extract
+    ((states,), (labels,)) = seen[0]
+    assert states.shape == (10, 100, 128)
+    assert labels.bincount().tolist() == [1] * 10
+    for views in states:  # 8 x 8 pixels have a few crops only
+        assert len({tuple(view.tolist()) for view in views}) > 10
+
+
+@pytest.mark.parametrize('least_views', [0, 1.5, None, True])
+def test_a_wrong_number_of_views_is_named(least_views):
+    with pytest.raises(ValueError, match='must be a whole number >= 1'):
+        class_mean_prototypes.ClassMeanPrototypesHook(least_views)

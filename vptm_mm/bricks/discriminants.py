@@ -14,12 +14,15 @@ def shrunk_covariance(
 
     By as much as `Ledoit and Wolf (2004)
     <https://doi.org/10.1016/S0047-259X(03)00096-4>`_ derive from the number of
-    states, so that a few of them still give a covariance of full rank.
+    states, so that a few of them still give a covariance of full rank. States
+    may come in groups, as views of one image do: groups are independent, the
+    states within one are not.
 
     Args:
         covariance: Of states whose mean is 0, ``(C, C)``.
-        fourth_moment: Mean of the squared states' squared sums, |x|^4.
-        count: How many states these are the moments of.
+        fourth_moment: Mean over the groups of |M|^2, where M is the mean of
+            x x^T over a group; of single states that is the mean of |x|^4.
+        count: How many groups these are the moments of.
 
     Returns:
         ``(C, C)``.

@@ -1,9 +1,10 @@
 """Sets prototypes to class means before training.
 
-Symbols: N images; K classes; C width of a state; d prototype dimension.
+Symbols: N images; V views of each; B images of a batch; K classes; C width of
+a state; d prototype dimension.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,8 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...bricks import discriminant_projection, shrunk_covariance
+from ...bricks import discriminant_projection, is_whole, shrunk_covariance
+from ..runners.repeats import RepeatedIndex
 from ..unwrap import unwrap_model
 
 
@@ -24,19 +26,33 @@ from ..unwrap import unwrap_model
 class ClassMeanPrototypesHook(Hook):
     """Serve heads whose prototypes are to be class means; leave others alone.
 
-    Before the first epoch one pass over the training images, without
-    gradient, collects what the head reads, N x C numbers. With
-    ``prototype_init='discriminant'`` the projection becomes the linear
-    discriminants of these states, with a shrunk covariance and without the
-    direction of their mean, which tells nothing apart (Fisher, `1936
-    <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>`_). Then each
+    Before the first epoch a pass over the training images, without gradient,
+    collects what the head reads, N x C numbers. Of few images one view each
+    says little, so they are passed again, augmented anew: V = least_views / N
+    times, rounded up. With ``prototype_init='discriminant'`` the projection
+    becomes the linear discriminants of these states, with a shrunk covariance
+    and without the direction of their mean, which tells nothing apart (Fisher,
+    `1936 <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>`_). Then each
     prototype becomes the normalised mean of the normalised projections of its
     class. With no training after it this is a nearest prototype classifier
     (Snell et al., `Prototypical Networks
     <https://arxiv.org/abs/1703.05175>`_). A class without training images
     keeps the prototype that was drawn, with a warning. A run that starts from
     a checkpoint or a task keeps all of them.
+
+    Args:
+        least_views: How many states are collected at least; 1 for one pass.
+
+    Raises:
+        ValueError: If it is no whole number >= 1.
     """
+
+    def __init__(self, least_views: int = 1000) -> None:
+        if not (is_whole(least_views) and least_views >= 1):
+            raise ValueError(
+                f'least_views={least_views!r} must be a whole number >= 1.'
+            )
+        self.least_views = least_views
 
     @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
@@ -49,7 +65,8 @@ class ClassMeanPrototypesHook(Hook):
             runner.logger.info('Prototypes: those of the checkpoint.')
             return
         model.eval()
-        states, labels = _training_states(runner)
+        views = -(-self.least_views // len(runner.train_dataloader.dataset))
+        states, labels = _training_states(runner, views)
         counts = torch.zeros(head.num_classes, dtype=torch.long)
         for part in labels:
             counts += part.bincount(minlength=head.num_classes)
@@ -68,29 +85,38 @@ class ClassMeanPrototypesHook(Hook):
                 head.verbalizer.set_projection(projection)
         prototypes = head.verbalizer.prototypes
         projected = (
-            head.pre_logits((part.to(prototypes.device),)) for part in states
+            head.pre_logits(
+                (part.flatten(0, 1).to(prototypes.device),)
+            ).unflatten(0, part.shape[:2])
+            for part in states
         )
-        unit = (F.normalize(part.float(), dim=-1).cpu() for part in projected)
+        unit = (
+            F.normalize(part.float(), dim=-1).mean(1).cpu()
+            for part in projected
+        )
         sums = _class_sums(unit, labels, torch.zeros(prototypes.shape))
         means = torch.where(counts[:, None] > 0, sums, prototypes.cpu())
         head.set_class_means(means)
         runner.logger.info(
             f'Prototypes: means of {int(counts.sum())} images, '
-            f'{int(counts.min())} to {int(counts.max())} a class.'
+            f'{int(counts.min())} to {int(counts.max())} a class'
+            f'{f", {views} views each" * (views > 1)}.'
         )
 
 
-def _training_states(runner: Runner) -> tuple[list[Tensor], list[Tensor]]:
-    """What the head reads of each training image, and labels, in batches.
+def _training_states(
+    runner: Runner, views: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """What the head reads of each view of a training image, and labels.
 
     Returns:
-        States, ``(B, C)``, and labels, ``(B,)``, of the batches of this
+        States, ``(B, V, C)``, and labels, ``(B,)``, of the batches of this
         process; on the CPU.
     """
     model = unwrap_model(runner.model)
     states, labels = [], []
     for batch in track(
-        _each_image_once(runner),
+        _each_image(runner, views),
         description='Class means',
         disable=runner.rank != 0,
     ):
@@ -98,7 +124,11 @@ def _training_states(runner: Runner) -> tuple[list[Tensor], list[Tensor]]:
         states.append(model.extract_feat(data['inputs'])[-1].cpu())
         samples = data['data_samples']
         labels.append(torch.cat([s.gt_label for s in samples]).cpu())
-    return states, labels
+    if views == 1 or not states:
+        return [part[:, None] for part in states], labels
+    # Pass by pass; where there are several, the images are few.
+    together = torch.cat(states).unflatten(0, (views, -1)).transpose(0, 1)
+    return [together], [torch.cat(labels)[: len(together)]]
 
 
 def _warn_of_empty_classes(counts: Tensor, runner: Runner) -> None:
@@ -130,7 +160,7 @@ def _discriminants(
     """Linear discriminants of the states of all processes.
 
     Args:
-        states: What the head reads, batches ``(B, C)`` of this process.
+        states: What the head reads, batches ``(B, V, C)`` of this process.
         labels: Their classes, ``(B,)``.
         counts: Images of each class, of all processes, ``(K,)``.
         drawn: The projection as it is, ``(d, C)``.
@@ -141,7 +171,7 @@ def _discriminants(
     width = drawn.size(1)
     count = int(counts.sum())
     sums = _class_sums(
-        (part.double() for part in states),
+        (part.double().mean(1) for part in states),
         labels,
         torch.zeros(len(counts), width, dtype=torch.double),
     )
@@ -151,9 +181,12 @@ def _discriminants(
     covariance = torch.zeros_like(remove_mean)
     fourth_moment = covariance.new_zeros(())
     for part in states:
-        deviation = part.double() @ remove_mean
-        covariance += deviation.T @ deviation / count
-        fourth_moment += deviation.square().sum(1).square().sum() / count
+        deviation = part.double() @ remove_mean  # (B, V, C)
+        flat = deviation.flatten(0, 1)
+        covariance += flat.T @ flat / (count * part.size(1))
+        # |mean of x x^T over an image's views|^2 by their products.
+        products = deviation @ deviation.transpose(1, 2)  # (B, V, V)
+        fourth_moment += products.square().mean((1, 2)).sum() / count
     all_reduce(covariance)
     all_reduce(fourth_moment)
     # Of what float32 holds beside the mean.
@@ -169,14 +202,20 @@ def _discriminants(
     return projection
 
 
-def _each_image_once(runner: Runner) -> DataLoader:
-    """Read the training images once: the training loader may be endless."""
+def _each_image(runner: Runner, views: int) -> DataLoader:
+    """Read the training images pass by pass: their loader may be endless."""
     loader = runner.train_dataloader
+    once = DefaultSampler(loader.dataset, shuffle=False, round_up=False)
+    indices: Sequence[int] = [
+        RepeatedIndex(index, (view,))
+        for view in range(views)
+        for index in once
+    ]
     # The runner's own method would copy the data set.
     return DataLoader(
         loader.dataset,
         batch_size=loader.batch_size or 64,
-        sampler=DefaultSampler(loader.dataset, shuffle=False, round_up=False),
+        sampler=indices,
         num_workers=loader.num_workers,
         collate_fn=default_collate,
         worker_init_fn=loader.worker_init_fn,
