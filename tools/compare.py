@@ -26,7 +26,7 @@ from vptm_mm.compare.optuna_import import sqlite_url
 from vptm_mm.compare.plan import Plan
 from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.report import write_report
-from vptm_mm.compare.search import PRESETS, make_search
+from vptm_mm.compare.search import PRESETS
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
 
@@ -55,12 +55,13 @@ def parse_args() -> argparse.Namespace:
         '--learning-rates',
         type=float,
         nargs='+',
-        help='of the search, for all methods',
+        help='of the search, for all methods; what else it is stays',
     )
     parser.add_argument(
         '--search-on',
         metavar='NAME',
-        help='the data set that chooses for all of them',
+        help="the data set that chooses for all of them; '' for a search on "
+        'each',
     )
     parser.add_argument(
         '--axes',
@@ -72,8 +73,8 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         action=DictAction,
         default={},
-        help='change keys of every config, whatever the plan says; an unknown '
-        'key is an error',
+        help='change keys of every config, whatever cfg_options of the plan '
+        'say; an unknown key, and one that is searched, is an error',
     )
     parser.add_argument(
         '--work-dir',
@@ -119,20 +120,8 @@ def make_plan(args: argparse.Namespace) -> Plan:
     if args.datasets is not None:
         plan = plan.select_datasets(args.datasets, folders)
     if args.search or args.learning_rates:
-        entry = dict(preset=args.search or 'grow')
-        if args.learning_rates:
-            entry['learning_rate'] = args.learning_rates
-        search = make_search(entry)
-        # A method that alone is not searched, as one without training, is
-        # not searched now either.
-        methods = tuple(
-            m
-            if plan.search.is_needed and not m.search.is_needed
-            else replace(m, search=search)
-            for m in plan.methods
-        )
-        plan = replace(plan, methods=methods)
-    if args.search_on:
+        plan = plan.searched(args.search, args.learning_rates or ())
+    if args.search_on is not None:
         plan = replace(plan, search_on=args.search_on)
     plan = replace(plan, overrides=args.cfg_options)
     if args.axes is not None:

@@ -48,8 +48,8 @@ def make(*methods, **changes):
         ),
         ('train_dataloader = dict(batch_size=8)', f"{BATCH}: 64 of 'VPTM'; 8"),
         (
-            "model = dict(backbone=dict(init_cfg=dict(checkpoint='a.pth')))",
-            f"{WEIGHTS}: .*digits.pth\" of 'VPTM'; \"a.pth\" of 'other'",
+            "model = dict(backbone=dict(init_cfg=dict(checkpoint='http://a.b')))",
+            f"{WEIGHTS}: .*digits.pth\" of 'VPTM'; \"http://a.b\" of 'other'",
         ),
         (
             'train_dataloader = dict(dataset=dict(indices=9))',
@@ -70,7 +70,7 @@ def test_a_method_may_say_itself_that_it_differs(tmp_path):
     other = write_config(tmp_path, 'train_dataloader = dict(batch_size=8)')
     assert len(make(replace(other, cfg_options={BATCH: 8}))) == 2
     make(other, cfg_options={BATCH: 16})
-    make(replace(other, cfg_options={BATCH: 64, WEIGHTS: 'a.pth'}))
+    make(replace(other, cfg_options={BATCH: 64, WEIGHTS: 'http://a.b'}))
     # But what is tested is the same in any case.
     with pytest.raises(ValueError, match='differ in test_dataloader.dataset'):
         make(replace(other, cfg_options={BATCH: 8, TEST: 9}))

@@ -175,6 +175,16 @@ def test_an_axis_over_what_is_searched_is_refused(key, search):
         make_pairs(make_plan(axes=(axis,), methods=methods))
 
 
+def test_other_keys_that_are_searched_are_refused():
+    key = 'optim_wrapper.optimizer.lr'
+    with pytest.raises(ValueError, match=f'--cfg-options sets {key}, and so'):
+        one_pair(overrides={key: 0.3})
+    dataset = DataSet('digits', final={key: 0.3})
+    with pytest.raises(ValueError, match=f"final of 'digits' sets {key}, and"):
+        one_pair(dataset=dataset)
+    one_pair(PRESETS['fixed'], overrides={key: 0.3})
+
+
 def test_an_axis_over_rates_that_are_not_searched():
     axis = make_axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
     methods = (Method('VPTM', VPTM, PRESETS['fixed']),)

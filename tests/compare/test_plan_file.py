@@ -251,9 +251,31 @@ def test_repeated_names_would_be_lost_in_plain_yaml():
     assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
 
 
-def test_values_of_the_wrong_kind_name_the_plan(tmp_path):
-    with pytest.raises(ValueError, match='plan.yml: a value is of the wrong'):
-        load(tmp_path, SHORT + 'axes: 3')
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        (SHORT + 'axes: 3', 'axes=3 must map names to keys'),
+        (SHORT + 'axes: [a]', r"axes=\['a'\] must map names to keys"),
+        (SHORT + 'search: [grow]', r"search: unknown preset \['grow'\]"),
+        (SHORT + 'name: ../x', "name='../x' is that of a folder"),
+        (SHORT + 'name: 3', 'name=3 must be one name'),
+        (
+            SHORT.replace('digits:', 'digits: {config: [a]}'),
+            r"data set 'digits': config=\['a'\] must be one name",
+        ),
+        (
+            'methods: {A: {config: [x]}}\ndatasets: {digits: }',
+            r"method 'A': config=\['x'\] must be one name",
+        ),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(tmp_path, text, said):
+    with pytest.raises(ValueError, match=f'plan.yml: {said}'):
+        load(tmp_path, text)
+
+
+def test_a_blank_name_is_that_of_the_file(tmp_path):
+    assert load(tmp_path, SHORT + 'name:').name == 'plan'
 
 
 @pytest.mark.parametrize(

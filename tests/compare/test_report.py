@@ -208,7 +208,7 @@ def test_names_are_no_formulas(tmp_path, axes):
 
 
 def test_several_data_sets_have_an_overview(tmp_path):
-    """VPTM fails on one of them, so it has no mean over them."""
+    """VPTM fails with a seed on one of them: it has no mean over them."""
     batch = {'train_dataloader.batch_size': 8}
     other = DataSet('other', cfg_options=batch, group='b')
     plan = make_plan(datasets=(DataSet('digits', group='a'), other))
@@ -216,16 +216,56 @@ def test_several_data_sets_have_an_overview(tmp_path):
         fail=lambda cfg: (
             cfg['model']['backbone']['type'] == 'VPTMBackbone'
             and cfg['train_dataloader']['batch_size'] == 8
+            and cfg['randomness']['seed'] == 1
         )
     )
     lines = make_markdown(*finish(tmp_path, plan, runs)).splitlines()
     start = lines.index('## All data sets')
     assert lines[start + 2 : start + 6] == [
-        '| method | digits | other | mean, a | mean, b | mean |',
+        '| method | digits | other '
+        '| mean of 1, a | mean of 1, b | mean of 2 |',
         '|---|---|---|---|---|---|',
-        '| VPTM | 70.5 ± 0.7 | - | 70.5 | - | - |',
+        '| VPTM | 70.5 ± 0.7 | 70.0 (1 of 2 seeds) | 70.5 | - | - |',
         '| linear | 70.5 ± 0.7 | 70.5 ± 0.7 | 70.5 | 70.5 | 70.5 |',
     ]
+
+
+def test_a_group_of_all_data_sets_has_the_mean_of_all(tmp_path):
+    plan = make_plan(
+        datasets=(
+            DataSet('digits', group='a'),
+            DataSet(
+                'other', None, {'train_dataloader.batch_size': 8}, {}, 'a'
+            ),
+        )
+    )
+    text = make_markdown(*finish(tmp_path, plan, FakeRuns()))
+    assert '| method | digits | other | mean of 2 |' in text
+
+
+def test_what_failed_along_an_axis_is_said_there(tmp_path):
+    """One value of one method, and all of another one's search."""
+    axis = make_axis('length', 'model.backbone.prompt_length', (1, 2))
+    methods = (
+        Method('VPTM', VPTM, TWO_RATES),
+        Method('VPT', VPT, TWO_RATES),
+    )
+    runs = FakeRuns(
+        fail=lambda cfg: (
+            cfg['model']['backbone']['type'] == 'VPTBackbone'
+            or cfg['model']['backbone']['prompt_length'] == 2
+        )
+    )
+    plan = make_plan(methods=methods, axes=(axis,))
+    write_report(*finish(tmp_path, plan, runs), tmp_path)
+    text = (tmp_path / 'axis_length.md').read_text()
+    assert '| VPTM | 0.2 (end) | 70.5 ± 0.7 | - |' in text
+    assert '(end): the best' in text
+    failed = text.split('## Failed runs')[1]
+    assert (
+        '- digits, VPTM, length 2, final, learning_rate 0.2, seed 1' in failed
+    )
+    assert failed.count('- digits, VPT, search') == 2
 
 
 def test_a_search_for_all_data_sets(tmp_path):

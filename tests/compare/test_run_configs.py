@@ -85,15 +85,21 @@ def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
         return [search.key, search.digest, final.key, final.digest]
 
     found = []
-    for content in (None, b'first', b'second', b'first'):
-        if content is not None:  # a file that is gone is the run's error
-            file.write_bytes(content)
+    for content in (b'first', b'second', b'first'):
+        file.write_bytes(content)
         found.append(keys())
-    assert found[3] == found[1]
-    for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert not set(found[one]) & set(found[other])
+    assert found[2] == found[0]
+    assert not set(found[0]) & set(found[1])
     # Once for all runs, not once a run.
     assert digested == ['backbone.pth'] * 3
+
+
+def test_weights_that_are_not_there_end_the_start(tmp_path):
+    file = tmp_path / 'gone.pth'
+    text = 'digits, m: no pre-trained weights at .*gone.pth'
+    for key in CHECKPOINT, 'load_from':
+        with pytest.raises(FileNotFoundError, match=text):
+            one_pair(cfg_options={**SMALL, key: str(file)})
 
 
 def test_which_weights_are_digested(tmp_path, digested):
@@ -152,6 +158,20 @@ def test_a_data_set_with_a_head_says_how_many_classes_there_are(tmp_path):
         data = DataSet('other', path, options)
         base = one_pair(dataset=data, cfg_options={}).base
         assert base.model.head.num_classes == classes
+
+
+@pytest.mark.parametrize('imports', ["'a.b'", "['a.b', 'vptm_mm']"])
+def test_what_registers_a_data_set_is_imported_by_its_runs(
+    tmp_path, imports, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / 'b.py').touch()
+    more = f'custom_imports = dict(imports={imports})'
+    path = write_data(tmp_path, 'train', 'val', 'test', more=more)
+    base = one_pair(dataset=DataSet('other', path), cfg_options={}).base
+    assert sorted(base.custom_imports.imports) == ['a.b', 'vptm_mm']
+    assert base.custom_imports.allow_failed_imports is False
 
 
 @pytest.mark.parametrize('part', ['train', 'val', 'test'])

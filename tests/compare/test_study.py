@@ -23,6 +23,7 @@ def make_job(name='a', slot='') -> Job:
         slot=slot,
         point=Point(0.1, 0.0),
         cfg=Config(dict(name=name)),
+        digest='d',
     )
 
 
@@ -173,6 +174,19 @@ def test_a_folder_of_any_name_holds_a_study(tmp_path, name):
     path = tmp_path / name / 'study.db'
     assert Study(sqlite_url(path), 's').read().entries == {}
     assert path.is_file()
+
+
+@pytest.mark.parametrize('what', ['folder', 'sqlite'])
+def test_a_file_that_is_no_journal(tmp_path, what):
+    path = tmp_path
+    if what == 'sqlite':
+        path = tmp_path / 'study.db'
+        Study(f'sqlite:///{path}', 's')
+    text = (
+        f"storage '{path}' cannot be opened as a journal .* sqlite:///{path}"
+    )
+    with pytest.raises(ValueError, match=text):
+        Study(str(path), 's')
 
 
 def test_a_storage_that_cannot_be_opened(monkeypatch):

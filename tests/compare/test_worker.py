@@ -9,12 +9,19 @@ from rich.console import Console
 from vptm_mm.compare.board import Board, Entry
 from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.plan import Method
-from vptm_mm.compare.search import PRESETS
+from vptm_mm.compare.search import PRESETS, Point
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker, time_left
 
 from ..conftest import ROOT
-from .made_plan import ON_ALL, VPTM, FakeRuns, make_plan, make_small_pairs
+from .made_plan import (
+    ON_ALL,
+    TWO_RATES,
+    VPTM,
+    FakeRuns,
+    make_plan,
+    make_small_pairs,
+)
 
 
 def make_worker(folder, pairs, runs, name='work'):
@@ -94,6 +101,28 @@ def test_weights_that_change_meanwhile(tmp_path):
     assert 'seed 1, ' in text.getvalue()
     assert 'FAILED, a file of weights was rewritten' in text.getvalue()
     assert len([*(tmp_path / 'work' / 'results').glob('*.json')]) == 1
+
+
+def test_weights_that_change_between_two_runs(tmp_path):
+    """No run starts on others; keys were made of the first ones."""
+    weights = tmp_path / 'backbone.pth'
+    weights.write_bytes(b'first')
+    plan = make_plan(
+        seeds=2,
+        methods=(Method('VPTM', VPTM, TWO_RATES),),
+        cfg_options={'model.backbone.init_cfg.checkpoint': str(weights)},
+    )
+    (pair,) = make_pairs(plan)
+    assert pair.open_search(Board()).digest
+    jobs = [pair.final(0, Point(0.2), seed) for seed in range(2)]
+    worker, _ = make_worker(tmp_path, [pair], FakeRuns())
+    weights.write_bytes(b'of another round')
+    for job in jobs:
+        result = worker._run(job, 0)
+        assert 'a file of weights was rewritten' in result['error']
+    assert not worker.start_run.started
+    with pytest.raises(ValueError, match='a file of weights was rewritten'):
+        pair.open_search(Board())
 
 
 def test_two_workers_do_each_run_once(tmp_path, pairs):

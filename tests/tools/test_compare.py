@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,22 @@ def test_rates_of_the_command_line_leave_untrained_methods_alone(make_plan):
     assert untrained.search == PRESETS['fixed']
     trained, untrained = make_plan('plan.yml', '--search', 'fixed').methods
     assert trained.search == untrained.search == PRESETS['fixed']
+
+
+def test_rates_of_the_command_line_leave_the_rest_of_a_search(make_plan):
+    text = 'search: vpt\nmethods:\n  VPTM: vptm_beitv2-tiny_digits.py\n'
+    Path('plan.yml').write_text(text + 'datasets: {digits: }')
+    (method,) = make_plan('plan.yml', '--learning-rates', '5', '1').methods
+    assert method.search == replace(PRESETS['vpt'], learning_rate=(5.0, 1.0))
+    flags = ('--learning-rates', '5', '1', '--search', 'grid')
+    (method,) = make_plan('plan.yml', *flags).methods
+    assert method.search == GridSearch((5.0, 1.0))
+
+
+def test_a_search_for_all_can_be_left_out(make_plan):
+    Path('plan.yml').write_text(PLAN + 'search_on: digits\n')
+    assert make_plan('plan.yml').search_on == 'digits'
+    assert make_plan('plan.yml', '--search-on', '').search_on == ''
 
 
 def test_options_of_the_command_line_override_those_of_a_method(make_plan):

@@ -20,7 +20,7 @@ TERMS = (
 # What is to be equal in any case.
 IMAGES = ('val_dataloader.dataset', 'test_dataloader.dataset')
 # Schedules that do not fall to an end of their own.
-OPEN = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
+ENDLESS = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
 RISING = ('LinearLR', 'WarmUpLR')
 
 
@@ -130,7 +130,7 @@ def _falls(scheduler: Mapping[str, Any]) -> bool:
     rises = kind in RISING and scheduler.get('end_factor', 1) == 1
     return (
         kind.endswith('LR')
-        and kind not in OPEN
+        and kind not in ENDLESS
         and not rises
         and scheduler.get('by_epoch', True)
     )

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from .equal_terms import check_final_schedule, check_schedule, check_terms
 from .plan import Axis, DataSet, Method, Plan
 from .run_configs import (
     base_config,
+    check_weights,
     config_digest,
     final_config,
     load_config,
@@ -30,6 +31,10 @@ from .search import Point, Tried, best_point
 
 OPTIMIZER = 'optim_wrapper.optimizer'
 SEARCH, FINAL = 'search', 'final'
+REWRITTEN = (
+    'a file of weights was rewritten during the comparison; start the '
+    'comparison again when it has its last content'
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Job:
         slot: Slot of the search; empty for a final run.
         point: Its hyper-parameters.
         cfg: Its config.
+        digest: The sha256 of config and weights: equal runs have equal ones.
     """
 
     dataset: str
@@ -72,11 +78,7 @@ class Job:
     slot: str
     point: Point
     cfg: Config
-
-    @cached_property
-    def digest(self) -> str:
-        """The sha256 of config and weights: equal runs have equal ones."""
-        return config_digest(self.cfg)
+    digest: str
 
     def __str__(self) -> str:
         return (
@@ -120,8 +122,12 @@ class Pair:
         self.base = base_config(plan, dataset, method, read or load_config)
         self._final_base = final_config(self.base, dataset, method)
         self.variants = [Variant()]
-        for axis in plan.axes:
-            self._check_search(axis)
+        for what, keys in (
+            ('--cfg-options', plan.overrides),
+            (f'final of {dataset.name!r}', dataset.final),
+            *((f'axis {axis.name!r}', axis.keys) for axis in plan.axes),
+        ):
+            self._check_search(what, keys)
         if plan.axes:
             self.variants = [
                 variant for axis in plan.axes for variant in self._along(axis)
@@ -138,6 +144,9 @@ class Pair:
     @cached_property
     def search_key(self) -> str:
         """Digest of the config without what is searched, and of the box."""
+        return self._make_search_key()
+
+    def _make_search_key(self) -> str:
         search = self.method.search
         point = Point(
             1.0 if search.learning_rate else None,
@@ -174,6 +183,8 @@ class Pair:
         """Return a run of the search that nobody has taken."""
         for slot in self.search_slots(board):
             if board.is_open(self._key(slot)):
+                if self._make_search_key() != self.search_key:
+                    raise ValueError(f'{self}: {REWRITTEN}')
                 point = self.method.search.point(slot, self.tried(board))
                 cfg = without_test(self._config(Variant(), point))
                 return self._job(cfg, point, 0, SEARCH, slot)
@@ -233,10 +244,12 @@ class Pair:
             check_splits(cfg, tuple(filter(cfg.get, LOADERS)))
             check_schedule(cfg, bool(self.method.search.learning_rate))
             check_final_schedule(cfg)
-        except ValueError as error:
-            raise ValueError(f'{self}: {error}') from error
+            check_weights(cfg)
+        except (ValueError, FileNotFoundError) as error:
+            raise type(error)(f'{self}: {error}') from error
 
-    def _check_search(self, axis: Axis) -> None:
+    def _check_search(self, what: str, keys: Iterable[str]) -> None:
+        """Require that no key sets what the search sets."""
         search = self.method.search
         searched = [
             key
@@ -247,12 +260,12 @@ class Pair:
             )
             if is_searched
         ]
-        for key, mine in itertools.product(searched, axis.keys):
+        for key, mine in itertools.product(searched, keys):
             if f'{mine}.'.startswith(f'{key}.') or key.startswith(f'{mine}.'):
                 raise ValueError(
-                    f'axis {axis.name!r} sets {mine}, and so does the '
-                    f'search of {self.method.name!r}. Give the method '
-                    'search: fixed, or take the axis out.'
+                    f'{what} sets {mine}, and so does the search of '
+                    f'{self.method.name!r}. Give the method search: fixed '
+                    '(--search fixed: all methods), or leave the key out.'
                 )
 
     def _along(self, axis: Axis) -> list[Variant]:
@@ -276,15 +289,17 @@ class Pair:
     ) -> Job:
         cfg.merge_from_dict({'randomness.seed': seed})
         seed_draws(cfg, seed)
+        digest = config_digest(cfg)
         return Job(
             dataset=self.dataset.name,
             method=self.method.name,
             stage=stage,
             seed=seed,
-            key=self._key(slot) if slot else config_digest(cfg),
+            key=self._key(slot) if slot else digest,
             slot=slot,
             point=point,
             cfg=cfg,
+            digest=digest,
         )
 
     def _final(self, variant: Variant, point: Point) -> Config:
@@ -375,5 +390,5 @@ def _make_searchers(
     raise ValueError(
         f'search_on={plan.search_on!r} is none of the data sets that are '
         f'compared: {", ".join(one.name for one in plan.datasets)}. Name one '
-        'of them, or add it.'
+        "of them, add it, or let each search for itself by --search-on ''."
     )

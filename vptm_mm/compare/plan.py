@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .search import PRESETS, Search
+from .search import PRESETS, Search, make_search
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,36 @@ class Plan:
         return replace(
             self, methods=methods, axes=tuple(known[name] for name in names)
         )
+
+    def searched(
+        self, preset: str | None, learning_rates: Sequence[float]
+    ) -> 'Plan':
+        """Return the plan with another search of all methods.
+
+        A method that alone is not searched, as one without training, is not
+        searched then either.
+
+        Args:
+            preset: Name of a preset; None leaves each method its search.
+            learning_rates: Those that are tried; empty for the search's own.
+
+        Raises:
+            ValueError: If the preset is unknown, or a rate out of range.
+        """
+
+        def change(search: Search) -> Search:
+            search = search if preset is None else make_search(preset)
+            if not learning_rates:
+                return search
+            return replace(search, learning_rate=tuple(learning_rates))
+
+        methods = tuple(
+            method
+            if self.search.is_needed and not method.search.is_needed
+            else replace(method, search=change(method.search))
+            for method in self.methods
+        )
+        return replace(self, methods=methods)
 
     def select_datasets(
         self, names: Sequence[str], folders: Sequence[Path]

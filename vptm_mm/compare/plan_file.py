@@ -56,15 +56,8 @@ def load_plan(path: Path, configs: Path) -> Plan:
     folders = (Path(), path.parent, configs)
     try:
         return _make_plan(_read(path), path.stem, folders)
-    except FileNotFoundError:
-        raise
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-    except (TypeError, AttributeError, KeyError, OSError) as error:
-        raise ValueError(
-            f'{path}: a value is of the wrong kind ({error}); see '
-            'configs/compare for examples.'
-        ) from error
 
 
 def shown(value: Any) -> str:
@@ -180,7 +173,11 @@ def _make_plan(
         methods.append(
             Method(
                 str(name),
-                find_config(entry['config'], folders, f'method {name!r}'),
+                find_config(
+                    _name(f'method {name!r}: config', entry['config']),
+                    folders,
+                    f'method {name!r}',
+                ),
                 make_search(entry['search']) if 'search' in entry else search,
                 _options(f'method {name!r}', entry),
             )
@@ -193,7 +190,11 @@ def _make_plan(
         datasets.append(
             DataSet(
                 str(name),
-                find_config(config, folders, f'data set {name!r}')
+                find_config(
+                    _name(f'data set {name!r}: config', config),
+                    folders,
+                    f'data set {name!r}',
+                )
                 if config
                 else None,
                 _options(f'data set {name!r}', entry),
@@ -203,8 +204,14 @@ def _make_plan(
         )
     check_slugs([dataset.name for dataset in datasets])
     axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
+    study = _name('name', raw.get('name') or stem)
+    if not study.strip() or set(study) & set('/\\'):
+        raise ValueError(
+            f'name={study!r} is that of a folder in work_dirs: give one '
+            'without / and \\.'
+        )
     return Plan(
-        name=str(raw.get('name', stem)),
+        name=study,
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=seeds,
@@ -217,8 +224,13 @@ def _make_plan(
 
 
 def _make_axes(
-    raw: dict, methods: Sequence[Method]
+    raw: Any, methods: Sequence[Method]
 ) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
+    if not isinstance(raw, dict):
+        raise ValueError(
+            f'axes={raw!r} must map names to keys and their values; see '
+            'configs/compare for examples.'
+        )
     names = [method.name for method in methods]
     chosen = raw.get('methods', names)
     if not isinstance(chosen, list):

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import plots
 from .board import Board
-from .jobs import Pair
+from .jobs import FINAL, SEARCH, Pair
 from .plan import Axis, Plan
 from .rows import Row, make_rows
 
@@ -19,6 +19,7 @@ RUN_COLUMNS = (
     'axis',
     'value',
     'seed',
+    'point',
     'learning_rate',
     'weight_decay',
     'val',
@@ -34,6 +35,12 @@ RUN_COLUMNS = (
     'seconds',
     'error',
     'digest',
+)
+
+
+AT_END = (
+    '(end): the best of the rates that were searched is the lowest or the '
+    'highest; a better one may lie beyond.'
 )
 
 
@@ -60,11 +67,12 @@ def write_report(
     if plan.axes:
         for axis in plan.axes:
             along = [row for row in rows if row.variant.axis == axis.name]
+            failures = list(_failures(pairs, board, axis.name))
             written.append(
                 _write_csv(folder / f'axis_{axis.name}.csv', map(_flat, along))
             )
             path = folder / f'axis_{axis.name}.md'
-            path.write_text(make_axis_markdown(axis, along))
+            path.write_text(make_axis_markdown(axis, along, failures))
             written.append(path)
             for dataset in dict.fromkeys(row.dataset for row in along):
                 here = [row for row in along if row.dataset == dataset]
@@ -130,24 +138,21 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         ]
         lines += [_markdown_row(row) for row in rows]
         if any(row.is_at_end for row in rows):
-            lines += [
-                '',
-                '(end): the best of the rates that were searched is the '
-                'lowest or the highest; a better one may lie beyond.',
-            ]
-    failures = list(_failures(pairs, board))
-    if failures:
-        lines += ['', '## Failed runs', '', *failures]
+            lines += ['', AT_END]
+    lines += _failed(list(_failures(pairs, board)))
     return '\n'.join(lines) + '\n'
 
 
-def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
+def make_axis_markdown(
+    axis: Axis, rows: Sequence[Row], failures: Sequence[str] = ()
+) -> str:
     """Return a table for each data set: a method a line, a value a column.
 
     Args:
         axis: The axis.
         rows: One row for each method and value; one without a value, of a
             method without the axis, counts for all of them.
+        failures: A line for each run that failed.
     """
     values = list(axis.values)
     lines = [
@@ -170,9 +175,13 @@ def make_axis_markdown(axis: Axis, rows: Sequence[Row]) -> str:
             own = {r.variant.value: r for r in here if r.method == method}
             rates = {row.results[0]['learning_rate'] for row in own.values()}
             rate = f'{rates.pop():g}' if len(rates) == 1 else 'varies'
+            rate += ' (end)' * any(row.is_at_end for row in own.values())
             found = (own.get(value) or own.get('') for value in values)
             cells = [row.shown('test') if row else '-' for row in found]
             lines.append(f'| {method} | {rate} | {" | ".join(cells)} |')
+    if any(row.is_at_end for row in rows):
+        lines += ['', AT_END]
+    lines += _failed(failures)
     return '\n'.join(lines) + '\n'
 
 
@@ -180,14 +189,18 @@ def _overview(plan: Plan, measured: dict[str, list[Row]]) -> Iterable[str]:
     """Return the lines of a table: a method a line, a data set a column.
 
     Behind them are the means over each group and over all of them, of a
-    method that was measured on each.
+    method that was measured on each with all seeds.
     """
     groups: dict[str, list[str]] = {}
     for dataset in plan.datasets:
         if dataset.group:
             groups.setdefault(dataset.group, []).append(dataset.name)
-    means = {f'mean, {group}': names for group, names in groups.items()}
-    means['mean'] = list(measured)
+    means = {
+        f'mean of {len(names)}, {group}': names
+        for group, names in groups.items()
+        if len(names) < len(measured)
+    }
+    means[f'mean of {len(measured)}'] = list(measured)
     yield f'| method | {" | ".join([*measured, *means])} |'
     yield '|---' * (1 + len(measured) + len(means)) + '|'
     for method in plan.methods:
@@ -203,7 +216,9 @@ def _overview(plan: Plan, measured: dict[str, list[Row]]) -> Iterable[str]:
         ]
         for names in means.values():
             values = [
-                found[name].mean('test') for name in names if name in found
+                found[name].mean('test')
+                for name in names
+                if name in found and found[name].is_whole
             ]
             is_whole = len(values) == len(names)
             cells.append(f'{statistics.mean(values):.1f}' if is_whole else '-')
@@ -269,9 +284,16 @@ def _markdown_row(row: Row) -> str:
     return f'| {" | ".join(cells)} |'
 
 
-def _failures(pairs: Sequence[Pair], board: Board) -> Iterable[str]:
+def _failed(failures: Sequence[str]) -> list[str]:
+    return ['', '## Failed runs', '', *failures] if failures else []
+
+
+def _failures(
+    pairs: Sequence[Pair], board: Board, axis: str = ''
+) -> Iterable[str]:
+    """Say what failed, of runs along another axis nothing."""
     for run in _runs(pairs, board):
-        if run['error']:
+        if run['error'] and run['axis'] in ('', axis):
             where = f'{run["dataset"]}, {run["method"]}'
             if run['value']:
                 where += f', {run["axis"]} {run["value"]}'
@@ -289,7 +311,7 @@ def _runs(pairs: Sequence[Pair], board: Board) -> Iterable[dict[str, Any]]:
         slots = pair.search_slots(board)
         for entry in board.of_search(pair.search_key):
             if entry.is_finished and entry.slot in slots:
-                yield _run(entry.result, entry.point, names, 'search', 0)
+                yield _run(entry.result, entry.point, names, SEARCH, 0)
         point = pair.chosen(board)
         if point is None:
             continue
@@ -302,7 +324,7 @@ def _runs(pairs: Sequence[Pair], board: Board) -> Iterable[dict[str, Any]]:
                         entry.result,
                         entry.point,
                         {**names, **where},
-                        'final',
+                        FINAL,
                         seed,
                     )
 
@@ -314,11 +336,14 @@ def _run(
     stage: str,
     seed: int,
 ) -> dict[str, Any]:
-    """Return a line of ``runs.csv``; of a failed run, what was tried."""
+    """Return a line of ``runs.csv``.
+
+    Its point is what was tried; its rates, which may be scaled by the batch,
+    are those of a run that ended well.
+    """
     shown = ', '.join(f'{k} {v:g}' for k, v in point.items() if v is not None)
     return {
         **dict.fromkeys(RUN_COLUMNS, ''),
-        **point,
         **result,
         **names,
         'stage': stage,

@@ -29,6 +29,11 @@ class Row:
     results: list[dict[str, Any]] = field(default_factory=list)
     is_at_end: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether each seed was measured."""
+        return len(self.results) == self.seeds
+
     def values(self, key: str) -> list[float]:
         """Return one figure of each seed; none if none was measured."""
         values = (result[key] for result in self.results)
@@ -55,7 +60,7 @@ class Row:
         deviation = self.deviation(key)
         if deviation is not None:
             text += f' ± {deviation:.1f}'
-        if len(self.results) != self.seeds:
+        if not self.is_whole:
             text += f' ({len(self.results)} of {self.seeds} seeds)'
         return text
 

@@ -72,6 +72,17 @@ def without_validation(cfg: Config) -> Config:
     return cfg
 
 
+def check_weights(cfg: Config) -> None:
+    """Require that each file of weights is there that a config names.
+
+    Raises:
+        FileNotFoundError: If one is not.
+    """
+    for address in _weights(cfg.to_dict()):
+        if not is_remote(address):
+            fetch(address)
+
+
 def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     """Return the sha256 of all that a run depends on.
 
@@ -128,7 +139,7 @@ def _file_sha256(address: str) -> str | None:
         path = Path(fetch(address))
         state = os.stat(path)
     except OSError:
-        return None  # the run will say what is wrong
+        return None  # it was there at the start
     return _sha256_of(path, state.st_mtime_ns, state.st_size)
 
 
@@ -206,6 +217,10 @@ def final_config(base: Config, dataset: DataSet, method: Method) -> Config:
     return cfg
 
 
+def _listed(imports: str | Sequence[str]) -> Sequence[str]:
+    return [imports] if isinstance(imports, str) else imports
+
+
 def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:
     try:
         merge_cfg_options(cfg, options)
@@ -235,6 +250,12 @@ def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
     classes = value_at(data, 'model.head.num_classes')
     if classes and value_at(cfg, 'model.head.num_classes'):
         cfg.model.head.num_classes = classes
+    # What registers its class, in the process of the run, too.
+    if data.get('custom_imports'):
+        mine = dict(cfg.get('custom_imports') or dict(imports=[]))
+        both = [*_listed(mine['imports'])]
+        both += _listed(data.custom_imports['imports'])
+        cfg.custom_imports = dict(mine, imports=list(dict.fromkeys(both)))
     # Whether its images are RGB or BGR.
     if data.get('data_preprocessor'):
         cfg.merge_from_dict({'data_preprocessor': data.data_preprocessor})

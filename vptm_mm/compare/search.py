@@ -235,7 +235,7 @@ def make_search(entry: Any) -> Search:
     """
     options = dict(entry) if isinstance(entry, dict) else dict(preset=entry)
     name = options.pop('preset', 'grow')
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(
             f'search: unknown preset {name!r}; presets are '
             f'{", ".join(PRESETS)}.'

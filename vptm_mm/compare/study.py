@@ -210,9 +210,16 @@ def _open(optuna: Any, storage: str) -> Any:
     """Open a storage; workers that start together may collide once."""
     if '://' not in storage:
         path = Path(storage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        journal = optuna.storages.journal.JournalFileBackend(str(path))
-        return optuna.storages.JournalStorage(journal)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            journal = optuna.storages.journal.JournalFileBackend(str(path))
+            return optuna.storages.JournalStorage(journal)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f'storage {storage!r} cannot be opened as a journal file: '
+                f'{error}. Give the path of another one, or of a new one; a '
+                f'study in SQLite is named sqlite:///{storage}.'
+            ) from error
     options: dict[str, Any] = {}
     if storage.startswith('sqlite:///'):
         path = sqlite_path(storage)

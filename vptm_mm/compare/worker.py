@@ -18,8 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from .board import Board
-from .jobs import Job, Pair
+from .board import RUNNING, Board
+from .jobs import REWRITTEN, Job, Pair
 from .run_configs import config_digest
 from .study import Study
 from .trial import RESULT, start, write_json
@@ -119,6 +119,16 @@ class Worker:
 
     def _run(self, job: Job, claim: int) -> dict[str, Any] | None:
         """Return what a run measured; None if the claim was lost."""
+        what = dict(
+            dataset=job.dataset,
+            method=job.method,
+            stage=job.stage,
+            seed=job.seed,
+            point=str(job.point),
+            digest=job.digest,
+        )
+        if config_digest(job.cfg) != job.digest:
+            return dict(what, error=REWRITTEN)
         folder = self.work_dir / 'runs' / f'{claim:05d}_{job.digest[:12]}'
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -132,22 +142,10 @@ class Worker:
             if process.is_alive():
                 process.kill()
                 process.join()
-        result = dict(
-            dataset=job.dataset,
-            method=job.method,
-            stage=job.stage,
-            seed=job.seed,
-            point=str(job.point),
-            digest=job.digest,
-            run=folder.name,
-        )
+        result = dict(what, run=folder.name)
+        # Not known is which of them ran.
         if config_digest(job.cfg) != job.digest:
-            return dict(
-                result,
-                error='a file of weights was rewritten during the comparison, '
-                'so it is not known which of them ran; start the comparison '
-                'again when it has its last content',
-            )
+            return dict(result, error=REWRITTEN)
         path = folder / RESULT
         if path.is_file():
             return {**result, **json.loads(path.read_text())}
@@ -190,7 +188,7 @@ def time_left(board: Board, runs: int) -> str:
     seconds = [e.result['seconds'] for e in entries if 'seconds' in e.result]
     if not seconds or not runs:
         return ''
-    workers = max(1, sum(entry.state == 'running' for entry in entries))
+    workers = max(1, sum(entry.state == RUNNING for entry in entries))
     left = runs * statistics.mean(seconds) / workers
     hours, minutes = divmod(round(left / 60), 60)
     if left < 60:
