@@ -185,6 +185,15 @@ def test_other_keys_that_are_searched_are_refused():
     one_pair(PRESETS['fixed'], overrides={key: 0.3})
 
 
+def test_a_mapping_sets_the_keys_that_it_has():
+    clip = {'optim_wrapper': {'clip_grad': {'max_norm': 1.0}}}
+    one_pair(dataset=DataSet('digits', final=clip))
+    replaced = {'_delete_': True, 'type': 'AdamW', 'lr': 1.0}
+    for wrong in {'optimizer': {'lr': 1.0}}, {'optimizer': replaced}:
+        with pytest.raises(ValueError, match='sets optim_wrapper.*, and so'):
+            one_pair(overrides={'optim_wrapper': wrong})
+
+
 def test_an_axis_over_rates_that_are_not_searched():
     axis = make_axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
     methods = (Method('VPTM', VPTM, PRESETS['fixed']),)

@@ -259,6 +259,7 @@ def test_repeated_names_would_be_lost_in_plain_yaml():
         (SHORT + 'search: [grow]', r"search: unknown preset \['grow'\]"),
         (SHORT + 'name: ../x', "name='../x' is that of a folder"),
         (SHORT + 'name: 3', 'name=3 must be one name'),
+        (SHORT + f'_base_: {"x" * 5000}', '.*File name too long'),
         (
             SHORT.replace('digits:', 'digits: {config: [a]}'),
             r"data set 'digits': config=\['a'\] must be one name",

@@ -102,6 +102,11 @@ def test_weights_that_are_not_there_end_the_start(tmp_path):
             one_pair(cfg_options={**SMALL, key: str(file)})
 
 
+@pytest.mark.parametrize('address', ['torchvision://resnet50', 's3://a/b'])
+def test_weights_that_the_host_finds_are_its_own_business(address):
+    one_pair(cfg_options={**SMALL, 'load_from': address})
+
+
 def test_which_weights_are_digested(tmp_path, digested):
     one_pair().final(0, Point(0.1), 0)
     assert digested == ['beitv2-tiny_digits.pth']

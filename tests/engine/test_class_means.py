@@ -9,7 +9,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import distributed, multiprocessing
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.engine.hooks import class_mean_prototypes
+from vptm_mm.engine.hooks import PrefixCacheHook, class_mean_prototypes
 from vptm_mm.engine.launch import leave_process_group
 from vptm_mm.models import PrototypeVerbalizerHead
 
@@ -297,6 +297,62 @@ def test_few_images_are_seen_in_several_views(tmp_path):
             )
         },
     )
+    states, labels = seen_states(runner)
+    assert states.shape == (10, 100, 128)
+    assert labels.bincount().tolist() == [1] * 10
+    for views in states:  # 8 x 8 pixels have a few crops only
+        assert len({tuple(view.tolist()) for view in views}) > 10
+
+
+@pytest.mark.parametrize('views', [1, 3])
+def test_kept_states_give_the_views_that_there_are(tmp_path, views):
+    """Seen one after the other, and again."""
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.backbone.prompt_blocks': [3],
+            'model.head.prototype_init': 'discriminant',
+            'train_dataloader.dataset.indices': 4,
+        },
+    )
+    runner.register_hook(PrefixCacheHook(views=views))
+    states, _ = seen_states(runner)
+    assert states.shape == (4, 250, 128)
+    for i in range(4):
+        torch.testing.assert_close(states[i, :-views], states[i, views:])
+        found = {tuple(view) for view in states[i].round(decimals=3).tolist()}
+        assert len(found) <= views
+    if views == 3:
+        assert not torch.allclose(states[:, 0], states[:, 1], atol=1e-3)
+
+
+def test_the_first_batches_of_a_wrapper_are_augmented_anew(tmp_path):
+    part = dict(
+        type='SklearnDigits',
+        split='train',
+        indices=20,
+        pipeline=[
+            dict(type='RandomResizedCrop', scale=32),
+            dict(type='PackInputs'),
+        ],
+    )
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.head.prototype_init': 'discriminant',
+            'train_dataloader.dataset': dict(
+                _delete_=True, type='RepeatDataset', times=2, dataset=part
+            ),
+            'train_dataloader.num_batch_per_epoch': 1,
+        },
+    )
+    states, _ = seen_states(runner)
+    for views in states:
+        assert len({tuple(view.tolist()) for view in views}) > 5
+
+
+def seen_states(runner):
+    """States and labels that a run starts from."""
     seen = []
     extract = class_mean_prototypes._training_states
 
@@ -309,11 +365,7 @@ def test_few_images_are_seen_in_several_views(tmp_path):
         runner.train()
     finally:
         class_mean_prototypes._training_states = extract
-    ((states,), (labels,)) = seen[0]
-    assert states.shape == (10, 100, 128)
-    assert labels.bincount().tolist() == [1] * 10
-    for views in states:  # 8 x 8 pixels have a few crops only
-        assert len({tuple(view.tolist()) for view in views}) > 10
+    return tuple(map(torch.cat, seen[0]))
 
 
 @pytest.mark.parametrize('least_views', [0, 1.5, None, True])

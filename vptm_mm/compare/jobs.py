@@ -24,6 +24,7 @@ from .run_configs import (
     load_config,
     missing_keys,
     seed_draws,
+    set_keys,
     without_test,
     without_validation,
 )
@@ -122,12 +123,16 @@ class Pair:
         self.base = base_config(plan, dataset, method, read or load_config)
         self._final_base = final_config(self.base, dataset, method)
         self.variants = [Variant()]
-        for what, keys in (
+        for what, options in (
             ('--cfg-options', plan.overrides),
             (f'final of {dataset.name!r}', dataset.final),
-            *((f'axis {axis.name!r}', axis.keys) for axis in plan.axes),
+            *(
+                (f'axis {axis.name!r}', value)
+                for axis in plan.axes
+                for value in axis.values.values()
+            ),
         ):
-            self._check_search(what, keys)
+            self._check_search(what, set_keys(options))
         if plan.axes:
             self.variants = [
                 variant for axis in plan.axes for variant in self._along(axis)

@@ -56,7 +56,9 @@ def load_plan(path: Path, configs: Path) -> Plan:
     folders = (Path(), path.parent, configs)
     try:
         return _make_plan(_read(path), path.stem, folders)
-    except ValueError as error:
+    except FileNotFoundError:
+        raise
+    except (ValueError, OSError) as error:
         raise ValueError(f'{path}: {error}') from error
 
 
@@ -205,7 +207,7 @@ def _make_plan(
     check_slugs([dataset.name for dataset in datasets])
     axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
     study = _name('name', raw.get('name') or stem)
-    if not study.strip() or set(study) & set('/\\'):
+    if not study.strip() or set(study) & set('/\\\0'):
         raise ValueError(
             f'name={study!r} is that of a folder in work_dirs: give one '
             'without / and \\.'

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 from mmengine.config import Config
 
@@ -59,6 +60,15 @@ def _takes(cfg: Config, options: dict[str, Any]) -> bool:
     return True
 
 
+def set_keys(options: dict[str, Any]) -> Iterator[str]:
+    """Yield the dotted keys that options set, those within mappings, too."""
+    for key, value in options.items():
+        if isinstance(value, dict) and value and '_delete_' not in value:
+            yield from (f'{key}.{inner}' for inner in set_keys(value))
+        else:
+            yield key
+
+
 def without_test(cfg: Config) -> Config:
     """Take the test set out: a search must not even read it."""
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
@@ -73,13 +83,13 @@ def without_validation(cfg: Config) -> Config:
 
 
 def check_weights(cfg: Config) -> None:
-    """Require that each file of weights is there that a config names.
+    """Require that each local file of weights is there that a config names.
 
     Raises:
         FileNotFoundError: If one is not.
     """
     for address in _weights(cfg.to_dict()):
-        if not is_remote(address):
+        if urlparse(address).scheme in ('', 'file', 'vptm_mm'):
             fetch(address)
 
 

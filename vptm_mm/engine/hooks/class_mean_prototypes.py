@@ -4,7 +4,7 @@ Symbols: N images; V views of each; B images of a batch; K classes; C width of
 a state; d prototype dimension.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -128,7 +128,9 @@ def _training_states(
         return [part[:, None] for part in states], labels
     # Pass by pass; where there are several, the images are few.
     together = torch.cat(states).unflatten(0, (views, -1)).transpose(0, 1)
-    return [together], [torch.cat(labels)[: len(together)]]
+    given = torch.cat(labels)[: len(together)]
+    size = max(1, len(states[0]) // views)
+    return list(together.split(size)), list(given.split(size))
 
 
 def _warn_of_empty_classes(counts: Tensor, runner: Runner) -> None:
@@ -184,9 +186,12 @@ def _discriminants(
         deviation = part.double() @ remove_mean  # (B, V, C)
         flat = deviation.flatten(0, 1)
         covariance += flat.T @ flat / (count * part.size(1))
-        # |mean of x x^T over an image's views|^2 by their products.
-        products = deviation @ deviation.transpose(1, 2)  # (B, V, V)
-        fourth_moment += products.square().mean((1, 2)).sum() / count
+        # |mean of x x^T over an image's views|^2, by their products if these
+        # are fewer numbers.
+        views = part.size(1)
+        turned = deviation.transpose(1, 2)
+        products = deviation @ turned if views < width else turned @ deviation
+        fourth_moment += products.square().sum() / (views**2 * count)
     all_reduce(covariance)
     all_reduce(fourth_moment)
     # Of what float32 holds beside the mean.
@@ -206,11 +211,13 @@ def _each_image(runner: Runner, views: int) -> DataLoader:
     """Read the training images pass by pass: their loader may be endless."""
     loader = runner.train_dataloader
     once = DefaultSampler(loader.dataset, shuffle=False, round_up=False)
-    indices: Sequence[int] = [
-        RepeatedIndex(index, (view,))
-        for view in range(views)
-        for index in once
-    ]
+    indices: Iterable[int] = once
+    if views > 1:
+        indices = [
+            RepeatedIndex(index, (view,))
+            for view in range(views)
+            for index in once
+        ]
     # The runner's own method would copy the data set.
     return DataLoader(
         loader.dataset,

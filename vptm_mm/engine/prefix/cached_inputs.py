@@ -10,9 +10,14 @@ from mmengine.model import BaseDataPreprocessor
 from mmpretrain.datasets import PackInputs
 from torch import Tensor, nn
 
+from ..runners.repeats import repeats_of
+
 
 class CachedInputs:
     """A whole pipeline: packs an image's states and its label.
+
+    An image that is read several times in an epoch gives one view after the
+    other.
 
     Args:
         states: ``(R, n, S, C)``.
@@ -28,7 +33,9 @@ class CachedInputs:
 
     def __call__(self, results: dict) -> dict:
         """Leave the image alone."""
-        states = self.states[int(self.view), results['sample_idx']]
+        index = results['sample_idx']
+        view = int(self.view) + sum(repeats_of(index))
+        states = self.states[view % len(self.states), int(index)]
         results.pop(self.pack.input_key, None)
         # A copy: a worker would send all states that it is a part of.
         return {**self.pack(results), 'inputs': states.clone()}
