@@ -93,7 +93,7 @@ def seed_samples(dataset: Any, seed: int) -> Tensor:
 def _parts(dataset: Any) -> Iterator[Any]:
     """Yield a data set and those that are wrapped in it."""
     # The runner's own wrapper of the first batches passes on attributes.
-    dataset = vars(dataset).get('_dataset', dataset)
+    dataset = getattr(dataset, '__dict__', {}).get('_dataset', dataset)
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     inner += getattr(dataset, 'datasets', [])
