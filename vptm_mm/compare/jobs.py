@@ -81,6 +81,17 @@ class Job:
     cfg: Config
     digest: str
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What trials and results say of it."""
+        return dict(
+            dataset=self.dataset,
+            method=self.method,
+            stage=self.stage,
+            seed=self.seed,
+            digest=self.digest,
+        )
+
     def __str__(self) -> str:
         return (
             f'{self.dataset}, {self.method}, {self.stage}, seed {self.seed}, '

@@ -142,12 +142,8 @@ class Study:
             params=params,
             distributions=distributions,
             user_attrs=dict(
+                job.facts,
                 job=job.key,
-                digest=job.digest,
-                dataset=job.dataset,
-                method=job.method,
-                stage=job.stage,
-                seed=job.seed,
                 slot=job.slot,
                 point=asdict(job.point),
                 worker=self.worker,

@@ -119,14 +119,7 @@ class Worker:
 
     def _run(self, job: Job, claim: int) -> dict[str, Any] | None:
         """Return what a run measured; None if the claim was lost."""
-        what = dict(
-            dataset=job.dataset,
-            method=job.method,
-            stage=job.stage,
-            seed=job.seed,
-            point=str(job.point),
-            digest=job.digest,
-        )
+        what = dict(job.facts, point=str(job.point))
         if config_digest(job.cfg) != job.digest:
             return dict(what, error=REWRITTEN)
         folder = self.work_dir / 'runs' / f'{claim:05d}_{job.digest[:12]}'
