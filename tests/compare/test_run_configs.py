@@ -1,12 +1,9 @@
-"""Configs of runs: what is merged, what counts, what a seed draws."""
+"""Configs of runs: what is merged, what a seed draws."""
 
 from dataclasses import replace
 
 import pytest
 
-from vptm_mm.checkpoints.download import sha256
-from vptm_mm.compare import run_configs
-from vptm_mm.compare.board import Board
 from vptm_mm.compare.jobs import Pair, make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.plan_file import load_plan
@@ -17,9 +14,7 @@ from vptm_mm.engine.launch import LOADERS
 from .made_plan import (
     CONFIGS,
     LINEAR,
-    SMALL,
     TWO_RATES,
-    VPT,
     VPTM,
     make_axis,
     make_plan,
@@ -35,89 +30,6 @@ def test_a_method_without_validation_images_is_named():
     text = 'digits, m: .*linear-cls.* has no val_dataloader. Give it one'
     with pytest.raises(ValueError, match=text):
         make_pairs(make_plan(methods=(method,)))
-
-
-def test_equal_settings_have_equal_keys_and_others_do_not():
-    def keys(**changes):
-        pair = one_pair(**changes)
-        board = played(pair)
-        return {pair.open_search(Board()).key, pair.finals(board)[0].key}
-
-    assert keys() == keys()
-    other = {**SMALL, 'train_dataloader.batch_size': 8}
-    assert not keys() & keys(cfg_options=other)
-    # What is not searched counts, what is searched does not.
-    decay = {**SMALL, 'optim_wrapper.optimizer.weight_decay': 0.5}
-    assert not keys() & keys(cfg_options=decay)
-    rate = {**SMALL, 'optim_wrapper.optimizer.lr': 0.5}
-    assert keys() == keys(cfg_options=rate)
-    # A tuple in a config and a list in a plan are the same run.
-    deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
-    assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)
-
-
-@pytest.fixture
-def digested(monkeypatch):
-    """The files that were digested, whatever was before."""
-    files = []
-
-    def digest(path):
-        files.append(path.name)
-        return sha256(path)
-
-    monkeypatch.setattr(run_configs, 'sha256', digest)
-    run_configs._sha256_of.cache_clear()
-    return files
-
-
-CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
-
-
-def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
-    file = tmp_path / 'backbone.pth'
-    options = {**SMALL, CHECKPOINT: str(file)}
-
-    def keys():
-        run_configs._sha256_of.cache_clear()
-        pair = one_pair(cfg_options=options)
-        search = pair.open_search(Board())
-        final = pair.final(0, Point(0.1), 0)
-        return [search.key, search.digest, final.key, final.digest]
-
-    found = []
-    for content in (b'first', b'second', b'first'):
-        file.write_bytes(content)
-        found.append(keys())
-    assert found[2] == found[0]
-    assert not set(found[0]) & set(found[1])
-    # Once for all runs, not once a run.
-    assert digested == ['backbone.pth'] * 3
-
-
-def test_weights_that_are_not_there_end_the_start(tmp_path):
-    file = tmp_path / 'gone.pth'
-    text = 'digits, m: no pre-trained weights at .*gone.pth'
-    for key in CHECKPOINT, 'load_from':
-        with pytest.raises(FileNotFoundError, match=text):
-            one_pair(cfg_options={**SMALL, key: str(file)})
-
-
-@pytest.mark.parametrize('address', ['torchvision://resnet50', 's3://a/b'])
-def test_weights_that_the_host_finds_are_its_own_business(address):
-    one_pair(cfg_options={**SMALL, 'load_from': address})
-
-
-def test_which_weights_are_digested(tmp_path, digested):
-    one_pair().final(0, Point(0.1), 0)
-    assert digested == ['beitv2-tiny_digits.pth']
-    remote = {**SMALL, CHECKPOINT: 'https://example.org/backbone.pth'}
-    one_pair(cfg_options=remote).final(0, Point(0.1), 0)
-    assert len(digested) == 1
-    file = tmp_path / 'whole.pth'
-    file.write_bytes(b'weights')
-    loaded = {**SMALL, 'load_from': str(file)}
-    one_pair(cfg_options=loaded).final(0, Point(0.1), 0)
-    assert digested[1:] == ['whole.pth']
 
 
 LOADER = """

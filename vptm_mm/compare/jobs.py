@@ -11,26 +11,25 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets import check_data_roots, check_splits
-from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .board import Board
+from .digest import check_weights, config_digest
 from .equal_terms import check_final_schedule, check_schedule, check_terms
 from .plan import Axis, DataSet, Method, Plan
 from .run_configs import (
+    OPTIMIZER,
     base_config,
-    check_weights,
-    config_digest,
     final_config,
     load_config,
     missing_keys,
     seed_draws,
     set_keys,
+    tuned_config,
     without_test,
     without_validation,
 )
 from .search import Point, Tried, best_point
 
-OPTIMIZER = 'optim_wrapper.optimizer'
 SEARCH, FINAL = 'search', 'final'
 REWRITTEN = (
     'a file of weights was rewritten during the comparison; start the '
@@ -148,7 +147,7 @@ class Pair:
             self.variants = [
                 variant for axis in plan.axes for variant in self._along(axis)
             ]
-        self._check(without_test(self._config(Variant(), Point())))
+        self._check(self._search(Point()))
         for variant in self.variants:
             self._check(self._final(variant, Point()))
         self._configs: dict[tuple[int, Point], Config] = {}
@@ -168,8 +167,7 @@ class Pair:
             1.0 if search.learning_rate else None,
             1.0 if search.weight_decay else None,
         )
-        cfg = self._config(Variant(), point)
-        return config_digest(without_test(cfg), search.box)
+        return config_digest(self._search(point), search.box)
 
     def tried(self, board: Board) -> list[Tried]:
         """Return what became of the search's slots so far."""
@@ -202,8 +200,7 @@ class Pair:
                 if self._make_search_key() != self.search_key:
                     raise ValueError(f'{self}: {REWRITTEN}')
                 point = self.method.search.point(slot, self.tried(board))
-                cfg = without_test(self._config(Variant(), point))
-                return self._job(cfg, point, 0, SEARCH, slot)
+                return self._job(self._search(point), point, 0, SEARCH, slot)
         return None
 
     def chosen(self, board: Board) -> Point | None:
@@ -318,36 +315,17 @@ class Pair:
             digest=digest,
         )
 
-    def _final(self, variant: Variant, point: Point) -> Config:
-        cfg = self._config(variant, point, self._final_base)
-        return without_validation(cfg) if self.dataset.final else cfg
-
-    def _config(
-        self, variant: Variant, point: Point, base: Config | None = None
-    ) -> Config:
-        cfg = copy.deepcopy(base or self.base)
+    def _search(self, point: Point) -> Config:
+        """Return the config of a run of the search."""
         search = self.method.search
-        options = dict(variant.cfg_options)
-        if search.optimizer:
-            kept = {
-                key: value
-                for key, value in cfg.optim_wrapper.optimizer.items()
-                if key in ('lr', 'weight_decay')
-            }
-            options[OPTIMIZER] = dict(
-                _delete_=True, **kept, **search.optimizer
-            )
-        merge_cfg_options(cfg, options)
-        if point.learning_rate is not None:
-            rate = point.learning_rate
-            if search.base_batch_size:
-                batch = cfg.train_dataloader.batch_size
-                rate *= batch / search.base_batch_size
-            merge_cfg_options(cfg, {f'{OPTIMIZER}.lr': rate})
-        if point.weight_decay is not None:
-            decay = {f'{OPTIMIZER}.weight_decay': point.weight_decay}
-            merge_cfg_options(cfg, decay)
-        return cfg
+        return without_test(tuned_config(self.base, search, {}, point))
+
+    def _final(self, variant: Variant, point: Point) -> Config:
+        """Return the config of a final run, whose seed is still to be set."""
+        cfg = tuned_config(
+            self._final_base, self.method.search, variant.cfg_options, point
+        )
+        return without_validation(cfg) if self.dataset.final else cfg
 
 
 def make_pairs(plan: Plan) -> list[Pair]:

@@ -1,26 +1,21 @@
-"""Configs of the runs of a comparison: read, merged, told apart."""
+"""Configs of the runs of a comparison: read and merged."""
 
 import copy
-import hashlib
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from mmengine.config import Config
 
-from ..checkpoints.checkpoint_file import fetch
-from ..checkpoints.download import is_remote, sha256
 from ..datasets.draws import DRAWS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .equal_terms import value_at
 from .plan import Axis, DataSet, Method, Plan
+from .search import Point, Search
 
 ACCURACY = 'accuracy/top1'
+OPTIMIZER = 'optim_wrapper.optimizer'
 
 
 def load_config(path: Path, what: str) -> Config:
@@ -82,30 +77,6 @@ def without_validation(cfg: Config) -> Config:
     return cfg
 
 
-def check_weights(cfg: Config) -> None:
-    """Require that each local file of weights is there that a config names.
-
-    Raises:
-        FileNotFoundError: If one is not.
-    """
-    for address in _weights(cfg.to_dict()):
-        if urlparse(address).scheme in ('', 'file', 'vptm_mm'):
-            fetch(address)
-
-
-def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
-    """Return the sha256 of all that a run depends on.
-
-    Args:
-        cfg: Its config; the weights that it names count, too.
-        box: Of a search in a box, the box.
-    """
-    said = cfg.to_dict()
-    content = [said, [_file_sha256(name) for name in _weights(said)], box]
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def seed_draws(cfg: Config, seed: int) -> None:
     """Draw images and classes by the seed of the run.
 
@@ -127,36 +98,6 @@ def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):
         _seed_draws(one, kinds, seed)
-
-
-def _weights(part: Any) -> Iterator[str]:
-    """Name the files of weights in a part of a config."""
-    if isinstance(part, (list, tuple)):
-        for one in part:
-            yield from _weights(one)
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            if key in ('checkpoint', 'load_from') and isinstance(value, str):
-                yield value
-            yield from _weights(value)
-
-
-def _file_sha256(address: str) -> str | None:
-    """Return the digest of a local file; None if it is remote, or gone."""
-    if is_remote(address):
-        return None
-    try:
-        path = Path(fetch(address))
-        state = os.stat(path)
-    except OSError:
-        return None  # it was there at the start
-    return _sha256_of(path, state.st_mtime_ns, state.st_size)
-
-
-@cache
-def _sha256_of(path: Path, time: int, size: int) -> str:
-    """Return the digest of a file that was written then, and is so long."""
-    return sha256(path)
 
 
 def base_config(
@@ -188,7 +129,7 @@ def base_config(
         ('the command line', plan.overrides),
     ):
         _merge(cfg, options, f'{what}, {method.config}')
-    needed = ('model', 'optim_wrapper.optimizer', *LOADERS)
+    needed = ('model', OPTIMIZER, *LOADERS)
     missing = [key for key in needed if not value_at(cfg, key)]
     if missing:
         raise ValueError(
@@ -224,6 +165,40 @@ def final_config(base: Config, dataset: DataSet, method: Method) -> Config:
     what = f'final of data set {dataset.name!r}, {method.config}'
     _merge(cfg, dataset.final, what)
     _checkpoint_at_end(cfg)
+    return cfg
+
+
+def tuned_config(
+    base: Config, search: Search, options: dict[str, Any], point: Point
+) -> Config:
+    """Return a config with the hyper-parameters of one run.
+
+    Args:
+        base: The config, which is left as it is.
+        search: What chose the point; it may replace the optimizer.
+        options: Changed keys of the config, as those of an axis.
+        point: The hyper-parameters.
+
+    Raises:
+        ValueError: If the config lacks a key of the options.
+    """
+    cfg = copy.deepcopy(base)
+    options = dict(options)
+    if search.optimizer:
+        kept = {
+            key: value
+            for key, value in cfg.optim_wrapper.optimizer.items()
+            if key in ('lr', 'weight_decay')
+        }
+        options[OPTIMIZER] = dict(_delete_=True, **kept, **search.optimizer)
+    if point.learning_rate is not None:
+        rate = point.learning_rate
+        if search.base_batch_size:
+            rate *= cfg.train_dataloader.batch_size / search.base_batch_size
+        options[f'{OPTIMIZER}.lr'] = rate
+    if point.weight_decay is not None:
+        options[f'{OPTIMIZER}.weight_decay'] = point.weight_decay
+    merge_cfg_options(cfg, options)
     return cfg
 
 

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 
 from .board import RUNNING, Board
+from .digest import config_digest
 from .jobs import REWRITTEN, Job, Pair
-from .run_configs import config_digest
 from .study import Study
 from .trial import RESULT, start, write_json
 
