@@ -1,5 +1,8 @@
 """Digits, the validation split, block masks, guides."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -12,6 +15,7 @@ from vptm_mm.datasets import (
 )
 
 from ..made_cub import make_cub
+from ..made_datasets import make_image_folder, write_image, write_lines
 
 
 def pixels(dataset) -> set[bytes]:
@@ -121,13 +125,65 @@ def test_a_wrapper_belongs_around_the_split():
     ('options', 'message'),
     [
         (dict(part='test'), "part='test' must be one of"),
-        (dict(part='val', val_fraction=0), 'val_fraction=0 must lie between'),
-        (dict(part='val', val_fraction=1), 'val_fraction=1 must lie between'),
+        (dict(part='val', val_fraction=0), 'val_fraction=0 must be a number'),
+        (dict(part='val', val_fraction=1), 'val_fraction=1 must be a number'),
+        (dict(part='val', val_fraction=float('nan')), 'val_fraction=nan must'),
+        (dict(part='val', val_fraction='0.1'), "val_fraction='0.1' must be"),
+        # Equal to 0 for who compares the parts, and another cut.
+        (dict(part='val', seed=0.0), 'seed=0.0 must be a whole number'),
+        (dict(part='val', seed=None), 'seed=None must be a whole number'),
     ],
 )
 def test_split_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         TrainValSplit(dict(type='SklearnDigits'), **options)
+
+
+def test_images_of_several_labels(tmp_path):
+    write_image(tmp_path / 'a.jpg')
+    images = dict(img_path='a.jpg', gt_label=[0, 2])
+    content = dict(metainfo=dict(classes=['x', 'y', 'z']), data_list=[images])
+    (tmp_path / 'list.json').write_text(json.dumps(content))
+    cfg = dict(
+        type='MultiLabelDataset',
+        data_root=str(tmp_path),
+        ann_file='list.json',
+    )
+    with pytest.raises(
+        ValueError, match=r'a.jpg of MultiLabel.* \[0, 2\]; wha'
+    ):
+        TrainValSplit(cfg, part='val')
+
+
+@pytest.mark.parametrize('folder', ['', 'elsewhere'])
+def test_images_outside_of_the_image_folder(tmp_path, monkeypatch, folder):
+    """Neither the working directory nor the place of the files counts."""
+
+    def cut(root):
+        images = make_image_folder(root)
+        lines = [
+            f'{path} {path.parent.name[-1]}' for path in images.rglob('*.jpg')
+        ]
+        write_lines(root / 'list.txt', sorted(lines))
+        whole = dict(
+            type='CustomDataset',
+            data_root=folder and str(root.parent / folder),
+            ann_file=str(root / 'list.txt'),
+        )
+        val = TrainValSplit(whole, part='val', val_fraction=0.4)
+        return [
+            Path(val.get_data_info(i)['img_path']).relative_to(root)
+            for i in range(len(val))
+        ]
+
+    found = []
+    for place in tmp_path / 'a', tmp_path / 'b' / 'deeper', tmp_path / 'c':
+        monkeypatch.chdir(tmp_path)
+        found.append(cut(place))
+    monkeypatch.chdir(tmp_path / 'a' / 'images')
+    found.append(cut(tmp_path / 'd'))
+    assert len(found[0]) == 12
+    assert all(one == found[0] for one in found[1:])
 
 
 def test_split_of_images_without_a_path():

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.datasets import check_data_roots
+from vptm_mm.datasets import StanfordDogs, check_data_roots
 from vptm_mm.datasets.guides import GUIDES
 
 from ..made_datasets import MAKERS, make_stanford_cars, make_vtab
@@ -48,7 +48,7 @@ def test_every_config_has_a_guide(path, monkeypatch, tmp_path):
 @pytest.mark.parametrize('name', sorted(GUIDES))
 def test_complete_folders_pass_and_others_do_not(name, tmp_path):
     guide = GUIDES[name]
-    root = MAKERS[guide.variable](tmp_path)
+    root = MAKERS[guide.variable.split(',')[0]](tmp_path)
     cfg = dict(type=name, data_root=str(root), task='kitti')
     check_data_roots(cfg)
     for needed in guide.needed:
@@ -77,3 +77,22 @@ def test_a_task_of_vtab_that_is_missing(tmp_path):
         check_data_roots(
             dict(type='VTAB1k', data_root=str(root), task='kitti')
         )
+
+
+def test_whole_configs_and_classes_as_types():
+    dogs = dict(type=StanfordDogs, data_root='gone')
+    for cfg in Config(dict(train_dataloader=dict(dataset=dogs))), dogs:
+        with pytest.raises(FileNotFoundError, match='StanfordDogs: no .*gone'):
+            check_data_roots(cfg)
+
+
+def test_homes_are_read_by_those_that_read_them(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    root = make_vtab(tmp_path, ('dtd',))
+    (tmp_path / 'cub').symlink_to(root)
+    vtab = dict(type='VTAB1k', data_root='~/vtab-1k', task='dtd')
+    check_data_roots(vtab)
+    with pytest.raises(
+        FileNotFoundError, match='CUB does not read ~ as the h'
+    ):
+        check_data_roots(dict(type='CUB', data_root='~/cub'))

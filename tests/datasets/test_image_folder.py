@@ -1,5 +1,6 @@
 """Images of one's own: two layouts, and what is not clear is refused."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -134,9 +135,56 @@ def test_missing_folders(tmp_path):
     [
         (dict(split='all'), "split='all' must be one of"),
         (dict(val_fraction=0), 'val_fraction=0 and test_fraction=0.2 must be'),
-        (dict(val_fraction=0.6, test_fraction=0.4), 'must be above 0 and lea'),
+        (dict(val_fraction=0.6, test_fraction=0.4), 'must be numbers above 0'),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         ImageFolder('nowhere', **options)
+
+
+def test_linked_folders_are_read_once(tmp_path, log):
+    root = fill(tmp_path / 'images', 'cat', 'dog')
+    more = fill(tmp_path / 'more', 'batch_1', 'batch_2')
+    (root / 'dog' / 'more').symlink_to(more)
+    (root / 'dog' / 'again').symlink_to(more / 'batch_1')
+    (root / 'dog' / 'circle').symlink_to(root / 'dog')
+    (root / 'cat' / 'scan.tif').mkdir()  # a folder, whatever its name
+    write_image(root / 'cat' / 'scan.tif' / 'page.jpg')
+    write_image(root / 'cat' / 'moving.gif')
+    found = set.union(*parts(root).values())
+    assert len([name for name in found if name.startswith('dog/')]) == 12
+    assert len([name for name in found if name.startswith('cat/')]) == 5
+    assert any('1 files in' in line and 'moving.gif' in line for line in log)
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_a_part_without_any_image(tmp_path, split):
+    root = fill(tmp_path, 'train/cat', 'train/dog', 'test/cat', 'val/dog')
+    shutil.rmtree(root / split)
+    (root / split / 'readme').mkdir(parents=True)
+    (root / split / 'readme').rmdir()
+    with pytest.raises(
+        ValueError, match=f'{split} holds no image; images end'
+    ):
+        ImageFolder(str(root), split=split)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(val_fraction=float('nan')), 'val_fraction=nan and'),
+        (dict(test_fraction='0.1'), "test_fraction='0.1' must be"),
+        (dict(seed=0.0), 'seed=0.0 must be a whole number'),
+        (dict(classes=['dog', 'cat']), r"cat, dog; classes=\('dog', 'cat'\)"),
+    ],
+)
+def test_options_that_would_be_misread(tmp_path, options, message):
+    fill(tmp_path, 'cat', 'dog')
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(str(tmp_path), **options)
+
+
+def test_classes_may_say_what_the_folders_say(tmp_path):
+    fill(tmp_path, 'cat', 'dog')
+    ImageFolder(str(tmp_path), classes=['cat', 'dog'])

@@ -12,7 +12,7 @@ from PIL import Image
 from vptm_mm.datasets import KShot
 
 from ..conftest import ROOT
-from ..made_datasets import make_image_folder
+from ..made_datasets import make_image_folder, write_lines
 
 
 def folder_of(root, **options) -> dict:
@@ -60,6 +60,29 @@ def test_a_class_with_too_few_images_is_named(tmp_path):
 def test_bad_shots(shots):
     with pytest.raises(ValueError, match=f'shots={shots} must be a whole'):
         KShot(dict(type='SklearnDigits'), shots=shots)
+
+
+def test_a_label_beyond_the_classes(tmp_path):
+    root = make_image_folder(tmp_path)
+    lines = [
+        f'{path.relative_to(root)} {path.parent.name[-1]}'
+        for path in root.rglob('*.jpg')
+    ]
+    write_lines(root / 'list.txt', sorted(lines))
+    cfg = dict(
+        type='CustomDataset',
+        data_root=str(root),
+        ann_file='list.txt',
+        classes=['a', 'b'],
+    )
+    with pytest.raises(ValueError, match='label 2 is none of the 2 classes'):
+        KShot(cfg, shots=1)
+
+
+@pytest.mark.parametrize('seed', [0.0, '1', True, None])
+def test_bad_seeds(tmp_path, seed):
+    with pytest.raises(ValueError, match=f'seed={seed!r} must be a whole'):
+        KShot(dict(type='SklearnDigits', split='train'), shots=1, seed=seed)
 
 
 PROGRAM = """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from scipy.io import loadmat, savemat
 
 from vptm_mm.datasets import NABirds, StanfordDogs, VTAB1k
@@ -318,3 +319,81 @@ def test_sizes_in_cells_of_mat_files(copied, compressed):
         ValueError, match=r'and cells claim 1,073,741,\d+ item'
     ):
         StanfordDogs(data_root=str(root))
+
+
+def test_an_image_that_is_listed_twice(copied):
+    root = copied(VTAB1k)
+    edit(root / 'dtd' / 'test.txt', lambda lines: [*lines, lines[0]])
+    message = 'test.txt names 1 images more than once, such as .*000000.jpg'
+    with pytest.raises(ValueError, match=message):
+        VTAB1k('dtd', 'test', data_root=str(root))
+
+
+def test_an_image_of_two_ids(copied):
+    """It might be one of the training images and one of the test images."""
+    root = copied(NABirds)
+    edit(
+        root / 'images.txt',
+        lambda ls: [*ls[:-1], f'{ls[-1].split()[0]} {ls[0].split()[1]}'],
+    )
+    with pytest.raises(ValueError, match='images.txt names 1 images more th'):
+        NABirds(data_root=str(root))
+
+
+def test_a_split_without_any_image(copied):
+    root = copied(NABirds)
+    edit(
+        root / 'train_test_split.txt',
+        lambda lines: [f'{line.split()[0]} 1' for line in lines],
+    )
+    with pytest.raises(ValueError, match=r'split.txt has no image for test'):
+        NABirds(data_root=str(root), split='test')
+
+
+def test_lists_of_vtab_that_are_short_are_warned_of(whole, monkeypatch):
+    lines = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'warning', lines.append)
+    for split in 'train800', 'test':
+        VTAB1k('kitti', split, data_root=str(whole[VTAB1k]))
+    (line,) = lines
+    assert 'train800.txt lists 4 images, and VTAB-1k has 800' in line
+
+
+def test_names_of_ones_own(whole):
+    options = dict(data_root=str(whole[VTAB1k]))
+    names = ('near', 'far', 'further', 'none')
+    kitti = VTAB1k('kitti', classes=names, **options)
+    assert kitti.metainfo['classes'] == names
+    for metainfo in None, dict(source='here'):
+        kitti = VTAB1k('kitti', metainfo=metainfo, **options)
+        assert kitti.metainfo['classes'] == ('0', '1', '2', '3')
+    with pytest.raises(ValueError, match='are 2; kitti has 4'):
+        VTAB1k('kitti', classes=['near', 'far'], **options)
+    for cls in NABirds, StanfordDogs:
+        with pytest.raises(ValueError, match='differ. Leave classes out'):
+            cls(data_root=str(whole[cls]), classes=['a', 'b'])
+
+
+def test_lists_with_a_mark_at_the_start(copied):
+    root = copied(VTAB1k)
+    index = root / 'kitti' / 'test.txt'
+    index.write_text(index.read_text(), encoding='utf-8-sig')
+    assert len(VTAB1k('kitti', 'test', data_root=str(root))) == 4
+
+
+def test_links_that_lead_nowhere_are_missing(copied):
+    root = copied(VTAB1k)
+    image = root / 'kitti' / 'images' / 'test' / '000000.jpg'
+    image.unlink()
+    image.symlink_to(root / 'gone.jpg')
+    with pytest.raises(FileNotFoundError, match='1 of 4 images'):
+        VTAB1k('kitti', 'test', data_root=str(root))
+
+
+@pytest.mark.parametrize('cls', [NABirds, StanfordDogs, VTAB1k])
+def test_the_home_folder(whole, cls, monkeypatch):
+    root = whole[cls]
+    monkeypatch.setenv('HOME', str(root.parent))
+    options = dict(task='kitti') if cls is VTAB1k else {}
+    assert len(cls(data_root=f'~/{root.name}', **options)) > 0

@@ -145,6 +145,15 @@ def test_a_wrong_checkpoint_is_refused(tmp_path):
     assert text.count('\n') == 4
 
 
+def test_the_test_images_are_looked_for_before_training(tmp_path):
+    """Not after a hundred epochs."""
+    options = {'test_dataloader.dataset.split': 'tset'}
+    runner = digits_runner(tmp_path, **options)
+    with pytest.raises(ValueError, match="split='tset'"):
+        runner.train()
+    assert runner.iter == 0
+
+
 @pytest.mark.parametrize(('run', 'split'), [('train', 'train'), ('test',) * 2])
 def test_a_head_with_other_classes_is_refused(tmp_path, run, split):
     options = {'model.head.num_classes': 12}
@@ -153,11 +162,15 @@ def test_a_head_with_other_classes_is_refused(tmp_path, run, split):
         getattr(digits_runner(tmp_path, **options), run)()
 
 
-def test_validation_images_of_other_classes_are_refused(tmp_path):
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_images_of_other_classes_are_refused_before_training(tmp_path, split):
     names = dict(classes=tuple('abc'))
-    options = {'val_dataloader.dataset.metainfo': names}
-    with pytest.raises(ValueError, match='and the val data set 3 classes'):
-        digits_runner(tmp_path, **options).train()
+    runner = digits_runner(
+        tmp_path, **{f'{split}_dataloader.dataset.metainfo': names}
+    )
+    with pytest.raises(ValueError, match=f'and the {split} data set 3 class'):
+        runner.train()
+    assert runner.iter == 0
 
 
 def test_a_head_on_images_without_class_names(tmp_path, monkeypatch):

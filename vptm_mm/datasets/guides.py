@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
+from .draws import kind_of
+
 
 @dataclass(frozen=True)
 class Guide:
@@ -13,7 +17,8 @@ class Guide:
         source: A sentence that says where to get it.
         needed: Files and folders below ``data_root``. One of several that
             do is written ``a or b``; ``{task}`` is the option of that name.
-        variable: Environment variable that the configs read.
+        variable: Environment variable that the configs read; of several,
+            each config reads its own.
     """
 
     source: str
@@ -48,7 +53,7 @@ GUIDES = {
     'CustomDataset': Guide(
         source='Any folder of images will do.',
         needed=(),
-        variable='IMAGE_FOLDER',
+        variable='IMAGE_FOLDER, TRAIN_FOLDER or TEST_FOLDER',
     ),
     'DTD': Guide(
         source='Get it from https://www.robots.ox.ac.uk/~vgg/data/dtd/ .',
@@ -165,6 +170,10 @@ GUIDES = {
 }
 
 
+# Those that take ~ for the home folder; the host's do not.
+EXPANDING = ('ImageFolder', 'NABirds', 'StanfordDogs', 'VTAB1k')
+
+
 def check_data_roots(cfg: Any) -> None:
     """Look for the folders of every data set that a config reads.
 
@@ -175,6 +184,8 @@ def check_data_roots(cfg: Any) -> None:
         FileNotFoundError: If a ``data_root``, or something that must lie
             below it, is not there.
     """
+    if isinstance(cfg, Config):
+        cfg = cfg.to_dict()
     if isinstance(cfg, (list, tuple)):
         for entry in cfg:
             check_data_roots(entry)
@@ -182,16 +193,19 @@ def check_data_roots(cfg: Any) -> None:
     if not isinstance(cfg, dict):
         return
     if cfg.get('data_root') and 'type' in cfg:
-        _check_data_root(cfg, Path(cfg['data_root']).expanduser())
+        _check_data_root(cfg)
     for value in cfg.values():
         check_data_roots(value)
 
 
-def _check_data_root(cfg: dict, root: Path) -> None:
-    dataset = str(cfg['type']).rpartition('.')[-1]
+def _check_data_root(cfg: dict) -> None:
+    dataset = kind_of(cfg)
     guide = GUIDES.get(dataset)
     if guide is None:
         return
+    root = Path(cfg['data_root'])
+    if dataset in EXPANDING:
+        root = root.expanduser()
     task = str(cfg.get('task'))
     needed = [name.replace('{task}', task) for name in guide.needed]
     missing = [
@@ -205,6 +219,8 @@ def _check_data_root(cfg: dict, root: Path) -> None:
     lines = [f'{dataset}: no {path.absolute()}.', guide.source]
     if needed:
         lines.append(f'The folder must hold {", ".join(needed)}.')
+    if str(root).startswith('~'):
+        lines.append(f'{dataset} does not read ~ as the home folder.')
     lines.append(
         f'Put it there, or set {guide.variable}=PATH in the environment.'
     )

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from os import path as osp
 
 from mmpretrain.datasets import BaseDataset
+
+from ..bricks import is_whole
 
 
 def hash_rank(name: str, seed: int) -> tuple[str, str]:
@@ -23,24 +25,36 @@ def rank_classes(
 ) -> dict[int | None, dict[str, list[int]]]:
     """Return a data set's images by label, in hash order.
 
-    The name of an image is its path below the image folder; images without a
+    The name of an image is its path below the image folder, or below the
+    folder that all have in common if some lie elsewhere; images without a
     path are named by their index. An image that is listed more than once has
     more than one index. Images without a label are under None.
 
     Args:
         dataset: A data set of MMPretrain with one label an image, or none.
         seed: Another seed gives another order.
+
+    Raises:
+        ValueError: If ``seed`` is no whole number, or an image has several
+            labels.
     """
+    # 0 and 0.0 are equal and give other orders.
+    if not is_whole(seed):
+        raise ValueError(f'seed={seed!r} must be a whole number.')
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    names = _name_images(
+        [info.get('img_path') for info in infos], dataset.img_prefix
+    )
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
-        path = info.get('img_path')
-        name = (
-            osp.relpath(path, dataset.img_prefix).replace(osp.sep, '/')
-            if path
-            else str(index)
-        )
-        by_class[info.get('gt_label')].setdefault(name, []).append(index)
+    for index, (info, name) in enumerate(zip(infos, names, strict=True)):
+        label = info.get('gt_label')
+        if not isinstance(label, Hashable):
+            raise ValueError(
+                f'image {name} of {type(dataset).__name__} has the labels '
+                f'{label!r:.40}; what is cut by class needs one label an '
+                'image.'
+            )
+        by_class[label].setdefault(name, []).append(index)
     return {
         label: {
             name: images[name]
@@ -53,6 +67,24 @@ def rank_classes(
 def list_digest(names: Iterable[str]) -> str:
     """Return the sha256 of a list of images, whatever its order."""
     return _digest('\n'.join(sorted(names)))
+
+
+def _name_images(paths: list[str | None], prefix: str) -> list[str]:
+    """Name images so that neither machine nor working directory counts."""
+    known = [path for path in paths if path]
+    if not all(_lies_below(path, prefix) for path in known):
+        known = [osp.abspath(path) for path in known]
+        prefix = osp.commonpath([osp.dirname(path) for path in known])
+    return [
+        osp.relpath(path, prefix).replace(osp.sep, '/') if path else str(index)
+        for index, path in enumerate(paths)
+    ]
+
+
+def _lies_below(path: str, prefix: str) -> bool:
+    if osp.isabs(path) != osp.isabs(prefix):
+        return False
+    return not osp.relpath(path, prefix).startswith(osp.pardir)
 
 
 def _digest(text: str) -> str:

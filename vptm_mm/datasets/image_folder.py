@@ -1,5 +1,8 @@
 """Any folder of images: a class is a sub-folder."""
 
+import os
+from collections.abc import Iterator
+from os import path as osp
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,8 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..bricks import is_finite, is_whole
+from .class_names import set_classes
 from .hash_order import hash_rank, list_digest
 from .index_files import SHOWN
 
@@ -37,8 +42,10 @@ class ImageFolder(BaseDataset):
     are; validation images are those of ``val/<class>/...``, or are cut from
     the training images where there is no such folder.
 
-    Images may lie deeper than their class folder. Hidden files and folders
-    are skipped. The digest of a list that is cut is logged.
+    Images may lie deeper than their class folder, in linked folders, too;
+    each folder is read once. Hidden files and folders are skipped, as are
+    other files, which are counted in the log. The digest of a list that is
+    cut is logged.
 
     Args:
         data_root: The folder.
@@ -51,8 +58,9 @@ class ImageFolder(BaseDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``split`` or a fraction is out of range, or the folder
-            does not say clearly which image is of which class.
+        ValueError: If ``split``, ``seed`` or a fraction is out of range,
+            ``classes`` are others than the folders, or the folder does not
+            say clearly which image is of which class.
         FileNotFoundError: If the folder, or its sub-folder ``test``, is
             missing.
     """
@@ -69,12 +77,18 @@ class ImageFolder(BaseDataset):
         if split not in SPLITS:
             raise ValueError(f'split={split!r} must be one of {SPLITS}.')
         fractions = (val_fraction, test_fraction)
-        if min(fractions) <= 0 or sum(fractions) >= 1:
+        if (
+            not all(map(is_finite, fractions))
+            or min(fractions) <= 0
+            or sum(fractions) >= 1
+        ):
             raise ValueError(
-                f'val_fraction={val_fraction} and test_fraction='
-                f'{test_fraction} must be above 0 and leave some images to '
-                'train on.'
+                f'val_fraction={val_fraction!r} and test_fraction='
+                f'{test_fraction!r} must be numbers above 0 and leave some '
+                'images to train on.'
             )
+        if not is_whole(seed):
+            raise ValueError(f'seed={seed!r} must be a whole number.')
         self.split = split
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
@@ -82,6 +96,7 @@ class ImageFolder(BaseDataset):
         super().__init__(
             ann_file='',
             data_root=str(Path(data_root).expanduser()),
+            data_prefix='',
             test_mode=split == 'test',
             **kwargs,
         )
@@ -97,7 +112,7 @@ class ImageFolder(BaseDataset):
             classes, images = self._from_split_folders(root)
         else:
             classes, images = self._from_class_folders(root)
-        self._metainfo['classes'] = tuple(classes)
+        set_classes(self, classes)
         return [
             dict(img_path=str(path), gt_label=label)
             for label, name in enumerate(classes)
@@ -196,11 +211,24 @@ def _names(paths: list[Path]) -> str:
     return ', '.join(path.name for path in paths[:SHOWN]) + more
 
 
-def _is_image(path: Path, folder: Path) -> bool:
-    hidden = any(
-        part.startswith('.') for part in path.relative_to(folder).parts
-    )
-    return not hidden and path.suffix.lower() in EXTENSIONS
+def _is_image(file: os.DirEntry) -> bool:
+    suffix = Path(file.name).suffix.lower()
+    return suffix in EXTENSIONS and file.is_file()
+
+
+def _walk(folder: str, seen: set[str]) -> Iterator[os.DirEntry]:
+    """Yield what is no folder and not hidden, in linked folders as well."""
+    real = osp.realpath(folder)
+    if real in seen:  # a link to what was read, perhaps a circle
+        return
+    seen.add(real)
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith('.'):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, seen)
+        else:
+            yield entry
 
 
 def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
@@ -211,7 +239,11 @@ def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
         known: The classes that may be there; all of any name if not given.
     """
     folders = _sub_folders(folder)
-    loose = [p for p in sorted(folder.iterdir()) if _is_image(p, folder)]
+    loose = sorted(
+        Path(entry)
+        for entry in os.scandir(folder)
+        if not entry.name.startswith('.') and _is_image(entry)
+    )
     if loose:
         raise ValueError(
             f'{len(loose)} images lie in {folder} itself, outside of any '
@@ -231,12 +263,22 @@ def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
         raise ValueError(
             f'{folder} holds {len(folders)} class folders; it takes two.'
         )
-    images = {
-        path.name: sorted(
-            file for file in path.rglob('*') if _is_image(file, folder)
+    images = {}
+    others = []
+    for path in folders:
+        files = [*_walk(str(path), set())]
+        images[path.name] = sorted(Path(f) for f in files if _is_image(f))
+        others += [file.path for file in files if not _is_image(file)]
+    if others:
+        MMLogger.get_current_instance().info(
+            f'{len(others)} files in {folder} are skipped, which do not end '
+            f'as images do, such as {", ".join(others[:SHOWN])}'
         )
-        for path in folders
-    }
+    if not any(images.values()):
+        raise ValueError(
+            f'{folder} holds no image; images end with '
+            f'{", ".join(sorted(EXTENSIONS))}.'
+        )
     empty = [path for path in folders if not images[path.name]]
     if empty:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from os import path as osp
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'no {osp.abspath(path)}')
-    text = Path(path).read_text(encoding='utf-8', errors='replace')
+    text = Path(path).read_text(encoding='utf-8-sig', errors='replace')
     pairs = []
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -70,7 +71,7 @@ def require_images(data_list: list[dict], index: str) -> None:
     """
     paths = [info['img_path'] for info in data_list]
     present = {
-        folder: set(os.listdir(folder) if osp.isdir(folder) else ())
+        folder: _file_names(folder)
         for folder in {osp.dirname(path) for path in paths}
     }
     missing = [
@@ -84,3 +85,24 @@ def require_images(data_list: list[dict], index: str) -> None:
             'missing; unpack the images anew. The first:\n  '
             + '\n  '.join(missing[:SHOWN])
         )
+
+
+def refuse_repeats(paths: Iterable[str], index: str) -> None:
+    """Require that an index names each image once.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    counts = Counter(paths)
+    twice = [path for path, count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(
+            f'{index} names {len(twice)} images more than once, such as '
+            f'{", ".join(twice[:SHOWN])}; get the file anew.'
+        )
+
+
+def _file_names(folder: str) -> set[str]:
+    if not osp.isdir(folder):
+        return set()
+    return {entry.name for entry in os.scandir(folder) if entry.is_file()}

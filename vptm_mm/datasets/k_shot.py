@@ -30,8 +30,9 @@ def KShot(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``shots`` is no whole number above 0, a class has
-            fewer images, or there are images without a label.
+        ValueError: If ``shots`` is no whole number above 0, ``seed`` is none,
+            a class has fewer images, or an image has no label, several, or
+            one beyond the classes.
     """
     if not is_whole(shots) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
@@ -50,6 +51,12 @@ def KShot(  # noqa: N802 (a registry name)
     classes = whole.metainfo.get('classes')
     labels = range(len(classes)) if classes else sorted(by_class)
     counts = {label: len(by_class.get(label, ())) for label in labels}
+    beyond = sorted(set(by_class) - set(labels))
+    if beyond:
+        raise ValueError(
+            f'label {beyond[0]} is none of the {len(labels)} classes of '
+            f'{dataset.get("type")}; correct the list, or the classes.'
+        )
     short = [label for label in labels if counts[label] < shots]
     if short:
         first = short[0]

@@ -6,7 +6,8 @@ from typing import Any
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .index_files import SHOWN, read_table, require_images
+from .class_names import set_classes
+from .index_files import SHOWN, read_table, refuse_repeats, require_images
 
 SPLITS = ('train', 'test')
 
@@ -32,7 +33,8 @@ class NABirds(BaseDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``split`` is neither, or a file is broken.
+        ValueError: If ``split`` is neither, a file is broken, or ``classes``
+            are others than those of the file.
         FileNotFoundError: If a file or an image is missing.
     """  # noqa: E501
 
@@ -46,7 +48,7 @@ class NABirds(BaseDataset):
         self.split = split
         super().__init__(
             ann_file='images.txt',
-            data_root=data_root,
+            data_root=osp.expanduser(data_root),
             data_prefix='images',
             test_mode=split == 'test',
             **kwargs,
@@ -65,6 +67,7 @@ class NABirds(BaseDataset):
                 f'{min(unknown)!r}; it must be 1 for train or 0 for test.'
             )
         wanted = '1' if self.split == 'train' else '0'
+        refuse_repeats(paths.values(), self.ann_file)
         data_list = [
             dict(
                 img_path=osp.join(self.img_prefix, path),
@@ -73,6 +76,11 @@ class NABirds(BaseDataset):
             for image, path in paths.items()
             if splits[image] == wanted
         ]
+        if not data_list:
+            raise ValueError(
+                f'{self._path("train_test_split.txt")} has no image for '
+                f'{self.split} ({wanted}). Get the file anew.'
+            )
         require_images(data_list, self.ann_file)
         return data_list
 
@@ -125,5 +133,5 @@ class NABirds(BaseDataset):
                 f'{len(nameless)} classes, such as '
                 f'{", ".join(nameless[:SHOWN])}.'
             )
-        self._metainfo['classes'] = tuple(names[entry] for entry in ids)
+        set_classes(self, [names[entry] for entry in ids])
         return {entry: label for label, entry in enumerate(ids)}

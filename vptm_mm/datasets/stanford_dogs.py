@@ -10,7 +10,8 @@ import numpy as np
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .index_files import require_images
+from .class_names import set_classes
+from .index_files import refuse_repeats, require_images
 
 SPLITS = ('train', 'test')
 # Of a list in memory, and of all arrays and cells in it.
@@ -38,7 +39,8 @@ class StanfordDogs(BaseDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``split`` is neither, or a list is broken.
+        ValueError: If ``split`` is neither, a list is broken, or ``classes``
+            are others than those of the list.
         FileNotFoundError: If a list or an image is missing.
     """
 
@@ -52,7 +54,7 @@ class StanfordDogs(BaseDataset):
         self.split = split
         super().__init__(
             ann_file=osp.join('lists', f'{split}_list.mat'),
-            data_root=data_root,
+            data_root=osp.expanduser(data_root),
             data_prefix='Images',
             test_mode=split == 'test',
             **kwargs,
@@ -76,9 +78,10 @@ class StanfordDogs(BaseDataset):
                 'anew.'
             )
         # n02085620-Chihuahua, n02086240-Shih-Tzu
-        self._metainfo['classes'] = tuple(
-            folder.partition('-')[2] or folder for _, folder in pairs
+        set_classes(
+            self, [folder.partition('-')[2] or folder for _, folder in pairs]
         )
+        refuse_repeats([path for path, _ in images], self.ann_file)
         data_list = [
             dict(
                 img_path=osp.join(self.img_prefix, path),

@@ -4,6 +4,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..bricks import is_finite
 from .draws import build_source
 from .hash_order import list_digest, rank_classes
 
@@ -34,14 +35,15 @@ def TrainValSplit(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``part`` or ``val_fraction`` is out of range, or no
-            class has two images.
+        ValueError: If ``part`` or ``val_fraction`` is out of range, ``seed``
+            is no whole number, no class has two images, or an image has
+            several labels.
     """
     if part not in PARTS:
         raise ValueError(f'part={part!r} must be one of {PARTS}.')
-    if not 0 < val_fraction < 1:
+    if not is_finite(val_fraction) or not 0 < val_fraction < 1:
         raise ValueError(
-            f'val_fraction={val_fraction} must lie between 0 and 1.'
+            f'val_fraction={val_fraction!r} must be a number between 0 and 1.'
         )
     whole = build_source(dataset, 'TrainValSplit')
     val: set[str] = set()

@@ -3,12 +3,15 @@
 from os import path as osp
 from typing import Any
 
+from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .index_files import read_pairs, require_images
+from .index_files import read_pairs, refuse_repeats, require_images
 
 SPLITS = ('train800', 'val200', 'train800val200', 'test')
+# Images of each list; those of a test are as many as its source has.
+SIZES = {'train800': 800, 'val200': 200, 'train800val200': 1000}
 
 
 @DATASETS.register_module()
@@ -21,7 +24,9 @@ class VTAB1k(BaseDataset):
     ``path label``; paths begin at the folder of the task. Nothing of
     TensorFlow is needed.
 
-    Classes are named by their number: the lists hold no names.
+    Classes are named by their number, unless ``classes`` names them: the
+    lists hold no names. A list of another length than its name says is
+    warned of.
 
     Args:
         task: Name of the task's folder, a key of ``TASKS``.
@@ -31,7 +36,8 @@ class VTAB1k(BaseDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``task`` or ``split`` is unknown, or a list is broken.
+        ValueError: If ``task`` or ``split`` is unknown, ``classes`` are not
+            as many as the task has, or a list is broken.
         FileNotFoundError: If a list or an image is missing.
     """
 
@@ -76,31 +82,44 @@ class VTAB1k(BaseDataset):
             raise ValueError(f'split={split!r} must be one of {SPLITS}.')
         self.task = task
         self.split = split
-        kwargs.setdefault(
-            'metainfo',
-            dict(classes=tuple(str(i) for i in range(self.TASKS[task]))),
-        )
         super().__init__(
             ann_file=f'{split}.txt',
-            data_root=osp.join(data_root, task),
+            data_root=osp.join(osp.expanduser(data_root), task),
             test_mode=split == 'test',
             **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
+        count = self.TASKS[self.task]
+        classes = self._metainfo.setdefault(
+            'classes', tuple(str(label) for label in range(count))
+        )
+        if len(classes) != count:
+            raise ValueError(
+                f'classes={classes!r:.80} are {len(classes)}; {self.task} has '
+                f'{count}.'
+            )
         data_list = []
         for path, label in read_pairs(self.ann_file):
             # Python refuses to read numbers of very many digits.
             is_number = label.isdecimal() and len(label) < 10
-            if not is_number or int(label) >= self.TASKS[self.task]:
+            if not is_number or int(label) >= count:
                 raise ValueError(
                     f'{self.ann_file}: label {label!r:.40} of {path} must '
-                    f'be a whole number from 0 to {self.TASKS[self.task] - 1}.'
+                    f'be a whole number from 0 to {count - 1}.'
                 )
             img_path = osp.join(self.img_prefix, path)
             data_list.append(dict(img_path=img_path, gt_label=int(label)))
+        paths = [info['img_path'] for info in data_list]
+        refuse_repeats(paths, self.ann_file)
         require_images(data_list, self.ann_file)
+        size = SIZES.get(self.split, len(paths))
+        if len(paths) != size:
+            MMLogger.get_current_instance().warning(
+                f'{self.ann_file} lists {len(paths)} images, and VTAB-1k has '
+                f'{size}: results are not those of VTAB-1k.'
+            )
         return data_list
 
     def extra_repr(self) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints import write_whole
@@ -15,12 +15,20 @@ from ...checkpoints import write_whole
 class BestCheckpointTestHook(Hook):
     """Load the best checkpoint by validation accuracy and test it, once.
 
-    The result goes to the log and to ``test_results.json`` in the work dir.
+    The list of test images is read before training: what is missing there is
+    found before the first step. The result goes to the log and to
+    ``test_results.json`` in the work dir.
     ``tools/test.py`` with that checkpoint gives the same figures.
     """
 
     # After CheckpointHook, which writes the last and the best checkpoint.
     priority = 'LOWEST'
+
+    def before_run(self, runner: Runner) -> None:
+        """Read the list of test images, if training is to begin."""
+        will_train = isinstance(runner._train_loop, BaseLoop)
+        if will_train and runner._test_loop is not None:
+            runner.test_loop  # noqa: B018 (builds it)
 
     def after_train(self, runner: Runner) -> None:
         """Test, if there is a best checkpoint and a test set."""
