@@ -150,7 +150,7 @@ def test_images_of_several_labels(tmp_path):
         ann_file='list.json',
     )
     with pytest.raises(
-        ValueError, match=r'a.jpg of MultiLabel.* \[0, 2\]; wha'
+        ValueError, match=r'a.jpg of MultiLabel.* \[0, 2\]; what'
     ):
         TrainValSplit(cfg, part='val')
 

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from os import path as osp
+from typing import Any
 
 from mmpretrain.datasets import BaseDataset
 
@@ -47,12 +48,12 @@ def rank_classes(
     )
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
     for index, (info, name) in enumerate(zip(infos, names, strict=True)):
-        label = info.get('gt_label')
-        if not isinstance(label, Hashable):
+        label: Any = info.get('gt_label')
+        if label is not None and not is_whole(label):
             raise ValueError(
-                f'image {name} of {type(dataset).__name__} has the labels '
-                f'{label!r:.40}; what is cut by class needs one label an '
-                'image.'
+                f'image {name} of {type(dataset).__name__} has the label '
+                f'{label!r:.40}; what is cut by class needs one whole number '
+                'an image.'
             )
         by_class[label].setdefault(name, []).append(index)
     return {

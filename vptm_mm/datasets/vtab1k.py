@@ -100,8 +100,8 @@ class VTAB1k(BaseDataset):
                 f'classes={classes!r:.80} are {len(classes)}; {self.task} has '
                 f'{count}.'
             )
-        data_list = []
-        for path, label in read_pairs(self.ann_file):
+        pairs = read_pairs(self.ann_file)
+        for path, label in pairs:
             # Python refuses to read numbers of very many digits.
             is_number = label.isdecimal() and len(label) < 10
             if not is_number or int(label) >= count:
@@ -109,15 +109,16 @@ class VTAB1k(BaseDataset):
                     f'{self.ann_file}: label {label!r:.40} of {path} must '
                     f'be a whole number from 0 to {count - 1}.'
                 )
-            img_path = osp.join(self.img_prefix, path)
-            data_list.append(dict(img_path=img_path, gt_label=int(label)))
-        paths = [info['img_path'] for info in data_list]
-        refuse_repeats(paths, self.ann_file)
+        refuse_repeats([path for path, _ in pairs], self.ann_file)
+        data_list = [
+            dict(img_path=osp.join(self.img_prefix, path), gt_label=int(label))
+            for path, label in pairs
+        ]
         require_images(data_list, self.ann_file)
-        size = SIZES.get(self.split, len(paths))
-        if len(paths) != size:
+        size = SIZES.get(self.split, len(pairs))
+        if len(pairs) != size:
             MMLogger.get_current_instance().warning(
-                f'{self.ann_file} lists {len(paths)} images, and VTAB-1k has '
+                f'{self.ann_file} lists {len(pairs)} images, and VTAB-1k has '
                 f'{size}: results are not those of VTAB-1k.'
             )
         return data_list
