@@ -4,7 +4,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from os import path as osp
-from typing import Any
 
 from mmpretrain.datasets import BaseDataset
 
@@ -42,13 +41,14 @@ def rank_classes(
     # 0 and 0.0 are equal and give other orders.
     if not is_whole(seed):
         raise ValueError(f'seed={seed!r} must be a whole number.')
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    names = _name_images(
-        [info.get('img_path') for info in infos], dataset.img_prefix
-    )
+    paths, labels = [], []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        paths.append(info.get('img_path'))
+        labels.append(info.get('gt_label'))
+    names = _name_images(paths, dataset.img_prefix)
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
-    for index, (info, name) in enumerate(zip(infos, names, strict=True)):
-        label: Any = info.get('gt_label')
+    for index, (name, label) in enumerate(zip(names, labels, strict=True)):
         if label is not None and not is_whole(label):
             raise ValueError(
                 f'image {name} of {type(dataset).__name__} has the label '
@@ -73,19 +73,18 @@ def list_digest(names: Iterable[str]) -> str:
 def _name_images(paths: list[str | None], prefix: str) -> list[str]:
     """Name images so that neither machine nor working directory counts."""
     known = [path for path in paths if path]
-    if not all(_lies_below(path, prefix) for path in known):
-        known = [osp.abspath(path) for path in known]
-        prefix = osp.commonpath([osp.dirname(path) for path in known])
+    below = {path: osp.relpath(path, prefix) for path in known}
+    if any(
+        name.startswith(osp.join(osp.pardir, ''))
+        or osp.isabs(path) != osp.isabs(prefix)
+        for path, name in below.items()
+    ):
+        common = osp.commonpath([osp.dirname(osp.abspath(p)) for p in known])
+        below = {path: osp.relpath(path, common) for path in known}
     return [
-        osp.relpath(path, prefix).replace(osp.sep, '/') if path else str(index)
+        below[path].replace(osp.sep, '/') if path else str(index)
         for index, path in enumerate(paths)
     ]
-
-
-def _lies_below(path: str, prefix: str) -> bool:
-    if osp.isabs(path) != osp.isabs(prefix):
-        return False
-    return not osp.relpath(path, prefix).startswith(osp.pardir)
 
 
 def _digest(text: str) -> str:

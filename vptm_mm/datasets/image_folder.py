@@ -198,39 +198,6 @@ class ImageFolder(BaseDataset):
         return chosen
 
 
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith('.')
-    )
-
-
-def _names(paths: list[Path]) -> str:
-    more = ', ...' if len(paths) > SHOWN else ''
-    return ', '.join(path.name for path in paths[:SHOWN]) + more
-
-
-def _is_image(file: os.DirEntry) -> bool:
-    suffix = Path(file.name).suffix.lower()
-    return suffix in EXTENSIONS and file.is_file()
-
-
-def _walk(folder: str, seen: set[str]) -> Iterator[os.DirEntry]:
-    """Yield what is no folder and not hidden, in linked folders as well."""
-    real = osp.realpath(folder)
-    if real in seen:  # a link to what was read, perhaps a circle
-        return
-    seen.add(real)
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith('.'):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry.path, seen)
-        else:
-            yield entry
-
-
 def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
     """Look for class folders and their images.
 
@@ -238,6 +205,32 @@ def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
         folder: Where the class folders are.
         known: The classes that may be there; all of any name if not given.
     """
+    folders = _class_folders(folder, known)
+    images = {}
+    others = []
+    for path in folders:
+        files = [*_walk(str(path), set())]
+        images[path.name] = sorted(Path(f) for f in files if _is_image(f))
+        others += [file.path for file in files if not _is_image(file)]
+    if others:
+        MMLogger.get_current_instance().info(
+            f'{len(others)} files in {folder} are skipped, which do not end '
+            f'as images do, such as {", ".join(others[:SHOWN])}'
+        )
+    ends = f'images end with {", ".join(sorted(EXTENSIONS))}.'
+    if not any(images.values()):
+        raise ValueError(f'{folder} holds no image; {ends}')
+    empty = [path for path in folders if not images[path.name]]
+    if empty:
+        raise ValueError(
+            f'{len(empty)} class folders in {folder} hold no image, such as '
+            f'{_names(empty)}; {ends}'
+        )
+    return [path.name for path in folders], images
+
+
+def _class_folders(folder: Path, known: list[str] | None) -> list[Path]:
+    """Return the class folders, and refuse what leaves a class unclear."""
     folders = _sub_folders(folder)
     loose = sorted(
         Path(entry)
@@ -263,27 +256,37 @@ def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
         raise ValueError(
             f'{folder} holds {len(folders)} class folders; it takes two.'
         )
-    images = {}
-    others = []
-    for path in folders:
-        files = [*_walk(str(path), set())]
-        images[path.name] = sorted(Path(f) for f in files if _is_image(f))
-        others += [file.path for file in files if not _is_image(file)]
-    if others:
-        MMLogger.get_current_instance().info(
-            f'{len(others)} files in {folder} are skipped, which do not end '
-            f'as images do, such as {", ".join(others[:SHOWN])}'
-        )
-    if not any(images.values()):
-        raise ValueError(
-            f'{folder} holds no image; images end with '
-            f'{", ".join(sorted(EXTENSIONS))}.'
-        )
-    empty = [path for path in folders if not images[path.name]]
-    if empty:
-        raise ValueError(
-            f'{len(empty)} class folders in {folder} hold no image, such as '
-            f'{_names(empty)}; images end with '
-            f'{", ".join(sorted(EXTENSIONS))}.'
-        )
-    return [path.name for path in folders], images
+    return folders
+
+
+def _sub_folders(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith('.')
+    )
+
+
+def _walk(folder: str, seen: set[str]) -> Iterator[os.DirEntry]:
+    """Yield what is no folder and not hidden, in linked folders as well."""
+    real = osp.realpath(folder)
+    if real in seen:  # a link to what was read, perhaps a circle
+        return
+    seen.add(real)
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith('.'):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, seen)
+        else:
+            yield entry
+
+
+def _is_image(file: os.DirEntry) -> bool:
+    suffix = Path(file.name).suffix.lower()
+    return suffix in EXTENSIONS and file.is_file()
+
+
+def _names(paths: list[Path]) -> str:
+    more = ', ...' if len(paths) > SHOWN else ''
+    return ', '.join(path.name for path in paths[:SHOWN]) + more
