@@ -50,6 +50,13 @@ def test_final_runs_take_what_validation_chose():
     assert jobs[0].key == jobs[0].digest
 
 
+def test_rates_are_for_the_batch_of_the_axis():
+    pair = one_pair(search=PRESETS['vpt'], axes=(BATCHES,))
+    jobs = [pair.final(index, Point(0.5, 0.01), 0) for index in (0, 1)]
+    rates = [job.cfg.optim_wrapper.optimizer.lr for job in jobs]
+    assert rates == [0.5 * 4 / 256, 0.5 * 8 / 256]
+
+
 def test_final_runs_may_train_on_more_and_validate_on_none():
     pair = one_pair(dataset=ON_ALL, axes=(BATCHES,))
     assert pair.search_key == one_pair().search_key

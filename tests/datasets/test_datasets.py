@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmpretrain.registry import DATASETS
 from sklearn.datasets import load_digits
 
 from vptm_mm.datasets import (
+    BGRCIFAR10,
     BlockMaskGenerator,
     SklearnDigits,
     TrainValSplit,
@@ -15,7 +17,12 @@ from vptm_mm.datasets import (
 )
 
 from ..made_cub import make_cub
-from ..made_datasets import make_image_folder, write_image, write_lines
+from ..made_datasets import (
+    make_cifar10,
+    make_image_folder,
+    write_image,
+    write_lines,
+)
 
 
 def pixels(dataset) -> set[bytes]:
@@ -153,6 +160,41 @@ def test_images_of_several_labels(tmp_path):
         ValueError, match=r'a.jpg of MultiLabel.* \[0, 2\]; what'
     ):
         TrainValSplit(cfg, part='val')
+
+
+def test_cifar_is_cut_by_the_number_of_an_image(tmp_path, monkeypatch):
+    """It names its folder in another way, and has no paths."""
+    monkeypatch.setattr(BGRCIFAR10, '_check_integrity', lambda self: True)
+    root = make_cifar10(tmp_path)
+    cifar = dict(type='BGRCIFAR10', data_root=str(root), split='train')
+    parts = [
+        TrainValSplit(cifar, part=part, val_fraction=0.4)
+        for part in ('train', 'val')
+    ]
+    assert sum(map(len, parts)) == len(DATASETS.build(cifar))
+
+
+def test_whole_paths_below_a_folder_that_is_not(tmp_path, monkeypatch):
+    """As if the list had named them as usual."""
+    root = make_image_folder(tmp_path)
+    names = sorted(p.relative_to(tmp_path) for p in root.rglob('*.jpg'))
+    found = []
+    monkeypatch.chdir(tmp_path.parent)
+    for folder in '', tmp_path, tmp_path / 'images' / '..':
+        lines = [
+            f'{(folder or Path()) / name} {name.parts[1][-1]}'
+            for name in names
+        ]
+        write_lines(tmp_path / 'list.txt', lines)
+        whole = dict(
+            type='CustomDataset',
+            data_root=tmp_path.name,
+            ann_file='list.txt',
+        )
+        val = TrainValSplit(whole, part='val')
+        paths = [val.get_data_info(i)['img_path'] for i in range(len(val))]
+        found.append([Path(path).resolve() for path in paths])
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize('folder', ['', 'elsewhere'])

@@ -149,13 +149,17 @@ def test_linked_folders_are_read_once(tmp_path, log):
     (root / 'dog' / 'more').symlink_to(more)
     (root / 'dog' / 'again').symlink_to(more / 'batch_1')
     (root / 'dog' / 'circle').symlink_to(root / 'dog')
+    (root / 'dog' / 'a_name').symlink_to(root / 'dog' / 'real')
+    write_image(root / 'dog' / 'real' / '0.jpg')
+    (root / 'dog' / 'notes').symlink_to(root / 'dog' / 'notes')
     (root / 'cat' / 'scan.tif').mkdir()  # a folder, whatever its name
     write_image(root / 'cat' / 'scan.tif' / 'page.jpg')
     write_image(root / 'cat' / 'moving.gif')
     found = set.union(*parts(root).values())
-    assert len([name for name in found if name.startswith('dog/')]) == 12
+    assert len([name for name in found if name.startswith('dog/')]) == 13
+    assert 'dog/real/0.jpg' in found
     assert len([name for name in found if name.startswith('cat/')]) == 5
-    assert any('1 files in' in line and 'moving.gif' in line for line in log)
+    assert any('2 files in' in line and 'moving.gif' in line for line in log)
 
 
 @pytest.mark.parametrize('split', ['val', 'test'])
@@ -188,3 +192,38 @@ def test_options_that_would_be_misread(tmp_path, options, message):
 def test_classes_may_say_what_the_folders_say(tmp_path):
     fill(tmp_path, 'cat', 'dog')
     ImageFolder(str(tmp_path), classes=['cat', 'dog'])
+
+
+@pytest.mark.parametrize('target', ['cat', '.', '../elsewhere'])
+def test_links_to_images_of_another_class(tmp_path, target):
+    root = fill(tmp_path / 'images', 'cat', 'dog')
+    fill(tmp_path, 'elsewhere')
+    (root / 'dog' / 'more').symlink_to(root / target)
+    if target == '../elsewhere':
+        (root / 'cat' / 'more').symlink_to(root / target)
+    with pytest.raises(ValueError, match='dog.* whose images are of another'):
+        ImageFolder(str(root))
+
+
+@pytest.mark.parametrize('link', ['puppy', 'a_dog'])
+def test_a_class_that_is_a_link_to_another(tmp_path, link):
+    root = fill(tmp_path, 'cat', 'dog')
+    (root / link).symlink_to(root / 'dog')
+    with pytest.raises(ValueError, match='whose images are of another class'):
+        ImageFolder(str(root))
+
+
+def test_a_link_from_training_to_test_images(tmp_path):
+    root = fill(tmp_path, 'train/cat', 'train/dog', 'test/cat', 'test/dog')
+    (root / 'train' / 'dog' / 'more').symlink_to(root / 'test' / 'dog')
+    with pytest.raises(ValueError, match='of another class or part; a link'):
+        ImageFolder(str(root))
+
+
+def test_links_of_images_that_lead_nowhere(tmp_path):
+    root = fill(tmp_path, 'cat', 'dog')
+    (root / 'dog' / 'gone.jpg').symlink_to(tmp_path / 'unmounted.jpg')
+    (root / 'dog' / 'round.jpg').symlink_to(root / 'dog' / 'round.jpg')
+    with pytest.raises(FileNotFoundError, match='2 images .*nowhere') as error:
+        ImageFolder(str(root))
+    assert str(root / 'dog' / 'gone.jpg') in str(error.value)

@@ -163,6 +163,18 @@ def test_a_head_with_other_classes_is_refused(tmp_path, run, split):
 
 
 @pytest.mark.parametrize('split', ['val', 'test'])
+def test_images_of_other_names_are_refused_before_training(tmp_path, split):
+    names = dict(classes=tuple('0123456798'))
+    runner = digits_runner(
+        tmp_path, **{f'{split}_dataloader.dataset.metainfo': names}
+    )
+    text = f"class 8 is '8' in the train and '9' in the {split}. Give both"
+    with pytest.raises(ValueError, match=text):
+        runner.train()
+    assert runner.iter == 0
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
 def test_images_of_other_classes_are_refused_before_training(tmp_path, split):
     names = dict(classes=tuple('abc'))
     runner = digits_runner(

@@ -191,14 +191,16 @@ def tuned_config(
             if key in ('lr', 'weight_decay')
         }
         options[OPTIMIZER] = dict(_delete_=True, **kept, **search.optimizer)
+    merge_cfg_options(cfg, options)
+    chosen = {}
     if point.learning_rate is not None:
         rate = point.learning_rate
-        if search.base_batch_size:
+        if search.base_batch_size:  # of the batch that the options say
             rate *= cfg.train_dataloader.batch_size / search.base_batch_size
-        options[f'{OPTIMIZER}.lr'] = rate
+        chosen[f'{OPTIMIZER}.lr'] = rate
     if point.weight_decay is not None:
-        options[f'{OPTIMIZER}.weight_decay'] = point.weight_decay
-    merge_cfg_options(cfg, options)
+        chosen[f'{OPTIMIZER}.weight_decay'] = point.weight_decay
+    merge_cfg_options(cfg, chosen)
     return cfg
 
 

@@ -1,6 +1,7 @@
 from .bgr_cifar import BGRCIFAR10, BGRCIFAR100
+from .class_folders import EXTENSIONS
 from .guides import check_data_roots
-from .image_folder import EXTENSIONS, ImageFolder
+from .image_folder import ImageFolder
 from .k_shot import KShot
 from .n_way import NWay
 from .nabirds import NABirds

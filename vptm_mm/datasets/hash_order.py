@@ -46,7 +46,7 @@ def rank_classes(
         info = dataset.get_data_info(index)
         paths.append(info.get('img_path'))
         labels.append(info.get('gt_label'))
-    names = _name_images(paths, dataset.img_prefix)
+    names = _name_images(paths, dataset)
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
     for index, (name, label) in enumerate(zip(names, labels, strict=True)):
         if label is not None and not is_whole(label):
@@ -70,21 +70,27 @@ def list_digest(names: Iterable[str]) -> str:
     return _digest('\n'.join(sorted(names)))
 
 
-def _name_images(paths: list[str | None], prefix: str) -> list[str]:
+def _name_images(paths: list[str | None], dataset: BaseDataset) -> list[str]:
     """Name images so that neither machine nor working directory counts."""
     known = [path for path in paths if path]
-    below = {path: osp.relpath(path, prefix) for path in known}
-    if any(
-        name.startswith(osp.join(osp.pardir, ''))
-        or osp.isabs(path) != osp.isabs(prefix)
-        for path, name in below.items()
-    ):
+    # Data sets without paths may have no such folder, as CIFAR.
+    folder = dataset.img_prefix if known else ''
+    below = {path: osp.relpath(path, folder) for path in known}
+    if any(_is_elsewhere(*pair, folder) for pair in below.items()):
         common = osp.commonpath([osp.dirname(osp.abspath(p)) for p in known])
         below = {path: osp.relpath(path, common) for path in known}
     return [
         below[path].replace(osp.sep, '/') if path else str(index)
         for index, path in enumerate(paths)
     ]
+
+
+def _is_elsewhere(path: str, name: str, folder: str) -> bool:
+    """Whether a list names the whole path of an image out of the folder."""
+    if not osp.isabs(path) or not folder:
+        return osp.isabs(path)
+    is_out = name.startswith(osp.join(osp.pardir, ''))
+    return is_out and not path.startswith(folder)
 
 
 def _digest(text: str) -> str:

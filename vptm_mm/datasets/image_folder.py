@@ -1,8 +1,5 @@
 """Any folder of images: a class is a sub-folder."""
 
-import os
-from collections.abc import Iterator
-from os import path as osp
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +8,11 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
 from ..bricks import is_finite, is_whole
+from .class_folders import ClassImages, find_images, shown, sub_folders
 from .class_names import set_classes
 from .hash_order import hash_rank, list_digest
-from .index_files import SHOWN
 
 SPLITS = ('train', 'val', 'test')
-EXTENSIONS = {
-    '.bmp',
-    '.jpeg',
-    '.jpg',
-    '.pgm',
-    '.png',
-    '.ppm',
-    '.tif',
-    '.tiff',
-    '.webp',
-}
-# Names of the classes, and the images of each.
-ClassImages = tuple[list[str], dict[str, list[Path]]]
 
 
 @DATASETS.register_module()
@@ -42,8 +26,9 @@ class ImageFolder(BaseDataset):
     are; validation images are those of ``val/<class>/...``, or are cut from
     the training images where there is no such folder.
 
-    Images may lie deeper than their class folder, in linked folders, too;
-    each folder is read once. Hidden files and folders are skipped, as are
+    Images may lie deeper than their class folder, in linked folders, too:
+    within the class, where each folder is read once, or out of ``data_root``.
+    Hidden files and folders are skipped, as are
     other files, which are counted in the log. The digest of a list that is
     cut is logged.
 
@@ -62,7 +47,7 @@ class ImageFolder(BaseDataset):
             ``classes`` are others than the folders, or the folder does not
             say clearly which image is of which class.
         FileNotFoundError: If the folder, or its sub-folder ``test``, is
-            missing.
+            missing, or images are links that lead nowhere.
     """
 
     def __init__(
@@ -108,7 +93,7 @@ class ImageFolder(BaseDataset):
             raise FileNotFoundError(f'no {root.absolute()}')
         train = root / 'train'
         # The config counts classes by the same rule.
-        if train.is_dir() and _sub_folders(train):
+        if train.is_dir() and sub_folders(train):
             classes, images = self._from_split_folders(root)
         else:
             classes, images = self._from_class_folders(root)
@@ -127,32 +112,32 @@ class ImageFolder(BaseDataset):
         ]
 
     def _from_class_folders(self, root: Path) -> ClassImages:
-        names = {path.name for path in _sub_folders(root)}
+        names = {path.name for path in sub_folders(root)}
         if names and names <= set(SPLITS):
             raise ValueError(
                 f'{root} holds {", ".join(sorted(names))}, which name splits '
                 'and no classes; put class folders into each of them.'
             )
-        classes, images = _find_images(root)
+        classes, images = find_images(root, root)
         shares = dict(test=self.test_fraction, val=self.val_fraction)
         return classes, self._cut(images, shares)
 
     def _from_split_folders(self, root: Path) -> ClassImages:
-        strange = [p for p in _sub_folders(root) if p.name not in SPLITS]
+        strange = [p for p in sub_folders(root) if p.name not in SPLITS]
         if strange:
             raise ValueError(
                 f'{root}/train holds class folders, so {root} may hold '
-                f'train, val and test only; it also holds {_names(strange)}.'
+                f'train, val and test only; it also holds {shown(strange)}.'
             )
         if not (root / 'test').is_dir():
             raise FileNotFoundError(
                 f'no {(root / "test").absolute()}; {root}/train holds class '
                 'folders, so the test images must lie beside it.'
             )
-        classes, images = _find_images(root / 'train')
+        classes, images = find_images(root / 'train', root)
         if self.split == 'test' or (root / 'val').is_dir():
             if self.split != 'train':
-                _, images = _find_images(root / self.split, classes)
+                _, images = find_images(root / self.split, root, classes)
             return classes, images
         return classes, self._cut(images, dict(val=self.val_fraction))
 
@@ -196,97 +181,3 @@ class ImageFolder(BaseDataset):
             f'sha256 of the list {list_digest(names)}'
         )
         return chosen
-
-
-def _find_images(folder: Path, known: list[str] | None = None) -> ClassImages:
-    """Look for class folders and their images.
-
-    Args:
-        folder: Where the class folders are.
-        known: The classes that may be there; all of any name if not given.
-    """
-    folders = _class_folders(folder, known)
-    images = {}
-    others = []
-    for path in folders:
-        files = [*_walk(str(path), set())]
-        images[path.name] = sorted(Path(f) for f in files if _is_image(f))
-        others += [file.path for file in files if not _is_image(file)]
-    if others:
-        MMLogger.get_current_instance().info(
-            f'{len(others)} files in {folder} are skipped, which do not end '
-            f'as images do, such as {", ".join(others[:SHOWN])}'
-        )
-    ends = f'images end with {", ".join(sorted(EXTENSIONS))}.'
-    if not any(images.values()):
-        raise ValueError(f'{folder} holds no image; {ends}')
-    empty = [path for path in folders if not images[path.name]]
-    if empty:
-        raise ValueError(
-            f'{len(empty)} class folders in {folder} hold no image, such as '
-            f'{_names(empty)}; {ends}'
-        )
-    return [path.name for path in folders], images
-
-
-def _class_folders(folder: Path, known: list[str] | None) -> list[Path]:
-    """Return the class folders, and refuse what leaves a class unclear."""
-    folders = _sub_folders(folder)
-    loose = sorted(
-        Path(entry)
-        for entry in os.scandir(folder)
-        if not entry.name.startswith('.') and _is_image(entry)
-    )
-    if loose:
-        raise ValueError(
-            f'{len(loose)} images lie in {folder} itself, outside of any '
-            f'class folder, such as {_names(loose)}; move them.'
-        )
-    unknown = [
-        path
-        for path in folders
-        if known is not None and path.name not in known
-    ]
-    if unknown:
-        raise ValueError(
-            f'{folder} holds {_names(unknown)}, which the training images do '
-            'not have as a class.'
-        )
-    if known is None and len(folders) < 2:
-        raise ValueError(
-            f'{folder} holds {len(folders)} class folders; it takes two.'
-        )
-    return folders
-
-
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith('.')
-    )
-
-
-def _walk(folder: str, seen: set[str]) -> Iterator[os.DirEntry]:
-    """Yield what is no folder and not hidden, in linked folders as well."""
-    real = osp.realpath(folder)
-    if real in seen:  # a link to what was read, perhaps a circle
-        return
-    seen.add(real)
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.name.startswith('.'):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry.path, seen)
-        else:
-            yield entry
-
-
-def _is_image(file: os.DirEntry) -> bool:
-    suffix = Path(file.name).suffix.lower()
-    return suffix in EXTENSIONS and file.is_file()
-
-
-def _names(paths: list[Path]) -> str:
-    more = ', ...' if len(paths) > SHOWN else ''
-    return ', '.join(path.name for path in paths[:SHOWN]) + more

@@ -105,4 +105,15 @@ def refuse_repeats(paths: Iterable[str], index: str) -> None:
 def _file_names(folder: str) -> set[str]:
     if not osp.isdir(folder):
         return set()
-    return {entry.name for entry in os.scandir(folder) if entry.is_file()}
+    return {entry.name for entry in os.scandir(folder) if is_file(entry)}
+
+
+def is_file(entry: os.DirEntry) -> bool:
+    """Whether it is a file, or a link to one."""
+    # Of a link to itself, entry.is_file() is an error.
+    return osp.isfile(entry) if entry.is_symlink() else entry.is_file()
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder, or a link to one."""
+    return osp.isdir(entry) if entry.is_symlink() else entry.is_dir()

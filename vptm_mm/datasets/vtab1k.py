@@ -1,5 +1,6 @@
 """VTAB-1k: nineteen tasks of 1,000 training images, as plain files."""
 
+from collections.abc import Sequence
 from os import path as osp
 from typing import Any
 
@@ -33,6 +34,9 @@ class VTAB1k(BaseDataset):
         split: ``'train800'`` and ``'val200'`` to choose what is to choose,
             ``'train800val200'`` to train with it, ``'test'`` to report.
         data_root: The folder of all tasks.
+        metainfo: As in MMPretrain's ``BaseDataset``.
+        classes: Names of the classes, or a file of them; by default their
+            numbers.
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
@@ -72,6 +76,8 @@ class VTAB1k(BaseDataset):
         task: str,
         split: str = 'train800',
         data_root: str = '',
+        metainfo: dict | None = None,
+        classes: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         if task not in self.TASKS:
@@ -82,7 +88,14 @@ class VTAB1k(BaseDataset):
             raise ValueError(f'split={split!r} must be one of {SPLITS}.')
         self.task = task
         self.split = split
+        count = self.TASKS[task]
+        metainfo = dict(metainfo or {})
+        if metainfo.get('classes') is None:
+            metainfo.pop('classes', None)
+            classes = classes or [str(label) for label in range(count)]
         super().__init__(
+            metainfo=metainfo,
+            classes=classes,
             ann_file=f'{split}.txt',
             data_root=osp.join(osp.expanduser(data_root), task),
             test_mode=split == 'test',
@@ -92,9 +105,7 @@ class VTAB1k(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
         count = self.TASKS[self.task]
-        classes = self._metainfo.setdefault(
-            'classes', tuple(str(label) for label in range(count))
-        )
+        classes = self._metainfo['classes']
         if len(classes) != count:
             raise ValueError(
                 f'classes={classes!r:.80} are {len(classes)}; {self.task} has '

@@ -26,13 +26,14 @@ class CheckpointCheckHook(Hook):
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
             another shape (``!``), if a task has other class names than the
             images that it is tested on, if the head has another number of
-            classes than a data set, or if ``NWay`` draws from other classes in
-            one of them.
+            classes than a data set, if the data sets have other class names,
+            or if ``NWay`` draws from other classes in one of them.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the head with the images to train and validate on."""
+        """Compare the head with all images that the run will read."""
         _require_head(runner)
+        _require_same_names(runner)
         _require_same_draw(runner)
 
     def before_val(self, runner: Runner) -> None:
@@ -61,19 +62,38 @@ def _require_classes(runner: Runner, meta: dict) -> None:
     for _, found in _class_names(runner):
         if wanted is None or list(found) == list(wanted):
             continue
-        pairs = zip(wanted, found, strict=False)
-        first = next((i for i, (a, b) in enumerate(pairs) if a != b), -1)
         raise ValueError(
             f'the task has {len(wanted)} classes, the data set {len(found)}, '
             f'and their names differ'
-            + (
-                f': class {first} is {wanted[first]!r} in the task and '
-                f'{found[first]!r} in the data set'
-                if first >= 0
-                else ''
-            )
-            + '. Use the data set that the task was tuned on.'
+            f'{_first_difference(wanted, found, "task", "data set")}. Use the '
+            'data set that the task was tuned on.'
         )
+
+
+def _require_same_names(runner: Runner) -> None:
+    """A label means the same class wherever it is read."""
+    named = list(_class_names(runner))
+    for split, found in named[1:]:
+        first, wanted = named[0]
+        if list(found) != list(wanted):
+            raise ValueError(
+                f'the {first} data set has {len(wanted)} classes, the {split} '
+                f'data set {len(found)}, and their names differ'
+                f'{_first_difference(wanted, found, first, split)}. Give both '
+                'the same classes, in the same order.'
+            )
+
+
+def _first_difference(
+    one: Sequence[str], other: Sequence[str], here: str, there: str
+) -> str:
+    for label, (mine, yours) in enumerate(zip(one, other, strict=False)):
+        if mine != yours:
+            return (
+                f': class {label} is {mine!r} in the {here} and {yours!r} in '
+                f'the {there}'
+            )
+    return ''
 
 
 def _require_head(runner: Runner) -> None:

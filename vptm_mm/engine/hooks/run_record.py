@@ -109,7 +109,7 @@ def _data(runner: Runner) -> dict:
         ('val', runner._val_loop),
         ('test', runner._test_loop),
     ):
-        if isinstance(loop, BaseLoop):  # the test loop is built later
+        if isinstance(loop, BaseLoop):  # without a test, none is built
             images[name] = len(loop.dataloader.dataset)
             prefix = (
                 getattr(loop.dataloader.dataset, 'data_prefix', None) or {}
