@@ -120,7 +120,7 @@ def test_two_steps(path, tmp_path, environment):
     take_two_steps(shrink(Config.fromfile(path), tmp_path), tmp_path)
     (record,) = tmp_path.glob('*/run.json')
     folders = json.loads(record.read_text())['folders']
-    assert set(folders) == {'train', 'val'}
+    assert set(folders) == {'train', 'val', 'test'}
     assert all(Path(folder).is_dir() for folder in folders.values())
 
 
