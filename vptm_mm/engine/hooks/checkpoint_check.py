@@ -33,8 +33,8 @@ class CheckpointCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare the head with all images that the run will read."""
         _require_head(runner)
-        _require_same_names(runner)
         _require_same_draw(runner)
+        _require_same_names(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Compare the head with the images to validate on."""
