@@ -29,7 +29,9 @@ ROOT = Path(__file__).parents[1]
 CORE = [
     *('tests/bricks', 'tests/models', 'tests/checkpoints', 'tests/export'),
     *('tests/engine/test_hooks.py', 'tests/engine/test_class_means.py'),
+    'tests/engine/test_checkpoint_check.py',
     'tests/engine/test_resumable_checkpoint.py',
+    'tests/engine/test_task_files.py',
     *('tests/test_configs.py', 'tests/test_host.py'),
     *('tests/test_tested_versions.py', 'tests/tools/test_tools.py'),
 ]

@@ -13,7 +13,7 @@ from vptm_mm.engine.hooks import PrefixCacheHook, class_mean_prototypes
 from vptm_mm.engine.launch import leave_process_group
 from vptm_mm.models import PrototypeVerbalizerHead
 
-from .test_hooks import digits_runner, read_log
+from .made_digits import digits_runner, read_log
 
 IMAGES, CLASSES, WIDTH = 31, 4, 6
 

@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.engine.failures import explain_failures
 
-from .test_hooks import digits_runner
+from .made_digits import digits_runner
 
 
 def advised_options(text: str) -> dict:

@@ -8,13 +8,13 @@ from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import AnyDeviceRunner
 
 from ..conftest import needs_compile
-from . import test_hooks
-from .test_hooks import digits_runner, read_log
+from . import made_digits
+from .made_digits import digits_runner, read_log
 
 
 @pytest.fixture(autouse=True)
 def _with_our_runner(monkeypatch):
-    monkeypatch.setattr(test_hooks, 'Runner', AnyDeviceRunner)
+    monkeypatch.setattr(made_digits, 'Runner', AnyDeviceRunner)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from vptm_mm.bricks import tuned_parameters
 from vptm_mm.engine import FiniteLossHook
 from vptm_mm.engine.cfg_options import merge_cfg_options
 
-from .test_hooks import digits_runner
+from .made_digits import digits_runner
 
 NAN = torch.tensor(torch.nan)
 

@@ -18,7 +18,7 @@ from vptm_mm.models import VPTMBackbone
 
 from ..conftest import ROOT
 from ..launched import launch
-from .test_hooks import digits_runner, read_log
+from .made_digits import digits_runner, read_log
 
 LATE = {
     'model.backbone.prompt_blocks': (4,),

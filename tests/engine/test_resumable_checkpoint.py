@@ -12,7 +12,7 @@ from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import finish_config
 
 from ..conftest import ROOT
-from .test_hooks import digits_runner, read_log_of
+from .made_digits import digits_runner, read_log_of
 
 
 class Ask(Hook):

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from vptm_mm.engine import ThroughputHook
 
-from .test_hooks import digits_runner, read_log
+from .made_digits import digits_runner, read_log
 from .test_watching import read_scalars
 
 

@@ -20,7 +20,7 @@ from vptm_mm.engine.vis_backends import (
 )
 from vptm_mm.version import __version__
 
-from .test_hooks import digits_runner, read_log
+from .made_digits import digits_runner, read_log
 
 # Only the hooks that every run has.
 NO_HOOKS = {'custom_hooks': [], 'model.head.prototype_init': 'xavier'}

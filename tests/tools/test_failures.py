@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ..conftest import ROOT
-from ..engine.test_hooks import digits_runner
+from ..engine.made_digits import digits_runner
 from .test_tools import DIGITS, fails
 
 TRANSFORM = """

@@ -121,6 +121,7 @@ def _walk(
         root: The folder of all images.
         owners: The class that each real folder was read for; it grows.
     """
+    real_root, real_home = osp.realpath(root), osp.realpath(home)
     folders, links = deque([str(home)]), deque[str]()
     while folders or links:
         # Links last: they give no image of the class another name.
@@ -129,8 +130,8 @@ def _walk(
         owner = owners.get(real)
         if owner == home.name:
             continue
-        is_within = _lies_in(real, osp.realpath(root))
-        if owner or (is_within and not _lies_in(real, osp.realpath(home))):
+        is_own = _lies_in(real, real_home) or not _lies_in(real, real_root)
+        if owner or not is_own:
             raise ValueError(
                 f'{folder} leads to {real}, whose images are of another class '
                 'or part; a link may lead out of the folder of all images, or '

@@ -102,12 +102,6 @@ def refuse_repeats(paths: Iterable[str], index: str) -> None:
         )
 
 
-def _file_names(folder: str) -> set[str]:
-    if not osp.isdir(folder):
-        return set()
-    return {entry.name for entry in os.scandir(folder) if is_file(entry)}
-
-
 def is_file(entry: os.DirEntry) -> bool:
     """Whether it is a file, or a link to one."""
     # Of a link to itself, entry.is_file() is an error.
@@ -117,3 +111,9 @@ def is_file(entry: os.DirEntry) -> bool:
 def is_folder(entry: os.DirEntry) -> bool:
     """Whether it is a folder, or a link to one."""
     return osp.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _file_names(folder: str) -> set[str]:
+    if not osp.isdir(folder):
+        return set()
+    return {entry.name for entry in os.scandir(folder) if is_file(entry)}

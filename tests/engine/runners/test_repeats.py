@@ -18,7 +18,7 @@ from vptm_mm.engine.runners.position_seeds import seed_samples
 from vptm_mm.engine.runners.repeats import RepeatSampler, count_repeats
 from vptm_mm.engine.runners.resumable_train_loop import _rest
 
-from ..test_hooks import digits_runner
+from ..made_digits import digits_runner
 from .test_position_seeds import Draw
 
 IMAGES = 10  # of ten classes

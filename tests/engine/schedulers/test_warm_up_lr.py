@@ -14,7 +14,7 @@ from vptm_mm.engine.schedulers.unfinished_warm_up import (
 )
 
 from ...conftest import ROOT
-from ..test_hooks import digits_runner, read_log
+from ..made_digits import digits_runner, read_log
 
 
 def rates(schedulers: list[dict], steps_an_epoch: int, epochs: int) -> list:

@@ -72,16 +72,13 @@ def _require_classes(runner: Runner, meta: dict) -> None:
 
 def _require_same_names(runner: Runner) -> None:
     """A label means the same class wherever it is read."""
-    named = list(_class_names(runner))
-    for split, found in named[1:]:
-        first, wanted = named[0]
-        if list(found) != list(wanted):
-            raise ValueError(
-                f'the {first} data set has {len(wanted)} classes, the {split} '
-                f'data set {len(found)}, and their names differ'
-                f'{_first_difference(wanted, found, first, split)}. Give both '
-                'the same classes, in the same order.'
-            )
+    for first, wanted, split, found in _unlike_the_first(runner, 'classes'):
+        raise ValueError(
+            f'the {first} data set has {len(wanted)} classes, the {split} '
+            f'data set {len(found)}, and their names differ'
+            f'{_first_difference(wanted, found, first, split)}. Give both the '
+            'same classes, in the same order.'
+        )
 
 
 def _first_difference(
@@ -110,16 +107,23 @@ def _require_head(runner: Runner) -> None:
 
 def _require_same_draw(runner: Runner) -> None:
     """Classes that are drawn by seed are the same of the same list only."""
-    drawn = list(_class_names(runner, 'drawn_from'))
-    for split, classes in drawn[1:]:
-        first, wanted = drawn[0]
-        if list(classes) != list(wanted):
-            raise ValueError(
-                f'NWay draws from {len(wanted)} classes of the {first} data '
-                f'set and from {len(classes)} of the {split} data set, whose '
-                'names differ, so it would draw other ones. Give all data '
-                'sets the same classes.'
-            )
+    for first, wanted, split, found in _unlike_the_first(runner, 'drawn_from'):
+        raise ValueError(
+            f'NWay draws from {len(wanted)} classes of the {first} data set '
+            f'and from {len(found)} of the {split} data set, whose names '
+            'differ, so it would draw other ones. Give all data sets the same '
+            'classes.'
+        )
+
+
+def _unlike_the_first(
+    runner: Runner, key: str
+) -> Iterator[tuple[str, Sequence[str], str, Sequence[str]]]:
+    """Pair the first data set that names classes with each that differs."""
+    named = list(_class_names(runner, key))
+    for split, found in named[1:]:
+        if list(found) != list(named[0][1]):
+            yield *named[0], split, found
 
 
 def _class_names(

@@ -1,0 +1,140 @@
+"""Task files and slim checkpoints of runs on the digits."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from vptm_mm.bricks import tuned_parameters
+from vptm_mm.checkpoints import load_file, read_task
+from vptm_mm.engine import TaskFileHook
+from vptm_mm.engine.hooks.best_checkpoint import find_best
+
+from .made_digits import DIGITS, digits_runner, read_log, read_log_of
+
+
+class NotingHook(Hook):
+    """Writes to checkpoints what the host's hooks may rely on."""
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        checkpoint['meta']['note'] = 'x'
+
+
+def test_a_task_file_of_the_last_state_is_no_checkpoint(tmp_path):
+    runner = digits_runner(
+        tmp_path, **{'default_hooks.checkpoint.save_best': None}
+    )
+    runner.register_hook(NotingHook())
+    runner.train()
+    assert read_task(tmp_path / 'task.safetensors').tensors
+
+
+def test_a_task_file_of_the_best_checkpoint(tmp_path):
+    runner = digits_runner(tmp_path)
+    runner.train()
+    task = read_task(tmp_path / 'task.safetensors')
+    best = load_file(tmp_path / 'best_accuracy_top1_epoch_1.pth')['state_dict']
+    for name, tensor in task.tensors.items():
+        assert torch.equal(tensor, best[name]), name
+    assert task.classes == tuple('0123456789')
+    assert [t['type'] for t in task.pipeline] == ['Resize', 'PackInputs']
+    assert 'Task file of best_accuracy_top1_epoch_1.pth' in read_log(tmp_path)
+
+
+def test_slim_checkpoints_resume_like_whole_ones(tmp_path):
+    states = []
+    for name, slim in (('whole', False), ('slim', True)):
+        options = {'custom_hooks.5.slim_checkpoints': slim}
+        folder = tmp_path / name
+        digits_runner(folder, **options).train()
+        assert ((folder / 'epoch_1.pth').stat().st_size < 500_000) == slim
+        runner = digits_runner(
+            folder, **options, **{'train_cfg.max_epochs': 2, 'resume': True}
+        )
+        runner.train()
+        assert 'resumed epoch: 1' in read_log_of(runner)
+        states.append(runner.model.state_dict())
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+@pytest.mark.parametrize(
+    ('slim', 'save_best'), [(False, 'auto'), (True, 'auto'), (False, None)]
+)
+def test_a_task_file_of_averaged_weights(tmp_path, slim, save_best):
+    """EMAHook tests averages: they are in checkpoints and in the task."""
+    hooks = Config.fromfile(DIGITS).custom_hooks
+    hooks[5].slim_checkpoints = slim
+    hooks.append(dict(type='EMAHook', momentum=0.5, strict_load=True))
+    for epochs in (1, 2):
+        runner = digits_runner(
+            tmp_path,
+            custom_hooks=hooks,
+            resume=True,
+            **{
+                'train_cfg.max_epochs': epochs,
+                'default_hooks.checkpoint.save_best': save_best,
+            },
+        )
+        runner.train()
+        written = tmp_path / f'epoch_{epochs}.pth'
+        task = read_task(tmp_path / 'task.safetensors')
+        best = load_file(find_best(runner) or written)
+        for name, tensor in task.tensors.items():
+            assert torch.equal(tensor, best['state_dict'][name]), name
+            last = best['ema_state_dict'][f'module.{name}']
+            is_tuned = name in tuned_parameters(runner.model)
+            assert torch.equal(tensor, last) != is_tuned, name
+        assert (written.stat().st_size < 600_000) == slim
+
+
+def test_a_run_resumed_from_a_task_starts_a_schedule(tmp_path):
+    digits_runner(tmp_path / 'first').train()
+    task = tmp_path / 'first' / 'task.safetensors'
+    runner = digits_runner(
+        tmp_path / 'second',
+        **{
+            'resume': True,
+            'load_from': str(task),
+            'model.head.prototype_init': 'class_mean',
+            'optim_wrapper.optimizer.lr': 0.0,
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path / 'second')
+    assert 'A task file has no state of an optimizer' in log
+    assert 'Prototypes: those of the checkpoint.' in log
+    state = runner.model.state_dict()
+    for name, tensor in read_task(task).tensors.items():
+        assert torch.equal(state[name], tensor), name
+
+
+def test_a_model_without_a_frozen_backbone_has_no_task_file(tmp_path):
+    head = dict(type='LinearClsHead', num_classes=10, in_channels=512)
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'model.backbone': dict(
+                type='ResNet', depth=18, num_stages=4, _delete_=True
+            ),
+            'model.neck': dict(type='GlobalAveragePooling'),
+            'model.head': dict(head, _delete_=True),
+        },
+    )
+    hook = TaskFileHook(slim_checkpoints=True)
+    checkpoint = dict(state_dict={})
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint == dict(state_dict={})
+    hook.after_train(runner)
+    assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['full', 'bitfit'])
+def test_a_tuned_encoder_has_no_task_file(tmp_path, name):
+    """And its training ends well, with a tested checkpoint."""
+    config = f'rivals/{name}_beitv2-tiny_digits.py'
+    runner = digits_runner(tmp_path, config)
+    runner.train()
+    assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
+    assert (tmp_path / 'test_results.json').is_file()
+    assert not (tmp_path / 'task.safetensors').exists()
