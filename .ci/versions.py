@@ -66,8 +66,8 @@ ROWS = {
     'oldest': Row(
         '3.10',
         pins=(
-            'torch==2.1.2',
-            'torchvision==0.16.2',
+            'torch==2.6.0',
+            'torchvision==0.21.0',
             'numpy==1.26.4',
             'mmcv-lite==2.1.0',
         ),

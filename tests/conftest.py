@@ -16,11 +16,6 @@ ROOT = Path(__file__).parents[1]
 # Tests run side by side, a core each.
 torch.set_num_threads(1)
 
-needs_compile = pytest.mark.skipif(
-    torch.__version__.startswith('2.1.'),
-    reason='torch 2.1 cannot compile the backbone in one graph',
-)
-
 # C 16, D 3, h 2, 4x4 patches of 4 px, V 12.
 ARCH = dict(
     embed_dims=16,

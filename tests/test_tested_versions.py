@@ -38,7 +38,7 @@ def warned_of(monkeypatch):
 @pytest.mark.parametrize(
     'installed',
     [
-        dict(mmengine='0.10.7', mmpretrain='1.2.0', torch='2.1.2+cu121'),
+        dict(mmengine='0.10.7', mmpretrain='1.2.0', torch='2.6.0+cu124'),
         {'onedl-mmengine': '0.10.12', 'torch': '2.15.0.dev20261124'},
         {'mmcv-lite': '2.2.0', 'numpy': '1.26.4'},
         {},
@@ -51,9 +51,9 @@ def test_no_word_about_tested_versions(warned_of, installed):
 @pytest.mark.parametrize(
     ('name', 'version'),
     [
-        ('torch', '2.0.1+cu118'),
+        ('torch', '2.5.1+cu121'),
         ('torch', '3.0.0'),
-        ('torch', '2.1.0a0'),
+        ('torch', '2.6.0a0'),
         ('numpy', '1.25.2'),
         ('numpy', '3.0'),
         ('mmengine', '0.10.6'),

@@ -11,7 +11,7 @@ from packaging.version import Version
 # one: those after the newest are not warned of, the next major one is.
 TESTED = {
     'Python': ('3.10', '3.13', '3.14'),
-    'torch': ('2.1', '2.14', '3'),
+    'torch': ('2.6', '2.14', '3'),
     'numpy': ('1.26', '2.5', '3'),
     'mmengine': ('0.10.7', '0.10.7', '0.11'),
     'mmpretrain': ('1.2.0', '1.2.0', '1.3'),

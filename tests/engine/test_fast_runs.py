@@ -7,7 +7,6 @@ from vptm_mm.bricks import tuned_parameters
 from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import AnyDeviceRunner
 
-from ..conftest import needs_compile
 from . import made_digits
 from .made_digits import digits_runner, read_log
 
@@ -30,7 +29,6 @@ def train(folder, **options):
     return runner
 
 
-@needs_compile
 def test_compiled_run_equals_a_plain_one(tmp_path, plain):
     """Without a compiler: graphs are traced, and run as they are."""
     options = dict(backend='aot_eager', fullgraph=True)

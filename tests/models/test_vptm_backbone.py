@@ -15,7 +15,6 @@ from ..conftest import (
     ENCODER,
     NUM_VISUAL_TOKENS,
     make_pretraining_model,
-    needs_compile,
 )
 
 BASE = dict(
@@ -245,7 +244,6 @@ def test_bfloat16_autocast(build, images):
     assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
 
 
-@needs_compile
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
 def test_compiles_in_one_graph(build, images, dtype):
     backbone = build(prompt_blocks=(1, 2), visual_token='logits', dtype=dtype)
@@ -254,7 +252,6 @@ def test_compiles_in_one_graph(build, images, dtype):
 
 
 @pytest.mark.slow
-@needs_compile
 @pytest.mark.skipif(shutil.which('g++') is None, reason='no C++ compiler')
 def test_compiled_code_equals_the_plain_path(build, images):
     """Outputs and gradients of what torch's own compiler makes."""

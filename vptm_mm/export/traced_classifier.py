@@ -36,7 +36,7 @@ class TracedClassifier:
 
 def free_batch() -> dict[str, dict[int, Any]]:
     """The sizes of the input that a graph leaves open: B."""
-    # Some versions of torch want an end; torch 2.1 has no Dim.
+    # Some versions of torch want an end.
     return {INPUT: {0: torch.export.Dim('batch', min=1, max=2**31 - 1)}}
 
 
