@@ -11,6 +11,8 @@ as in ``vptm_beitv2_folder.py``.
 Result: not yet measured.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './vptm_beitv2_folder.py'
 
 model = dict(
@@ -25,7 +27,10 @@ model = dict(
             ),
         ),
         init_cfg=dict(
-            checkpoint='{{$VPTM_BEITV2_SMALL:work_dirs/beitv2-small_folder_rounds/3_features/beitv2-small_folder.pth}}'  # noqa: E501
+            checkpoint=os.environ.get(
+                'VPTM_BEITV2_SMALL',
+                'work_dirs/beitv2-small_folder_rounds/3_features/beitv2-small_folder.pth',
+            )
         ),
     ),
     head=dict(in_channels=384),

@@ -50,6 +50,24 @@ def test_bases_are_relative(path):
     assert '::' not in path.read_text()
 
 
+ODD = """a\\b's "folder" {{x}}"""
+
+
+def test_a_path_of_the_environment_may_hold_any_character(monkeypatch):
+    texts = {path: path.read_text() for path in CONFIGS}
+    assert not [path for path, text in texts.items() if '{{$' in text]
+    reading = [path for path, text in texts.items() if '.environ' in text]
+    assert len(reading) == 23
+    for path in reading:
+        names = re.findall(r"environ\.get\(\s*'(\w+)'", texts[path])
+        for name in names:
+            monkeypatch.setenv(name, ODD)
+        cfg = Config.fromfile(path)
+        assert str(cfg.to_dict()).count(repr(ODD)) >= len(names) > 0, path
+    again = Config.fromstring(cfg.pretty_text, '.py')
+    assert again.to_dict() == cfg.to_dict()
+
+
 @cache
 def build_backbone(text: str) -> torch.nn.Module:
     """Build a backbone from its config in JSON; large ones take seconds."""

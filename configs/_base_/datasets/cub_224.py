@@ -4,9 +4,11 @@
 default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$CUB_ROOT:data/CUB_200_2011}}'
+data_root = os.environ.get('CUB_ROOT', 'data/CUB_200_2011')
 train_set = dict(type='CUB', data_root=data_root, split='train')
 test_set = dict(type='CUB', data_root=data_root, split='test', test_mode=True)
 

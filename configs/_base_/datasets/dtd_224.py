@@ -5,9 +5,11 @@ The first of the ten official partitions.
 ``DTD_ROOT`` in the environment gives the folder, ``data/dtd`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './official_val_224.py'
 
-data_root = '{{$DTD_ROOT:data/dtd}}'
+data_root = os.environ.get('DTD_ROOT', 'data/dtd')
 data_set = dict(type='DTD', data_root=data_root)
 
 train_dataloader = dict(dataset=data_set)

@@ -4,9 +4,11 @@
 ``data/fgvc-aircraft-2013b`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './official_val_224.py'
 
-data_root = '{{$FGVCAIRCRAFT_ROOT:data/fgvc-aircraft-2013b}}'
+data_root = os.environ.get('FGVCAIRCRAFT_ROOT', 'data/fgvc-aircraft-2013b')
 data_set = dict(type='FGVCAircraft', data_root=data_root)
 
 train_dataloader = dict(dataset=data_set)

@@ -4,9 +4,11 @@
 in the environment gives the folder, ``data/images`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './official_val_224.py'
 
-data_root = '{{$IMAGE_FOLDER:data/images}}'
+data_root = os.environ.get('IMAGE_FOLDER', 'data/images')
 data_set = dict(type='ImageFolder', data_root=data_root)
 
 train_dataloader = dict(dataset=data_set)

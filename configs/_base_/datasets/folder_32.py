@@ -5,8 +5,10 @@ for validation. ``TRAIN_FOLDER`` and ``TEST_FOLDER`` in the environment give
 the folders, ``data/train`` and ``data/test`` by default.
 """
 
-train_folder = '{{$TRAIN_FOLDER:data/train}}'
-test_folder = '{{$TEST_FOLDER:data/test}}'
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
+train_folder = os.environ.get('TRAIN_FOLDER', 'data/train')
+test_folder = os.environ.get('TEST_FOLDER', 'data/test')
 
 train_pipeline = [
     dict(type='LoadCheckedImage'),

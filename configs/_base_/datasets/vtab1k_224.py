@@ -9,9 +9,11 @@ Who inherits names the ``task`` in the ``dataset`` of each loader.
 ``data/vtab-1k`` by default.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 _base_ = './official_val_224.py'
 
-data_root = '{{$VTAB1K_ROOT:data/vtab-1k}}'
+data_root = os.environ.get('VTAB1K_ROOT', 'data/vtab-1k')
 pipeline = [
     dict(type='LoadCheckedImage'),
     dict(type='Resize', scale=(224, 224), interpolation='bicubic'),

@@ -6,6 +6,8 @@ without it they are downloaded once. Both Microsoft's
 are read; fine-tuned files are refused.
 """
 
+os = __import__('os')  # no import: see CONTRIBUTING.md
+
 model = dict(
     type='ImageClassifier',
     backbone=dict(
@@ -19,7 +21,10 @@ model = dict(
         visual_token='hidden',
         init_cfg=dict(
             type='Pretrained',
-            checkpoint='{{$VPTM_BEITV2_BASE:https://download.openmmlab.com/mmselfsup/1.x/beitv2/beitv2_vit-base-p16_8xb256-amp-coslr-300e_in1k/beitv2_vit-base-p16_8xb256-amp-coslr-300e_in1k_20221212-a157be30.pth}}',  # noqa: E501
+            checkpoint=os.environ.get(
+                'VPTM_BEITV2_BASE',
+                'https://download.openmmlab.com/mmselfsup/1.x/beitv2/beitv2_vit-base-p16_8xb256-amp-coslr-300e_in1k/beitv2_vit-base-p16_8xb256-amp-coslr-300e_in1k_20221212-a157be30.pth',
+            ),
         ),
     ),
     head=dict(
