@@ -70,7 +70,6 @@ def test_bricks_know_torch_only():
         ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('pretraining', ('vptm_mm.engine', 'vptm_mm.models')),
         ('compare', ('vptm_mm.models',)),
-        ('benchmark', ('vptm_mm.engine', 'vptm_mm.datasets')),
         ('report', ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.export')),
         (
             'checkpoints',

@@ -2,9 +2,9 @@
 
 import pytest
 
-from vptm_mm.benchmark.entrants import Setting, make_entrant
-from vptm_mm.benchmark.measure import kept_mb
-from vptm_mm.benchmark.memory import CLEAR, peak_memory_mb
+from benchmarks.entrants import Setting, make_entrant
+from benchmarks.measure import kept_mb
+from benchmarks.memory import CLEAR, peak_memory_mb
 
 
 @pytest.mark.skipif(not CLEAR.exists(), reason='Linux tells it')

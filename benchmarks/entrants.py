@@ -10,8 +10,9 @@ import torch
 from mmpretrain.models import BEiTPretrainViT
 from torch import Tensor, nn
 
-from ..models import VPTMBackbone
-from ..models.backbones.frozen_beit import SPEEDUPS
+from vptm_mm.models import VPTMBackbone
+from vptm_mm.models.backbones.frozen_beit import SPEEDUPS
+
 from .peers import make_peer
 
 STOCK = 'mmpretrain'

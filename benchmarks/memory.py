@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from ..fresh_process import fresh_context, resident_bytes
-from ..kept_memory import keep_freed_memory
+from vptm_mm.fresh_process import fresh_context, resident_bytes
+from vptm_mm.kept_memory import keep_freed_memory
+
 from .entrants import Setting, make_entrant
 from .measure import make_training_step
 

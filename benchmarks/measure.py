@@ -3,19 +3,17 @@
 Symbols: B batch.
 """
 
-import argparse
 import gc
 import math
 import random
-import statistics
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from mmpretrain.models import BEiTPretrainViT
 from rich.progress import track
 from torch import Tensor, nn
+from torch.utils.benchmark import Measurement, Timer
 from torch.utils.flop_counter import (
     FlopCounterMode,
     sdpa_backward_flop_count,
@@ -29,39 +27,17 @@ INFERENCE, TRAINING = 'inference', 'training'
 TOLERANCES = {torch.float32: 1e-4, torch.bfloat16: 0.05}
 # Of the product that is timed as the limit.
 LEAST_SECONDS = 0.2
-# Kernels for CPUs that the counter does not know, from torch 2.2 on.
-_CPU_KERNEL = '_scaled_dot_product_flash_attention_for_cpu'
+# The kernel for CPUs, which torch's counter does not know.
+_CPU_KERNEL = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+_CPU_KERNEL_BACKWARD = (
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+)
 _CPU_KERNELS = {
-    getattr(torch.ops.aten, name): count
-    for name, count in (
-        (_CPU_KERNEL, lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)),
-        (
-            f'{_CPU_KERNEL}_backward',
-            lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(
-                grad, q, k, v
-            ),
-        ),
-    )
-    if hasattr(torch.ops.aten, name)
+    _CPU_KERNEL: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+    _CPU_KERNEL_BACKWARD: (
+        lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v)
+    ),
 }
-
-
-def device_that_is_timed(name: str) -> str:
-    """Check ``--device``: a CPU or a GPU of CUDA.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is another one, or not there.
-    """
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise argparse.ArgumentTypeError(f'{name!r}: {error}') from None
-    gpus = torch.cuda.device_count()
-    if device.type == 'cuda' and (device.index or 0) >= gpus:
-        raise argparse.ArgumentTypeError(f'{name!r}: there are {gpus} GPUs')
-    if device.type not in ('cpu', 'cuda'):
-        raise argparse.ArgumentTypeError(f'{name!r} must be cpu or cuda[:N]')
-    return name
 
 
 @torch.no_grad()
@@ -111,8 +87,8 @@ def make_inference(module: nn.Module, x: Tensor) -> Callable[[], None]:
 
 def make_training_step(module: nn.Module, x: Tensor) -> Callable[[], None]:
     """Return a function that runs forward, backward and optimizer."""
-    tuned = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(tuned, lr=0.0)
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=0.0)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -122,43 +98,32 @@ def make_training_step(module: nn.Module, x: Tensor) -> Callable[[], None]:
     return step
 
 
-def interleaved_seconds(
-    runs: Mapping[Any, Callable[[], None]],
-    repetitions: int,
-    device: str,
-    description: str,
-) -> dict[Any, list[float]]:
+def time_in_turn(
+    runs: Mapping[Any, Callable[[], None]], repetitions: int, description: str
+) -> dict[Any, Measurement]:
     """Time functions in turn, so that a busy machine slows them alike.
 
-    The order is drawn anew for each repetition: what runs before leaves the
+    The order changes with each repetition: what runs before leaves the
     processor at another clock, and other data in its caches.
 
     Args:
-        runs: The functions; each warms up once.
-        repetitions: Times that each is timed.
-        device: Where they run.
+        runs: The functions.
+        repetitions: How often each is timed.
         description: Shown beside the progress.
     """
-    times: dict[Any, list[float]] = {key: [] for key in runs}
+    timers = {
+        key: Timer(
+            'run()', globals=dict(run=run), num_threads=torch.get_num_threads()
+        )
+        for key, run in runs.items()
+    }
+    times: dict[Any, list[Measurement]] = {key: [] for key in runs}
     order = list(runs)
-    for repetition in track(range(repetitions + 1), description=description):
+    for repetition in track(range(repetitions), description=description):
         random.Random(repetition).shuffle(order)
         for key in order:
-            taken = seconds(runs[key], device)
-            if repetition:
-                times[key].append(taken)
-    return times
-
-
-def seconds(function: Callable[[], None], device: str) -> float:
-    """Time a function, to the end of what it started on the device."""
-    if device != 'cpu':
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    function()
-    if device != 'cpu':
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+            times[key].append(timers[key].timeit(1))
+    return {key: Measurement.merge(times[key])[0] for key in times}
 
 
 def count_flops(function: Callable[[], None]) -> int:
@@ -207,7 +172,7 @@ def measure_batch(
         setting: What they share.
         entrants: By name, the stock blocks among them.
         batch_size: Images B.
-        repetitions: Times that each is timed.
+        repetitions: How often each is timed.
 
     Returns:
         A row for each entrant and inference or training: ``median_s``,
@@ -227,74 +192,66 @@ def measure_batch(
     for name, entrant in entrants.items():
         runs[name, INFERENCE] = make_inference(entrant.module, inputs[name])
         runs[name, TRAINING] = make_training_step(entrant.module, inputs[name])
-    times: dict[Any, list[float]] = {}
+    times: dict[Any, Measurement] = {}
     limits = {}
-    for dtype in {entrant.dtype: None for entrant in entrants.values()}:
-        product = _Product(setting, batch_size, dtype)
+    for dtype in dict.fromkeys(one.dtype for one in entrants.values()):
+        product, flops = _limit(setting, batch_size, dtype)
         here = {
             key: run
             for key, run in runs.items()
             if entrants[key[0]].dtype == dtype
         }
-        times |= interleaved_seconds(
-            {**here, product: product},
-            repetitions,
-            setting.device,
-            f'batch {batch_size}, {str(dtype).removeprefix("torch.")}',
+        description = f'batch {batch_size}, {str(dtype).split(".")[1]}'
+        times |= time_in_turn(
+            {**here, dtype: product}, repetitions, description
         )
-        limits[dtype] = product.flops / statistics.median(times[product])
+        limits[dtype] = flops / times[dtype].median
     rows = []
     for name, entrant in entrants.items():
         torch.compiler.reset()
-        rate = limits[entrant.dtype]
         for what in (INFERENCE, TRAINING):
-            own = summary(times[name, what])
-            stock = summary(times[STOCK, what])
-            row: dict[str, Any] = dict(
+            taken = times[name, what]
+            flops = count_flops(runs[name, what])
+            limit = limits[entrant.dtype]
+            row = dict(
                 batch_size=batch_size,
                 what=what,
                 name=name,
-                **own,
-                faster=stock['median_s'] / own['median_s'],
+                median_s=taken.median,
+                fastest_s=min(taken.times),
+                slowest_s=max(taken.times),
+                faster=times[STOCK, what].median / taken.median,
+                flops=flops,
+                limit=limit,
+                of_limit=flops / taken.median / limit,
             )
-            row['flops'] = count_flops(runs[name, what])
             if what == TRAINING:
                 row['kept_mb'] = kept_mb(entrant.module, inputs[name])
-            row['limit'] = rate
-            row['of_limit'] = row['flops'] / row['median_s'] / rate
             rows.append(row)
     return rows
 
 
-def summary(times: Sequence[float]) -> dict[str, float]:
-    """Return median and spread, in seconds."""
-    return dict(
-        median_s=statistics.median(times),
-        fastest_s=min(times),
-        slowest_s=max(times),
-    )
+def _limit(
+    setting: Setting, batch_size: int, dtype: torch.dtype
+) -> tuple[Callable[[], None], int]:
+    """The machine's limit: the first product of the MLP, and its arithmetic.
 
-
-class _Product:
-    """The machine's limit: the first product of the MLP, nothing else.
-
-    Small ones are repeated: the clock of one alone would say little.
+    A short one is repeated: the clock of one alone would say little.
     """
+    width = BEiTPretrainViT.arch_zoo[setting.arch]['embed_dims']
+    rows = batch_size * setting.num_tokens
+    options: dict[str, Any] = dict(dtype=dtype, device=setting.device)
+    states = torch.randn(rows, width, **options)
+    weight = torch.randn(width, 4 * width, **options)
+    once = Timer(
+        'states @ weight',
+        globals=dict(states=states, weight=weight),
+        num_threads=torch.get_num_threads(),
+    ).timeit(2)
+    times = math.ceil(LEAST_SECONDS / once.median)
 
-    def __init__(
-        self, setting: Setting, batch_size: int, dtype: torch.dtype
-    ) -> None:
-        width = BEiTPretrainViT.arch_zoo[setting.arch]['embed_dims']
-        rows = batch_size * setting.num_tokens
-        options: dict[str, Any] = dict(dtype=dtype, device=setting.device)
-        self.states = torch.randn(rows, width, **options)
-        self.weight = torch.randn(width, 4 * width, **options)
-        self.times = 10
-        seconds(self, setting.device)
-        taken = seconds(self, setting.device) / self.times
-        self.times = math.ceil(LEAST_SECONDS / taken)
-        self.flops = self.times * 2 * rows * width * 4 * width
+    def product() -> None:
+        for _ in range(times):
+            _ = states @ weight
 
-    def __call__(self) -> None:
-        for _ in range(self.times):
-            _ = self.states @ self.weight
+    return product, times * 2 * rows * width * 4 * width

@@ -1,1 +1,0 @@
-"""What ``tools/benchmark.py`` and ``tools/benchmark_run.py`` measure."""
