@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 
-from vptm_mm.host import _history_statistic, reads_weights_only
+from vptm_mm.host import _history_statistic
 
 from .conftest import ROOT
 
@@ -49,9 +49,6 @@ def test_without_libgl_the_error_names_the_headless_opencv():
     assert 'opencv-python-headless' in line
 
 
-@pytest.mark.skipif(
-    not reads_weights_only(), reason='an allow-list needs torch >= 2.6'
-)
 def test_mmengine_history_loads_with_weights_only(tmp_path):
     hub = MessageHub('history')
     for step in range(3):

@@ -1,7 +1,7 @@
 """The host: is MMPretrain there, and do its checkpoints load safely?"""
 
-import functools
 import importlib
+from argparse import Namespace
 from pickle import UnpicklingError
 from typing import Any
 
@@ -44,34 +44,22 @@ def require_host() -> None:
 def allow_host_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read mmengine's checkpoints.
 
-    It refuses the training history that mmengine writes beside the weights.
-    Exactly what that is made of is allowed. A torch before 2.6 takes no names
-    in its allow-list; there ``checkpoint_file`` does without.
+    It refuses the training history that mmengine writes beside the weights,
+    and the arguments that Microsoft's training writes there. Exactly what
+    these are made of is allowed.
     """
     from torch import serialization
 
-    if reads_weights_only():
-        serialization.add_safe_globals(
-            [(part, name) for name, part in host_globals().items()]
-        )
+    serialization.add_safe_globals(
+        [(part, name) for name, part in host_globals().items()]
+    )
 
 
-def reads_weights_only() -> bool:
-    """Whether ``weights_only=True`` keeps its promise, and takes names.
-
-    Before 2.6 it let old tar files run code (CVE-2025-32434).
-    """
-    from mmengine.utils import digit_version
-    from torch import __version__
-
-    return digit_version(__version__) >= digit_version('2.6')
-
-
-@functools.cache
 def host_globals() -> dict[str, Any]:
-    """Return what mmengine's history is pickled with, by its full name.
+    """Return what checkpoints hold beside tensors, by its full name.
 
-    ``HistoryBuffer`` with its statistics, and numpy arrays and scalars.
+    ``HistoryBuffer`` with its statistics, numpy arrays and scalars, and
+    ``argparse.Namespace``.
     """
     import numpy as np
     from mmengine.logging.history_buffer import HistoryBuffer
@@ -79,7 +67,7 @@ def host_globals() -> dict[str, Any]:
     types = [type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', 'b1')]
     allowed: dict[str, Any] = {
         f'{part.__module__}.{part.__qualname__}': part
-        for part in (HistoryBuffer, np.ndarray, np.dtype, *types)
+        for part in (Namespace, HistoryBuffer, np.ndarray, np.dtype, *types)
     }
     # numpy 1 and 2 write the same functions under two names.
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):

@@ -11,7 +11,6 @@ from torch import distributed
 
 from vptm_mm.checkpoints import download as downloads
 from vptm_mm.checkpoints.checkpoint_file import fetch
-from vptm_mm.checkpoints.task_state import read_checkpoint
 
 from .test_pretrained import check_loaded, load
 
@@ -166,22 +165,3 @@ def test_a_dead_host_names_its_mirror(tmp_path, monkeypatch):
     assert f'try {mirror}, fetch it on' in str(error.value)
     with pytest.raises(RuntimeError, match=r'to host\); fetch it on another'):
         load('https://example.org/x.pth')
-
-
-@pytest.mark.parametrize(
-    'address',
-    [
-        'torchvision://resnet50',
-        'modelzoo://resnet50',
-        'open-mmlab://resnet50',
-        'openmmlab://resnet50',
-        'mmcls://mobilenet_v2',
-        'pavi://model',
-        's3://bucket/model.pth',
-        'cluster:s3://bucket/model.pth',
-        'petrel://bucket/model.pth',
-    ],
-)
-def test_addresses_that_nobody_looks_into(address):
-    with pytest.raises(ValueError, match='is of a kind of address that is no'):
-        read_checkpoint(address)

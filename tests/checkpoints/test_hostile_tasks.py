@@ -168,7 +168,7 @@ def test_fuzzed_descriptions_are_built_or_refused(
         node[place[-1]] = data.draw(VALUES)
     text = json.dumps(content)
     digest = task_file._sha256(text, task.tensors)
-    metadata = {task_file.KEY: json.dumps(dict(content, sha256=digest))}
+    metadata = {task_file.TASK_KEY: json.dumps(dict(content, sha256=digest))}
     save_file(task.tensors, path, metadata)
     try:
         read = read_task(path)

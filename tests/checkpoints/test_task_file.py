@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from vptm_mm import __version__
 from vptm_mm.checkpoints import read_task, write_task
-from vptm_mm.checkpoints.task_file import KEY
+from vptm_mm.checkpoints.task_file import TASK_KEY
 
 from ..made_tasks import make_classifier, task_of
 
@@ -33,10 +33,10 @@ def path(task, tmp_path):
 def rewrite(path, **changes):
     """The same file with other metadata."""
     with safe_open(path, framework='pt') as file:
-        content = json.loads(file.metadata()[KEY])
+        content = json.loads(file.metadata()[TASK_KEY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     content.update(changes)
-    save_file(tensors, path, {KEY: json.dumps(content)})
+    save_file(tensors, path, {TASK_KEY: json.dumps(content)})
 
 
 def test_round_trip(task, path, tmp_path):
@@ -129,7 +129,7 @@ def test_damaged_metadata(path, changes, message):
 
 @pytest.mark.parametrize('text', ['{', '[]', '[' * 100_000, ''])
 def test_metadata_that_are_no_json(path, text):
-    save_file({'x': torch.ones(1)}, path, {KEY: text})
+    save_file({'x': torch.ones(1)}, path, {TASK_KEY: text})
     with pytest.raises(ValueError, match='is no usable task file: its meta'):
         read_task(path)
 

@@ -1,9 +1,8 @@
 """Each way in: a file's code does not run, whoever reads the file."""
 
-import argparse
-import os
 import runpy
 import sys
+from pickle import UnpicklingError
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from mmengine.runner import load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
 from vptm_mm.checkpoints import UnsafeCheckpointError, load_file
-from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
 from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import ROOT
@@ -40,14 +38,6 @@ def tool(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'name',
-    [
-        'zip',
-        pytest.param('legacy', marks=pytest.mark.slow),
-        pytest.param('tar', marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.parametrize(
     'command',
     [
         'test.py {config} {file} {options}',
@@ -62,16 +52,16 @@ def tool(tmp_path, monkeypatch):
         'predict.py {image} --task {task} --weights {file}',
     ],
 )
-def test_tools_run_no_code(tool, files, tmp_path, command, name):
+def test_tools_run_no_code(tool, files, tmp_path, command):
     checkpoints = ROOT / 'vptm_mm' / 'checkpoints'
     command = command.format(
         config=DIGITS,
-        file=files[name],
+        file=files['zip'],
         options=' '.join(OPTIONS),
         task=checkpoints / 'vptm_beitv2-tiny_digits.safetensors',
         image=ROOT / 'docs' / 'architecture.png',
     )
-    with pytest.raises(UnsafeCheckpointError, match='no readable checkpoint'):
+    with pytest.raises(UnsafeCheckpointError, match='--trust-checkpoint FILE'):
         tool(*command.split())
     assert not (tmp_path / 'was-run').exists()
 
@@ -108,7 +98,7 @@ def test_the_hosts_functions_run_no_code(files, tmp_path):
             ),
             lambda file=file: load_checkpoint(torch.nn.Identity(), file),
         ):
-            with pytest.raises(UnsafeCheckpointError, match='no readable'):
+            with pytest.raises(UnpicklingError, match='Weights only load'):
                 read()
     with pytest.raises(ValueError, match='no readable task file'):
         VPTMTaskPool.from_files([files['pickle_named_task']])
@@ -129,19 +119,8 @@ def test_resuming_stops_and_runs_no_code(tmp_path):
     (work_dir / 'last_checkpoint').write_text(f'{name}/epoch_1.pth')
     error = fails('train.py', DIGITS, '--resume', *OPTIONS, cwd=tmp_path)
     assert 'epoch_1.pth' in error
-    assert 'holds objects other than tensors' in error
+    assert 'holds more than tensors' in error
     assert not (tmp_path / 'was-run').exists()
-
-
-@pytest.mark.parametrize('name', ['legacy', 'tar', 'pickle'])
-def test_a_foreign_file_among_checkpoints_is_not_taken_for_damage(files, name):
-    whole = files['zip'].with_name('epoch_1.pth')
-    torch.save(dict(state_dict={}), whole)
-    assert find_newest_whole([whole]) == whole
-    later = whole.stat().st_mtime + 1
-    os.utime(files[name], (later, later))
-    with pytest.raises(UnsafeCheckpointError, match='a bare pickle or a tar'):
-        find_newest_whole([whole, files[name]])
 
 
 def test_a_config_in_a_checkpoint_is_not_run(tool, tmp_path):
@@ -169,17 +148,23 @@ def test_a_config_in_a_checkpoint_is_not_run(tool, tmp_path):
     assert not (tmp_path / 'was-run').exists()
 
 
+class Mine:
+    """A class that no checkpoint needs."""
+
+
 def test_a_trusted_file_is_read_and_no_other(tool, tmp_path, capsys):
-    """A checkpoint of the user's own, with the arguments of its run."""
+    """A checkpoint of the user's own, with an object of his class."""
     tool('train.py', DIGITS, '--work-dir', 'run', *OPTIONS)
     path = tmp_path / 'run' / 'epoch_1.pth'
     content = load_file(path)
-    torch.save(dict(content, args=argparse.Namespace(lr=1)), path)
+    torch.save(dict(content, args=Mine()), path)
     command = ('test.py', DIGITS, path, *OPTIONS)
     other = tmp_path / 'other.pth'
     torch.save(dict(a=Call(print)), other)
     for trusted in ((), ('--trust-checkpoint', other)):
-        with pytest.raises(UnsafeCheckpointError, match='argparse.Namespace'):
+        with pytest.raises(
+            UnsafeCheckpointError, match='test_hostile_files.Mine'
+        ):
             tool(*command[:3], *trusted, *OPTIONS)
     tool(*command[:3], '--trust-checkpoint', path, *OPTIONS)
     with pytest.raises(FileNotFoundError, match='no file to trust at .*gone'):

@@ -1,5 +1,4 @@
-from .checkpoint_contents import UnsafeCheckpointError, require_zip
-from .checkpoint_file import load_file, trust_file
+from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
 from .pretrained import read_pretrained
 from .task_file import Task, read_task, write_task
 from .task_model import (
@@ -47,7 +46,6 @@ __all__ = [
     'require_fit',
     'require_registered',
     'require_small_encoder',
-    'require_zip',
     'task_state',
     'trust_file',
     'write_task',

@@ -1,30 +1,34 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
-import pickle
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from types import SimpleNamespace
+from pickle import UnpicklingError
 from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import torch
 from mmengine.logging import MMLogger
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..bricks import compare_states, without_derived
-from ..host import host_globals, reads_weights_only
-from .checkpoint_contents import (
-    UnsafeCheckpointError,
-    find_part,
-    require_harmless,
-)
 from .download import download, is_remote, sha256
 
 PACKAGED = 'vptm_mm://'
+SUFFIX = '.safetensors'
+TASK_KEY = 'vptm_mm.task'  # of the metadata of a task file
+# Where MMPretrain, Microsoft and DeepSpeed keep the state dict.
+CONTAINERS = ('state_dict', 'model', 'module')
+# How files of torch begin: today's format, and that of before torch 1.6.
+ZIP, PICKLE = b'PK\x03\x04', b'\x80'
 # Files whose code their owner wants to run.
 _trusted: set[Path] = set()
+
+
+class UnsafeCheckpointError(ValueError):
+    """A file that holds more than tensors, which may run code."""
 
 
 def fetch(checkpoint: str | PathLike) -> Path:
@@ -56,8 +60,8 @@ def fetch(checkpoint: str | PathLike) -> Path:
 def trust_file(path: str | Path) -> None:
     """Let one file run its code when this process reads it.
 
-    For files of your own that hold more than tensors, or are older than torch
-    1.6. Nothing about them is checked.
+    For files of your own that hold more than tensors. Nothing about them is
+    checked.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -68,61 +72,107 @@ def trust_file(path: str | Path) -> None:
     _trusted.add(path.resolve())
 
 
-def load_file(path: Path, map_location: Any = 'cpu') -> Any:
+def load_file(
+    path: Path, map_location: Any = 'cpu', mmap: bool = False
+) -> Any:
     """Read a checkpoint as ``torch.load`` does; no code in it is run.
 
     Whatever ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` says.
 
+    Args:
+        path: A file of torch, in either of its formats.
+        map_location: As in ``torch.load``.
+        mmap: Whether to map the file into memory where its format allows it,
+            for tensors that are copied at once.
+
     Raises:
-        UnsafeCheckpointError: If it could run code, or claims more than it
-            holds.
-        ValueError: If it is damaged or no checkpoint.
+        UnsafeCheckpointError: If it holds more than tensors, plain values and
+            what ``host_globals`` names.
+        ValueError: If it is damaged or not a checkpoint.
     """
     if path.resolve() in _trusted:
         MMLogger.get_current_instance().warning(
             f'{path} is trusted: code in it is run.'
         )
         return torch.load(path, map_location, weights_only=False)
+    if path.suffix == SUFFIX:
+        return read_safetensors(path)[0]
     try:
         with path.open('rb') as file:
-            require_harmless(file)
-            if reads_weights_only():
-                return torch.load(file, map_location, weights_only=True)
-            return torch.load(file, map_location, pickle_module=_PARTS_ONLY)
-    except Exception as error:  # damaged bytes raise nearly anything
-        is_unsafe = isinstance(error, UnsafeCheckpointError)
-        kind = UnsafeCheckpointError if is_unsafe else ValueError
-        raise kind(
-            f'{path} ({path.stat().st_size} bytes) is no readable checkpoint: '
-            f'{error}. Its sha256 is {sha256(path)}.'
+            head = file.read(4)
+        if not head.startswith((ZIP, PICKLE)):
+            raise ValueError(f'it begins with {head!r}')
+        return torch.load(
+            path,
+            map_location,
+            weights_only=True,
+            mmap=mmap and head == ZIP,
+        )
+    except UnpicklingError as error:
+        reason = str(error.__context__ or error).partition('. ')[0]
+        raise UnsafeCheckpointError(
+            f'{_describe(path)} is refused: it holds more than tensors, which '
+            f'may run code ({reason}). Save its state dict alone; or, if you '
+            'trust whoever made it, give --trust-checkpoint FILE to '
+            'tools/train.py or tools/test.py.'
         ) from error
+    except Exception as error:  # damaged bytes raise nearly anything
+        raise _damaged(path, error) from error
 
 
-class _PartsUnpickler(pickle.Unpickler):
-    """Builds what ``find_part`` knows, for a torch before 2.6."""
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors and metadata of a safetensors file.
 
-    def find_class(self, module: str, name: str) -> Any:
-        find_part(module, name)
-        found = host_globals().get(f'{module}.{name}')
-        return found or super().find_class(module, name)
+    Raises:
+        ValueError: If it is damaged or of another format.
+    """
+    try:
+        with safe_open(path, framework='pt') as file:
+            # It is no dict: it has keys and no iterator.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
 
 
-_PARTS_ONLY = SimpleNamespace(
-    __name__='parts_only', Unpickler=_PartsUnpickler, load=None
-)
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = str(error).partition('\n')[0] or type(error).__name__
+    return ValueError(
+        f'{_describe(path)} is not a readable checkpoint: it is cut short, '
+        f'damaged or of another format ({reason}). Delete it and download it '
+        'again.'
+    )
+
+
+def _describe(path: Path) -> str:
+    return f'{path} ({path.stat().st_size} bytes, sha256 {sha256(path)})'
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint; no code in it is run."""
-    content = load_file(path)
-    for key in ('state_dict', 'model'):
+    """Read the tensors of a checkpoint; no code in it is run.
+
+    Raises:
+        ValueError: If it is damaged, a task file or without a state dict.
+    """
+    if path.suffix == SUFFIX:
+        content: Any
+        content, metadata = read_safetensors(path)
+        if TASK_KEY in metadata:
+            raise ValueError(
+                f'{path} is a task file: it holds what is added to '
+                'pre-trained weights, not the weights. Give their path, and '
+                'the task file to load_from, or to tools/test.py.'
+            )
+    else:
+        content = load_file(path, mmap=True)
+    for key in CONTAINERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
             break
     if not is_state_dict(content):
         raise ValueError(
-            f'{path} holds no state dict; expected one under the key '
-            "'state_dict' (MMPretrain) or 'model' (Microsoft)."
+            f'{path} holds no state dict; expected one alone, or under one '
+            f'of the keys {CONTAINERS}.'
         )
     if all(name.startswith('module.') for name in content):  # of DDP
         content = {k[len('module.') :]: v for k, v in content.items()}

@@ -4,9 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 PREDICTOR = 'token_predictor.'
+# Parts of transformers' names, and what they are here.
+BLOCK = r'beit\.(?:encoder\.layer|layers)\.(\d+)\.'
+ATTENDED = r'attention\.(?:attention\.)?'
+ATTENTION = r'encoder.layers.\1.attn.'
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,41 @@ LAYOUTS = (
             (r'(cls_token|mask_token|rel_pos_bias\.)', r'encoder.\1'),
         ),
         dropped=r'cls_pt_',
+    ),
+    Layout(
+        name='transformers',
+        marker=r'beit\..*layers?\.\d+\.layernorm_before\.weight',
+        # Version 5 has other names in memory than in the files it writes.
+        renames=(
+            (BLOCK + r'attention\.output\.dense\.', ATTENTION + 'proj.'),
+            (BLOCK + r'attention\.o_proj\.', ATTENTION + 'proj.'),
+            (BLOCK + ATTENDED + r'q(uery|_proj)\.bias', ATTENTION + 'q_bias'),
+            (BLOCK + ATTENDED + r'v(alue|_proj)\.bias', ATTENTION + 'v_bias'),
+            (
+                BLOCK + ATTENDED + r'(q|k|v)(?:uery|ey|alue|_proj)\.',
+                ATTENTION + r'\2.',
+            ),
+            (
+                BLOCK + r'(?:intermediate\.dense|mlp\.fc1)\.',
+                r'encoder.layers.\1.ffn.layers.0.0.',
+            ),
+            (
+                BLOCK + r'(?:output\.dense|mlp\.fc2)\.',
+                r'encoder.layers.\1.ffn.layers.1.',
+            ),
+            (BLOCK + r'layernorm_before\.', r'encoder.layers.\1.ln1.'),
+            (BLOCK + r'layernorm_after\.', r'encoder.layers.\1.ln2.'),
+            (BLOCK + r'lambda_(\d)', r'encoder.layers.\1.gamma_\2'),
+            (r'beit\.embeddings\.patch_embeddings\.', r'encoder.patch_embed.'),
+            (r'beit\.embeddings\.(cls_token|mask_token)', r'encoder.\1'),
+            (
+                r'beit\.(?:encoder\.relative|shared)_position_bias\.',
+                r'encoder.rel_pos_bias.',
+            ),
+            (r'layernorm\.', r'encoder.ln1.'),
+            (r'lm_head\.', PREDICTOR),
+        ),
+        dropped=r'(?!)',
     ),
     Layout(
         name='VPTM',
@@ -110,4 +150,16 @@ def to_our_names(
             if matches:
                 break
         tensors[renamed] = tensor
+    _join_projections(tensors)
     return layout.name, tensors, dropped
+
+
+def _join_projections(tensors: dict[str, Tensor]) -> None:
+    """Make one tensor of query, key and value where they are apart."""
+    for name in [n for n in tensors if n.endswith('.attn.q.weight')]:
+        attention = name.removesuffix('q.weight')
+        parts = [f'{attention}{part}.weight' for part in 'qkv']
+        if all(part in tensors for part in parts):
+            tensors[f'{attention}qkv.weight'] = torch.cat(
+                [tensors.pop(part) for part in parts]
+            )

@@ -19,11 +19,10 @@ from torch import Tensor
 
 from ..bricks import tensors_sha256
 from ..version import __version__
+from .checkpoint_file import SUFFIX, TASK_KEY
 from .whole_file import write_whole
 
-KEY = 'vptm_mm.task'  # of the metadata
 FORMAT_VERSION = 1
-SUFFIX = '.safetensors'
 # A task of 1,000 classes has 20 kB of header and 4 tensors; deep prompts and
 # low-rank updates have some for each block.
 MAX_HEADER = 2**24
@@ -90,7 +89,7 @@ def write_task(task: Task, path: str | Path) -> None:
     text = json.dumps(content, default=_plain)
     content = dict(json.loads(text), sha256=_sha256(text, tensors))
     # One entry: safetensors writes several in any order.
-    metadata = {KEY: json.dumps(content)}
+    metadata = {TASK_KEY: json.dumps(content)}
     write_whole(path, save(tensors, metadata))
 
 
@@ -119,14 +118,14 @@ def read_task(path: str | Path) -> Task:
             f'it is cut short, damaged or of another format ({error}). Get it '
             'again, or make it by tools/task.py export.'
         ) from error
-    if KEY not in metadata:
+    if TASK_KEY not in metadata:
         raise ValueError(
             f'{path} holds tensors, but is no task file: its metadata have no '
-            f'{KEY!r}. Pre-trained weights go to '
+            f'{TASK_KEY!r}. Pre-trained weights go to '
             'model.backbone.init_cfg.checkpoint.'
         )
     try:
-        content = _parse(metadata[KEY])
+        content = _parse(metadata[TASK_KEY])
         expected = _digest(content, 'sha256')
         del content['sha256']
         task = Task(
@@ -157,6 +156,15 @@ def read_task(path: str | Path) -> Task:
             f'says {expected}. Get it again.'
         )
     return task
+
+
+def is_task_file(path: Path) -> bool:
+    """Whether a safetensors file says that it is a task; damaged ones, too."""
+    try:
+        with safe_open(path, framework='pt') as file:
+            return TASK_KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return True
 
 
 def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import Tensor
 
 from ..bricks import compare_states
-from .checkpoint_contents import UnsafeCheckpointError
+from .checkpoint_file import UnsafeCheckpointError
 from .download import is_remote, is_stored
 from .task_file import Task, without_training
 from .task_state import (

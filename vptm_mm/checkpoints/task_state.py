@@ -1,10 +1,10 @@
-"""What a task is in a state dict, and how mmengine reads task files.
+"""What a task is in a state dict, and how checkpoints and task files are read.
 
-mmengine finds a loader by the address of a file: importing this module gives
-it ours, so that ``test``, ``load_from``, ``resume`` and the inferencer read
-checkpoints safely, and take task files where they take checkpoints. A task's
-state dict has no frozen tensors but their digest; ``FrozenBEiT`` compares it
-with its own.
+A task's state dict has no frozen tensors but their digest; ``FrozenBEiT``
+compares it with its own. mmengine finds a loader by the address of a file:
+importing this module gives it one for ``vptm_mm://`` and for names that end in
+``.safetensors``, so that ``load_from``, ``resume`` and the inferencer take
+task files where they take checkpoints. All other addresses keep their loader.
 """
 
 from pathlib import Path
@@ -17,11 +17,12 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..bricks import compare_states, tuned_parameters
-from .checkpoint_file import fetch, is_state_dict, load_file
-from .task_file import SUFFIX, Task, read_task
+from .checkpoint_file import PACKAGED, fetch, is_state_dict, load_file
+from .task_file import SUFFIX, Task, is_task_file, read_task
 
 # The entry of a state dict that stands for all frozen tensors: 32 bytes.
 FROZEN_SHA256 = 'backbone.frozen_sha256'
+OURS = (PACKAGED, 'http://', 'https://', 'file://')
 
 
 def task_state(model: BaseModel) -> dict[str, Tensor]:
@@ -109,38 +110,27 @@ def load_state(model: BaseModel, checkpoint: dict) -> None:
     )
 
 
-def read_checkpoint(checkpoint: str) -> dict:
-    """Read a checkpoint or task file as mmengine reads checkpoints.
+def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint or a task file; no code in it is run.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is unsafe, damaged or no checkpoint.
-    """
-    return CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-
-
-@CheckpointLoader.register_scheme(
-    prefixes=['', 'http://', 'https://'], force=True
-)
-def load_from_safe_reader(
-    filename: str, map_location: Any = None
-) -> dict[str, Any]:
-    """Read a checkpoint or a task file for mmengine; no code in it is run.
-
-    Takes the place of mmengine's own loaders of paths and addresses, which
-    leave to torch's version and to the environment whether code is run.
+    Args:
+        checkpoint: A path, or an address. What is neither ``vptm_mm://``,
+            ``http(s)://`` nor ``file://`` is left to mmengine.
+        map_location: As in ``torch.load``.
 
     Raises:
         FileNotFoundError: If there is no such file.
         RuntimeError: If a download fails.
-        ValueError: If it is unsafe, damaged or no checkpoint.
+        ValueError: If it is unsafe, damaged or not a checkpoint.
     """
-    path = Path(filename).expanduser()
-    if '://' in filename:
-        path = fetch(filename)
+    path = Path(checkpoint).expanduser()
+    if checkpoint.startswith(OURS):
+        path = fetch(checkpoint)
+    elif '://' in checkpoint:
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location)
     elif not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
-    if path.suffix == SUFFIX:
+    if path.suffix == SUFFIX and is_task_file(path):
         task = read_task(path)
         logger = MMLogger.get_current_instance()
         logger.info(
@@ -153,6 +143,13 @@ def load_from_safe_reader(
     # mmengine runs this text, a config, when it resumes; it never writes it.
     content.get('meta', {}).pop('config', None)
     return content
+
+
+# mmengine matches what it calls a prefix as a regular expression.
+@CheckpointLoader.register_scheme([PACKAGED, rf'(?!.*://).*\{SUFFIX}$'])
+def load_from_vptm_mm(filename: str, map_location: Any = None) -> dict:
+    """Read for mmengine what its own loaders do not know."""
+    return read_checkpoint(filename, map_location)
 
 
 def _require_checkpoint(content: Any, path: Path) -> None:
@@ -187,30 +184,4 @@ def to_checkpoint(task: Task) -> dict[str, Any]:
         },
         meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),
         message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={}),
-    )
-
-
-@CheckpointLoader.register_scheme(
-    prefixes=[
-        'mmcls://',
-        'modelzoo://',
-        'open-mmlab://',
-        'openmmlab://',
-        'pavi://',
-        'torchvision://',
-        r'(\S+\:)?petrel://',
-        r'(\S+\:)?s3://',
-    ],
-    force=True,
-)
-def refuse_address(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Refuse what mmengine would read without a look into the file.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(
-        f'checkpoint {filename!r} is of a kind of address that is not read, '
-        'because nobody would look into the file before it is loaded. '
-        'Download it and give its path, or give its https:// address.'
     )

@@ -1,14 +1,17 @@
 """A runner that starts several processes on CPUs as on GPUs."""
 
 import os
+import re
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
+from ..checkpoints import read_checkpoint
 from .laid_out_config import LaidOutConfig
 from .unwrap import unwrap_model
 
@@ -84,6 +87,24 @@ class AnyDeviceRunner(Runner):
         super().setup_env(env_cfg)
         # The wrapper reads LOCAL_RANK, which mpirun does not set.
         os.environ[variable] = os.environ['LOCAL_RANK'] = local_rank
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool = False,
+        revise_keys: Any = ((r'^module\.', ''),),
+    ) -> dict:
+        """Read a checkpoint safely, a task file among them, and load it."""
+        checkpoint = read_checkpoint(str(filename), map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        state = checkpoint.get('state_dict', checkpoint)
+        for pattern, new in revise_keys:
+            state = {re.sub(pattern, new, k): v for k, v in state.items()}
+        load_state_dict(unwrap_model(self.model), state, strict, self.logger)
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        return checkpoint
 
     def wrap_model(
         self, model_wrapper_cfg: dict | None, model: nn.Module

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..checkpoints import UnsafeCheckpointError, require_zip
-
 
 def find_newest_whole(paths: Iterable[Path]) -> Path | None:
     """Return the checkpoint that was written last, of those that are whole.
@@ -28,8 +26,6 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
 
     Raises:
         ValueError: If there are checkpoints and none of them is whole.
-        UnsafeCheckpointError: If one of them is of a format that may run
-            code: no damage makes it so.
     """
     damaged = []
     for path in sorted(
@@ -54,15 +50,8 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
 def _find_damage(path: Path) -> str | None:
     """Compare a checkpoint with its checksums; say what is wrong."""
     try:
-        with path.open('rb') as head:
-            require_zip(head)
         with zipfile.ZipFile(path) as file:
             broken = file.testzip()
-    except UnsafeCheckpointError as error:
-        raise UnsafeCheckpointError(
-            f'{path}, a checkpoint of this run, was not written by it: '
-            f'{error}. Find out whose it is, and take it away.'
-        ) from error
     # What zipfile raises for damaged bytes depends on where they are.
     except (
         zipfile.BadZipFile,
