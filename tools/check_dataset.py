@@ -31,6 +31,7 @@ from vptm_mm.datasets.dataset_check import (
     make_report,
 )
 from vptm_mm.engine.cfg_options import read_config
+from vptm_mm.run_tool import run_tool
 
 SPLITS = ('train', 'val', 'test')
 
@@ -111,14 +112,8 @@ def check(args: argparse.Namespace) -> bool:
 
 
 def main() -> int:
-    args = parse_args()
-    try:
-        return 0 if check(args) else 1
-    # An error must not look like a finding.
-    except Exception as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 2
+    return 0 if check(parse_args()) else 1
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

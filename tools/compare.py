@@ -29,6 +29,7 @@ from vptm_mm.compare.report import write_report
 from vptm_mm.compare.search import PRESETS
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
+from vptm_mm.run_tool import run_tool
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 DEFAULT = CONFIGS / 'compare' / 'digits.yml'
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

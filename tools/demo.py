@@ -20,6 +20,7 @@ import vptm_mm  # noqa: F401
 from vptm_mm import demo
 from vptm_mm.checkpoints.checkpoint_file import PACKAGED, fetch
 from vptm_mm.models import VPTMTaskPool
+from vptm_mm.run_tool import run_tool
 
 DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
 
@@ -133,4 +134,4 @@ def serve(page: Any, args: argparse.Namespace, limits: demo.Limits) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

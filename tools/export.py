@@ -22,6 +22,7 @@ from vptm_mm.checkpoints import load_classifier, make_task
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.export import OPSET, TOLERANCE, export_onnx, export_program
+from vptm_mm.run_tool import run_tool
 
 WRITERS = {'onnx': export_onnx, 'pt2': export_program}
 NUM_IMAGES = 8
@@ -116,4 +117,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 # First: it says what to install if MMPretrain is missing.
 import vptm_mm  # noqa: F401
@@ -22,15 +23,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from vptm_mm.checkpoints import write_whole
 from vptm_mm.datasets import EXTENSIONS
 from vptm_mm.models import VPTMTaskPool
 from vptm_mm.models.pool import read_image
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Classify images by one or several task files.',
-        epilog='Exit code: 0; 1 if an image was unreadable, or on an error.',
+        epilog='Exit code: 0; 1 if an image was unreadable; 2 on an error.',
     )
     parser.add_argument(
         'images', nargs='+', type=Path, help='images, or folders of images'
@@ -115,26 +118,30 @@ def top(result: dict, classes: tuple[str, ...], k: int) -> list[dict]:
     ]
 
 
-def to_text(rows: list[dict], errors: dict[str, str], kind: str) -> str:
+def write_rows(
+    rows: list[dict], errors: dict[str, str], kind: str, out: TextIO
+) -> None:
     if kind == 'json':
         content = dict(predictions=rows, errors=errors)
-        return json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+        # An escape of another kind would be no JSON.
+        is_unicode = (out.encoding or 'utf-8').lower().startswith('utf')
+        text = json.dumps(content, indent=2, ensure_ascii=not is_unicode)
+        out.write(f'{text}\n')
+        return
     flat = [
         (row['image'], row['task'], rank, p['class'], p['confidence'])
         for row in rows
         for rank, p in enumerate(row['top'], 1)
     ]
     header = ('image', 'task', 'rank', 'class', 'confidence')
-    text = io.StringIO()
     if kind == 'csv':
-        csv.writer(text, lineterminator='\n').writerows([header, *flat])
-        return text.getvalue()
+        csv.writer(out, lineterminator='\n').writerows([header, *flat])
+        return
     table = Table(*header)
     for image, task, rank, name, share in flat:
         table.add_row(image, task, str(rank), name, f'{share:.1%}')
-    width = None if sys.stdout.isatty() else 160
-    Console(file=text, width=width).print(table, markup=False)
-    return text.getvalue()
+    width = None if out.isatty() else 160
+    Console(file=out, width=width).print(table, markup=False)
 
 
 def main() -> int:
@@ -157,11 +164,14 @@ def main() -> int:
             for image, result in zip(images, results, strict=True)
             for name in names
         ]
-    text = to_text(rows, errors, args.format)
     if args.out:
-        args.out.write_text(text, encoding='utf-8')
+        text = io.StringIO()
+        write_rows(rows, errors, args.format, text)
+        # What is no text in the name of a file is escaped.
+        content = text.getvalue().encode(errors='backslashreplace')
+        write_whole(args.out, content)
     else:
-        sys.stdout.write(text)
+        write_rows(rows, errors, args.format, sys.stdout)
     if errors:
         print(
             f'{len(errors)} of {len(paths)} images were unreadable.',
@@ -171,4 +181,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

@@ -40,6 +40,7 @@ from vptm_mm.pretraining.rounds import (
     settings,
 )
 from vptm_mm.report import read_run
+from vptm_mm.run_tool import run_tool
 
 TRAIN = Path(__file__).parent / 'train.py'
 # Seconds that other processes wait for a config that rank 0 writes, and for
@@ -237,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

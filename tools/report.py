@@ -17,6 +17,8 @@ import torch
 from mmengine.config import Config
 
 from vptm_mm import report
+from vptm_mm.checkpoints import write_whole
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -112,11 +114,11 @@ def main() -> None:
     page = report.make_page(run, cfg, tested, pictures, problems)
     out = Path(args.out) if args.out else run.folder / 'report.html'
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding='utf-8')
+    write_whole(out, page.encode(errors='backslashreplace'))
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f'wrote {out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -26,12 +26,14 @@ from vptm_mm.checkpoints import (
     classifier_of,
     load_classifier,
     make_task,
+    open_whole,
     read_task,
     task_state,
     write_task,
 )
 from vptm_mm.checkpoints.task_file import SUFFIX
 from vptm_mm.engine.cfg_options import read_config
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,7 +101,8 @@ def task_to_checkpoint(args: argparse.Namespace) -> None:
     task = read_task(args.source)
     model = classifier_of(task, args.weights)
     meta = dict(dataset_meta=dict(classes=task.classes))
-    torch.save(dict(meta=meta, state_dict=model.state_dict()), args.out)
+    with open_whole(args.out) as file:
+        torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
 
 
 def info(args: argparse.Namespace) -> None:
@@ -166,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -24,6 +24,7 @@ from vptm_mm.engine.launch import (
     leave_process_group,
     load_config,
 )
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -127,5 +128,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
     leave_process_group()

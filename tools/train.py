@@ -24,6 +24,7 @@ from vptm_mm.engine.launch import (
     load_config,
 )
 from vptm_mm.engine.vis_backends import BACKENDS, add_vis_backends
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -104,5 +105,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
     leave_process_group()

@@ -23,6 +23,7 @@ from vptm_mm import visualization as vis
 from vptm_mm.checkpoints import load_classifier
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
+from vptm_mm.run_tool import run_tool
 
 
 @dataclass
@@ -229,4 +230,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,11 +1,13 @@
 """What was measured: CSV, a Markdown table, plots."""
 
 import csv
+import io
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import write_whole
 from . import plots
 from .board import Board
 from .jobs import FINAL, SEARCH, Pair
@@ -72,7 +74,8 @@ def write_report(
                 _write_csv(folder / f'axis_{axis.name}.csv', map(_flat, along))
             )
             path = folder / f'axis_{axis.name}.md'
-            path.write_text(make_axis_markdown(axis, along, failures))
+            text = make_axis_markdown(axis, along, failures)
+            write_whole(path, text.encode())
             written.append(path)
             for dataset in dict.fromkeys(row.dataset for row in along):
                 here = [row for row in along if row.dataset == dataset]
@@ -80,7 +83,7 @@ def write_report(
         return written
     written.append(_write_csv(folder / 'results.csv', map(_flat, rows)))
     path = folder / 'results.md'
-    path.write_text(make_markdown(pairs, board))
+    write_whole(path, make_markdown(pairs, board).encode())
     written.append(path)
     for dataset in dict.fromkeys(row.dataset for row in rows):
         here = [row for row in rows if row.dataset == dataset]
@@ -386,8 +389,9 @@ def _write_csv(
 ) -> Path:
     lines = list(lines)
     columns = columns or list(*lines[:1])
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, columns, extrasaction='ignore')
-        writer.writeheader()
-        writer.writerows(lines)
+    text = io.StringIO(newline='')
+    writer = csv.DictWriter(text, columns, extrasaction='ignore')
+    writer.writeheader()
+    writer.writerows(lines)
+    write_whole(path, text.getvalue().encode())
     return path

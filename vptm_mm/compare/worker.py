@@ -53,7 +53,7 @@ class Worker:
         self.study = study
         self.pairs = pairs
         self.work_dir = work_dir
-        self.console = console or Console()
+        self.console = console or Console(stderr=True)
         self.start_run = start_run
         (work_dir / 'results').mkdir(parents=True, exist_ok=True)
 

@@ -9,9 +9,10 @@ from zipfile import BadZipFile
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
+from rich.console import Console
 from rich.progress import track
 
-from ..checkpoints import load_classifier
+from ..checkpoints import load_classifier, open_whole
 from ..datasets import check_data_roots
 from ..visualization import class_names, open_split, predict
 
@@ -77,7 +78,11 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
     model = load_classifier(cfg, checkpoint, device)
     said = predict(
         model,
-        track(Runner.build_dataloader(loader), description='Test images'),
+        track(
+            Runner.build_dataloader(loader),
+            description='Test images',
+            console=Console(stderr=True),
+        ),
     )
     if said.labels is None:
         raise ValueError(
@@ -95,14 +100,15 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
 
 def write_tested(tested: Tested, path: Path) -> None:
     """Write predictions, so that the next report need not predict."""
-    np.savez(
-        path,
-        labels=tested.labels,
-        predicted=tested.predicted,
-        confidence=tested.confidence,
-        classes=np.array(tested.classes, dtype=np.str_),
-        checkpoint=np.str_(tested.checkpoint),
-    )
+    with open_whole(path) as file:
+        np.savez(
+            file,
+            labels=tested.labels,
+            predicted=tested.predicted,
+            confidence=tested.confidence,
+            classes=np.array(tested.classes, dtype=np.str_),
+            checkpoint=np.str_(tested.checkpoint),
+        )
 
 
 def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ..checkpoints import open_whole
+
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 OKABE_ITO = (
     '#0072b2',
@@ -36,8 +38,13 @@ def write_png(figure: Figure, path: str | Path) -> Path:
     """Write a picture; the same figure gives the same file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the version of matplotlib, which would change the file.
-    figure.savefig(
-        path, dpi=DPI, facecolor='white', metadata={'Software': None}
-    )
+    with open_whole(path) as file:
+        figure.savefig(
+            file,
+            format='png',
+            dpi=DPI,
+            facecolor='white',
+            # The version of matplotlib would change the file.
+            metadata={'Software': None},
+        )
     return path

@@ -1,0 +1,89 @@
+"""Streams, errors and exit codes of every tool."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.logging import MMLogger
+
+from vptm_mm.run_tool import run_tool
+from vptm_mm.visualization import open_split
+
+from .conftest import ROOT
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run at a console of few characters; return exit code and streams."""
+
+    def _run(main):
+        raw = [io.BytesIO(), io.BytesIO()]
+        # In the test itself: pytest sets the streams after fixtures.
+        for name, content in zip(('stdout', 'stderr'), raw, strict=True):
+            stream = io.TextIOWrapper(content, 'cp1252', write_through=True)
+            monkeypatch.setattr(sys, name, stream)
+        for handler in MMLogger.get_current_instance().handlers:
+            monkeypatch.setattr(handler, 'stream', sys.stdout)
+        code = 0
+        try:
+            run_tool(main)
+        except SystemExit as end:
+            code = end.code
+        return code, *(content.getvalue() for content in raw)
+
+    return _run
+
+
+def test_every_tool_is_run_by_it():
+    tools = sorted((ROOT / 'tools').glob('*.py'))
+    assert len(tools) >= 10
+    for path in tools:
+        assert '    run_tool(main)\n' in path.read_text(), path
+
+
+def test_results_and_log_part(run):
+    def main():
+        MMLogger.get_current_instance().info('reading ✓')
+        print('熊猫, café')
+
+    code, out, err = run(main)
+    assert code == 0
+    assert out == b'\\u718a\\u732b, caf\xe9\n'
+    assert b'reading \\u2713' in err
+
+
+def test_a_finding_is_no_error(run):
+    assert run(lambda: 1) == (1, b'', b'')
+
+
+def refused_by_the_package():
+    open_split({}, 'all')
+
+
+def refused_here():
+    raise ValueError('split=all must be one of ...')
+
+
+def refused_by_the_system():
+    Path('gone.jpg').read_bytes()
+
+
+@pytest.mark.parametrize(
+    'main', [refused_by_the_package, refused_here, refused_by_the_system]
+)
+def test_what_users_do_wrong_is_one_line(run, main, monkeypatch):
+    code, _, err = run(main)
+    assert code == 2
+    (line,) = err.decode().splitlines()
+    assert line.startswith(('ValueError: split=', 'FileNotFoundError: '))
+    monkeypatch.setenv('VPTM_DEBUG', '1')
+    code, _, err = run(main)
+    assert code == 2
+    assert b'Traceback' in err
+
+
+def test_a_fault_of_ours_has_a_traceback(run):
+    code, _, err = run(lambda: {}['gone'])
+    assert code == 2
+    assert b'Traceback' in err
