@@ -31,7 +31,6 @@ CONFIG = 'vptm_beitv2-tiny_digits.py'
 OPTIONS = (
     '--cfg-options',
     'train_cfg.max_epochs=1',
-    'param_scheduler.1.end=3',
     'train_dataloader.dataset.indices=64',
     'train_dataloader.batch_size=32',
     'val_dataloader.dataset.indices=33',

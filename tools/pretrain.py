@@ -30,6 +30,7 @@ from vptm_mm.checkpoints import write_whole
 from vptm_mm.checkpoints.download import sha256
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.cfg_options import read_config
+from vptm_mm.engine.runners.worker_signals import STOP_SIGNALS
 from vptm_mm.pretraining.card import write_card
 from vptm_mm.pretraining.rounds import (
     TOKENS,
@@ -163,13 +164,13 @@ def own_rendezvous(number: int) -> dict[str, str]:
 def run_until_it_ends(command: list[str], environ: dict[str, str]) -> int:
     """Run a command; pass on what asks it to stop; return its exit code."""
     process = subprocess.Popen(command, env=environ)
+
+    def pass_on(number: int, frame: object) -> None:
+        if number != signal.SIGINT:  # a terminal sends it to the command, too
+            process.send_signal(number)
+
     before = {
-        getattr(signal, name): signal.signal(
-            getattr(signal, name),
-            lambda number, _: process.send_signal(number),
-        )
-        for name in ('SIGTERM', 'SIGUSR1')
-        if hasattr(signal, name)
+        number: signal.signal(number, pass_on) for number in STOP_SIGNALS
     }
     code = process.wait()
     # Between two steps there is nobody to pass them on to.

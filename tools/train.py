@@ -14,7 +14,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from vptm_mm.checkpoints import explained
+from vptm_mm.engine import ResumableCheckpointHook
 from vptm_mm.engine.failures import explain_failures
+from vptm_mm.engine.hooks.resumable_checkpoint import AUTO
 from vptm_mm.engine.launch import (
     LOADERS,
     add_common_arguments,
@@ -33,9 +35,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         nargs='?',
-        const='auto',
+        const=AUTO,
         help='resume from this checkpoint, or without a path from the newest '
-        'one in the work dir that is whole; begin anew if there is none',
+        'one in the work dir that is whole; begin if there is none',
     )
     parser.add_argument(
         '--amp',
@@ -82,9 +84,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         else:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.resume is not None:
+    if args.resume == AUTO and _finds_checkpoints(cfg):
+        cfg.resume = AUTO  # with load_from as the config has it
+    elif args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = None if args.resume == AUTO else args.resume
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr') is None:
             raise ValueError(
@@ -94,6 +98,11 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     add_vis_backends(cfg, args.watch)
     finish_config(cfg, args, not args.no_persistent_workers)
+
+
+def _finds_checkpoints(cfg: Config) -> bool:
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    return hook.get('type') == ResumableCheckpointHook.__name__
 
 
 def main() -> None:

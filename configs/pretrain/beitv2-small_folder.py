@@ -4,8 +4,7 @@
         python tools/train.py configs/pretrain/beitv2-small_folder.py --amp
 
 For one GPU or several: 12 blocks of width 384, 22 million parameters. The
-learning rate is for 256 images a step, in all processes together. With another
-number of epochs E, set ``train_cfg.max_epochs=E param_scheduler.1.end=E``.
+learning rate is for 256 images a step, in all processes together.
 ``tools/pretrain.py`` adds rounds. Result: not yet measured.
 """
 
@@ -33,7 +32,6 @@ model = dict(
     target_generator=dict(num_visual_tokens=num_visual_tokens, patch_size=16),
 )
 
-max_epochs = 300
 warmup_epochs = 10
 # 40 % of 14 x 14 patches.
 masks = dict(
@@ -74,10 +72,10 @@ train_dataloader = dict(
     num_workers=8, dataset=dict(dataset=dict(pipeline=train_pipeline))
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
-train_cfg = dict(max_epochs=max_epochs)
+train_cfg = dict(max_epochs=300)
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=warmup_epochs),
-    dict(_base_.param_scheduler[1], begin=warmup_epochs, end=max_epochs),
+    dict(_base_.param_scheduler[1], begin=warmup_epochs),
 ]
 in_order = dict(_base_.in_order, batch_size=64, num_workers=8)
 cut = dict(_base_.cut, part='val')

@@ -12,7 +12,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-max_epochs = 250
 warmup_epochs = 10
 two_views = dict(
     type='RandomResizedCropAndInterpolationWithTwoPic',
@@ -45,7 +44,7 @@ train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='SklearnDigits', split='train', pipeline=train_pipeline),
 )
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=250)
 param_scheduler = [
     dict(
         type='WarmUpLR',
@@ -60,7 +59,6 @@ param_scheduler = [
         eta_min=1e-5,
         by_epoch=True,
         begin=warmup_epochs,
-        end=max_epochs,
         convert_to_iter_based=True,
     ),
 ]

@@ -5,8 +5,7 @@
 
 Sub-folders do not matter. A fiftieth of the images is held out: on these it is
 measured how many masked visual tokens are predicted and how the codebook is
-used. With another number of epochs E, set ``train_cfg.max_epochs=E
-param_scheduler.1.end=E``.
+used.
 
 Measured on 2026-11-23, when no image was held out, two CPU cores with other
 jobs beside it, seed 0, on the 50,000 training images of CIFAR-10: 90 minutes,
@@ -29,7 +28,6 @@ model = dict(
     target_generator=dict(num_visual_tokens=num_visual_tokens),
 )
 
-max_epochs = 25
 warmup_epochs = 1
 masks = dict(
     type='BlockMaskGenerator',
@@ -101,7 +99,7 @@ in_order = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     collate_fn=dict(type='default_collate'),
 )
-train_cfg = dict(type='ResumableTrainLoop', max_epochs=max_epochs)
+train_cfg = dict(type='ResumableTrainLoop', max_epochs=25)
 param_scheduler = [
     dict(
         type='WarmUpLR',
@@ -116,7 +114,6 @@ param_scheduler = [
         eta_min=1e-5,
         by_epoch=True,
         begin=warmup_epochs,
-        end=max_epochs,
         convert_to_iter_based=True,
     ),
 ]

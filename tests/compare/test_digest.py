@@ -26,6 +26,10 @@ def test_equal_settings_have_equal_keys_and_others_do_not():
     assert not keys() & keys(cfg_options=decay)
     rate = {**SMALL, 'optim_wrapper.optimizer.lr': 0.5}
     assert keys() == keys(cfg_options=rate)
+    # A schedule ends with the run, whether a config says so or not.
+    open_end = {'train_cfg.max_epochs': 4}
+    pinned = {**open_end, 'param_scheduler.1.end': 4}
+    assert keys(cfg_options=open_end) == keys(cfg_options=pinned)
     # A tuple in a config and a list in a plan are the same run.
     deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
     assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)

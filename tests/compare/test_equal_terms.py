@@ -143,14 +143,14 @@ def test_a_schedule_that_waits_for_validation():
         check_final_schedule(cfg)
 
 
-def test_more_epochs_alone_are_refused():
+def test_more_epochs_are_enough_unless_a_config_pins_the_schedule():
+    (pair,) = make(cfg_options={EPOCHS: 9})
+    assert pair.base.train_cfg.max_epochs == 9
     text = f'digits, VPTM: the schedule .* epoch 20 .*{END}.* with epoch 9'
     with pytest.raises(ValueError, match=text):
-        make(cfg_options={EPOCHS: 9})
-    (pair,) = make(cfg_options={EPOCHS: 9, END: 9})
-    assert pair.base.train_cfg.max_epochs == 9
+        make(cfg_options={EPOCHS: 9, END: 20})
     axis = make_axis('epochs', EPOCHS, (9, 20))
     with pytest.raises(ValueError, match='with epoch 9'):
-        make(axes=(axis,))
-    untrained = {'optim_wrapper.optimizer.lr': 0, EPOCHS: 1}
+        make(cfg_options={END: 20}, axes=(axis,))
+    untrained = {'optim_wrapper.optimizer.lr': 0, EPOCHS: 1, END: 20}
     make(Method('as it is', VPTM, PRESETS['fixed'], untrained))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..conftest import ROOT
@@ -22,7 +23,6 @@ def digits_runner(
             'val_dataloader.dataset.indices': 32,
             'test_dataloader.dataset.indices': 32,
             'train_cfg.max_epochs': 1,
-            'param_scheduler.1.end': 3,
             'work_dir': str(work_dir),
             'experiment_name': f'{work_dir}',
             'log_level': 'INFO',
@@ -31,7 +31,7 @@ def digits_runner(
     )
     if 'prompt_length' in cfg.model.backbone:
         cfg.model.backbone.prompt_length = 2
-    return Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg)
 
 
 def read_log(work_dir: Path) -> str:

@@ -35,7 +35,6 @@ OPTIONS = {
     'val_dataloader.dataset.indices': 32,
     'test_dataloader.dataset.indices': 32,
     'train_cfg.max_epochs': EPOCHS,
-    'param_scheduler.1.end': 4,
     'model.backbone.prompt_length': 2,
     'model.train_cfg': dict(augments=dict(type='Mixup', alpha=0.8)),
     'model.head.loss': dict(type='CrossEntropyLoss', use_soft=True),

@@ -155,7 +155,6 @@ def pretraining_runner(tmp_path) -> Runner:
             'train_cfg.max_epochs': 2,
             'param_scheduler.0.end': 1,
             'param_scheduler.1.begin': 1,
-            'param_scheduler.1.end': 2,
             'work_dir': str(tmp_path),
             'experiment_name': f'{tmp_path}',
         }

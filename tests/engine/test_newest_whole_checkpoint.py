@@ -10,19 +10,20 @@ from mmengine.logging import MMLogger
 from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
 
 
-def write(path, time):
-    torch.save(dict(state_dict=dict(prompts=torch.arange(10_000.0))), path)
+def write(path, time, iteration):
+    state = dict(prompts=torch.arange(10_000.0))
+    torch.save(dict(state_dict=state, meta=dict(iter=iteration)), path)
     os.utime(path, ns=(time, time))
     return path
 
 
 @pytest.fixture
 def three(tmp_path):
-    """Names and order of time differ."""
+    """In a copied folder, the order of time is any."""
     return [
-        write(tmp_path / 'epoch_9.pth', 1_000_000_000),
-        write(tmp_path / 'epoch_10.pth', 1_000_000_001),
-        write(tmp_path / 'epoch_1.pth', 1_000_000_002),
+        write(tmp_path / 'epoch_9.pth', 1_000_000_002, 90),
+        write(tmp_path / 'epoch_10.pth', 1_000_000_001, 100),
+        write(tmp_path / 'interrupted.pth', 1_000_000_000, 105),
     ]
 
 
@@ -34,8 +35,8 @@ def warnings(monkeypatch):
     return lines
 
 
-def test_the_last_written(three, warnings):
-    assert find_newest_whole(three).name == 'epoch_1.pth'
+def test_the_last_iteration(three, warnings):
+    assert find_newest_whole(three).name == 'interrupted.pth'
     assert find_newest_whole(three[:2]).name == 'epoch_10.pth'
     assert find_newest_whole([]) is None
     assert warnings == []

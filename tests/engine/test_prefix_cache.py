@@ -315,7 +315,7 @@ def test_two_processes_read_what_one_wrote(tmp_path, in_file):
             f'train_dataloader.batch_size={batch_size}',
             'val_dataloader.dataset.indices=33',
             'test_dataloader.dataset.indices=33',
-            *('train_cfg.max_epochs=2', 'param_scheduler.1.end=3'),
+            'train_cfg.max_epochs=2',
             cwd=tmp_path,
             launcher=launcher,
         )

@@ -1,6 +1,7 @@
 """Stopping and going on, within one process."""
 
 import argparse
+import shutil
 import signal
 from pathlib import Path
 
@@ -16,14 +17,16 @@ from .made_digits import digits_runner, read_log_of
 
 
 class Ask(Hook):
-    """Send this process a signal before one of its iterations."""
+    """Send this process signals before one of its iterations."""
 
-    def __init__(self, iteration):
+    def __init__(self, iteration, *numbers):
         self.iteration = iteration
+        self.numbers = numbers or (signal.SIGTERM,)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter == self.iteration:
-            signal.raise_signal(signal.SIGTERM)
+            for number in self.numbers:
+                signal.raise_signal(number)
 
 
 def stop(folder: Path, iteration: int, **options) -> dict:
@@ -51,6 +54,62 @@ def test_a_step_is_finished(tmp_path):
     assert not (tmp_path / 'interrupted.pth').exists()
 
 
+def test_a_second_ctrl_c_ends_at_once(tmp_path, capfd):
+    runner = digits_runner(tmp_path)
+    runner.register_hook(Ask(1, signal.SIGINT, signal.SIGINT))
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match='^$'):
+        runner.train()
+    signal.signal(signal.SIGTERM, before)
+    assert not (tmp_path / 'interrupted.pth').exists()
+    assert 'the run stops after this step' in capfd.readouterr().err
+
+
+@pytest.mark.parametrize('is_copy', [False, True])
+def test_another_folder_keeps_its_files(is_copy, tmp_path, monkeypatch):
+    first, second = tmp_path / 'first', tmp_path / 'second'
+    digits_runner(first).train()
+    files = sorted(first.glob('*.pth'))
+    assert 'best_accuracy_top1_epoch_1.pth' in [path.name for path in files]
+    options = {'load_from': str(first / 'epoch_1.pth')}
+    if is_copy:
+        shutil.copytree(first, second)
+        options = {}
+    options |= {
+        'train_cfg.max_epochs': 4,
+        'default_hooks.checkpoint.max_keep_ckpts': 1,
+    }
+    runner = digits_runner(second, resume=True, **options)
+    scores = [99.9, 99.8, 99.7]  # of three better checkpoints
+    monkeypatch.setattr(
+        runner.val_evaluator,
+        'evaluate',
+        lambda *_, **__: {'accuracy/top1': scores.pop()},
+    )
+    runner.train()
+    assert sorted(first.glob('*.pth')) == files
+    names = sorted(path.name for path in second.glob('*.pth'))
+    assert names == ['best_accuracy_top1_epoch_4.pth', 'epoch_4.pth']
+
+
+def test_the_same_command_starts_and_restarts_with_load_from(tmp_path):
+    """What --resume without a path makes of a config with load_from."""
+    digits_runner(tmp_path / 'weights').train()
+    options = {'load_from': str(tmp_path / 'weights' / 'epoch_1.pth')}
+    options |= {'resume': 'auto'}
+    runner = digits_runner(tmp_path / 'run', **options)
+    runner.train()
+    log = read_log_of(runner)
+    assert f'Load checkpoint from {options["load_from"]}' in log
+    assert 'resumed epoch' not in log
+    options |= {'train_cfg.max_epochs': 2}
+    runner = digits_runner(tmp_path / 'run', **options)
+    runner.train()
+    log = read_log_of(runner)
+    assert f'Load checkpoint from {tmp_path}/run/epoch_1.pth' in log
+    assert 'resumed epoch: 1, iter: 2' in log
+
+
 def test_a_step_over_several_batches_is_finished(tmp_path):
     """Gradients that wait for their step are in no checkpoint."""
     options = {
@@ -65,7 +124,7 @@ def test_another_batch_size_begins_the_epoch_anew(tmp_path):
     runner, log = resume(tmp_path)
     assert (
         'The epoch of the checkpoint has 4 batches, this run 2: epoch 1 '
-        'begins anew, and rates' in log
+        'begins again.' in log
     )
     assert runner.iter == 2 + 2
 
@@ -73,10 +132,79 @@ def test_another_batch_size_begins_the_epoch_anew(tmp_path):
 def test_another_batch_size_after_an_epoch_is_told(tmp_path):
     digits_runner(tmp_path, **{'train_dataloader.batch_size': 16}).train()
     runner, log = resume(tmp_path, **{'train_cfg.max_epochs': 2})
-    assert 'has 4 batches, this run 2: rates that change with' in log
-    assert 'begins anew' not in log
-    # The schedule of the checkpoint: 3 epochs of 4 batches.
-    assert runner.param_schedulers[1].end == 12
+    assert 'has 4 batches, this run 2: Keep batch size' in log
+    assert 'begins again' not in log
+
+
+def settings(runner) -> list:
+    (group, *_) = runner.optim_wrapper.param_groups
+    keys = 'lr', 'initial_lr', 'weight_decay', 'betas'
+    schedulers = [s.state_dict() for s in runner.param_schedulers]
+    return [*(group[key] for key in keys), *schedulers]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'lines'),
+    [
+        (
+            {'optim_wrapper.optimizer.lr': 1e-2},
+            ['lr: 0.001 in the checkpoint, 0.01 in the config'],
+        ),
+        (
+            {
+                'train_cfg.max_epochs': 4,
+                'optim_wrapper.optimizer.weight_decay': 0.5,
+            },
+            [
+                'param_scheduler.1.end: 6 in the checkpoint, 8 in the',
+                'weight_decay: 0.01 in the checkpoint, 0.5 in the config',
+            ],
+        ),
+        (
+            {'train_dataloader.batch_size': 16},
+            ['param_scheduler.1.end: 6 in the checkpoint, 12 in the'],
+        ),
+    ],
+)
+def test_a_resumed_run_follows_its_config(changes, lines, tmp_path):
+    """As one that had these settings from its beginning."""
+    common = {
+        'train_cfg.max_epochs': 3,
+        'param_scheduler.0.end': 1,
+        'param_scheduler.1.begin': 1,
+        'custom_hooks': [dict(type='ClassMeanPrototypesHook')],
+    }
+    folder, other = tmp_path / 'run', tmp_path / 'other'
+    digits_runner(folder, **common).train()
+    (folder / 'epoch_3.pth').unlink()  # as if it was killed
+    resumed, log = resume(folder, **{**common, **changes})
+    assert 'follows the config:' in log
+    for line in lines:
+        assert line in log
+    whole = digits_runner(other, **{**common, **changes})
+    whole.train()
+    assert settings(resumed) == settings(whole)
+    _, log = resume(other, **{**common, **changes})
+    assert 'follows the config' not in log
+
+
+def test_a_schedule_that_depends_on_validation_goes_on(tmp_path):
+    options = {
+        'param_scheduler': [
+            dict(type='ReduceOnPlateauLR', monitor='accuracy/top1', patience=9)
+        ],
+        'custom_hooks': [dict(type='ClassMeanPrototypesHook')],
+    }
+    digits_runner(tmp_path, **options).train()
+    options |= {
+        'train_cfg.max_epochs': 2,
+        'optim_wrapper.optimizer.weight_decay': 0.5,
+        'optim_wrapper.optimizer.lr': 0.1,
+    }
+    runner, log = resume(tmp_path, **options)
+    assert 'weight_decay: 0.01 in the checkpoint, 0.5 in the config' in log
+    (group, *_) = runner.optim_wrapper.param_groups
+    assert (group['lr'], group['weight_decay']) == (1e-3, 0.5)
 
 
 def test_a_drawn_seed_is_resumed_with_its_order_of_images(tmp_path):
@@ -98,7 +226,7 @@ def test_a_checkpoint_of_the_hosts_loop_resumes_as_there(tmp_path):
 
 def test_nothing_to_resume_from(tmp_path):
     _, log = resume(tmp_path)
-    assert f'No checkpoint in {tmp_path}: begins anew.' in log
+    assert f'No checkpoint in {tmp_path}: begins.' in log
 
 
 def test_nothing_whole_to_resume_from(tmp_path):

@@ -34,7 +34,7 @@ def left_alone(tmp_path_factory):
 
 
 def signal_all(process, number):
-    """Signal a process and its workers, as Slurm does."""
+    """Signal a process and its workers, as Slurm and terminals do."""
     path = Path(f'/proc/{process.pid}/task/{process.pid}/children')
     for pid in (process.pid, *map(int, path.read_text().split())):
         os.kill(pid, number)
@@ -43,7 +43,11 @@ def signal_all(process, number):
 @pytest.mark.parametrize(
     ('workers', 'number', 'moment', 'start'),
     [
-        (2, signal.SIGTERM, 'epoch 2, batch 3', range(8, 12)),
+        (2, signal.SIGINT, 'epoch 2, batch 3', range(8, 12)),
+        pytest.param(
+            *(2, signal.SIGTERM, 'epoch 2, batch 3', range(8, 12)),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             *(0, signal.SIGUSR1, 'validation 2', [12]),
             marks=pytest.mark.slow,

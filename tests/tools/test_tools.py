@@ -32,7 +32,6 @@ SMALL = (
     'val_dataloader.dataset.indices=32',
     'test_dataloader.dataset.indices=64',
     'model.backbone.prompt_length=2',
-    'param_scheduler.1.end=3',
 )
 
 
@@ -300,7 +299,6 @@ def test_pre_training_on_any_folder(tmp_path):
     options = (
         '--cfg-options',
         'train_cfg.max_epochs=2',
-        'param_scheduler.1.end=2',
         'train_dataloader.batch_size=13',
     )
     result = run(

@@ -96,7 +96,8 @@ def check_schedule(cfg: Config, is_searched: bool) -> None:
         raise ValueError(
             'the schedule of the learning rate ends with epoch '
             f'{ends[place]} (param_scheduler.{place}.end), and training with '
-            f'epoch {epochs} (train_cfg.max_epochs). Set both alike.'
+            f'epoch {epochs} (train_cfg.max_epochs). Leave the first out: it '
+            'follows.'
         )
 
 

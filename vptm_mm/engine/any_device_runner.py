@@ -13,6 +13,8 @@ from torch import nn
 
 from ..checkpoints import read_checkpoint
 from .laid_out_config import LaidOutConfig
+from .resumed_settings import follow_config, settings_of
+from .runners.resumable_train_loop import EPOCH_START
 from .unwrap import unwrap_model
 
 # What each launcher sets for its processes; the first is the local rank.
@@ -57,6 +59,9 @@ class AnyDeviceRunner(Runner):
     The text of the config is laid out once, not at each checkpoint. The key
     ``compile`` compiles the backbone; the host's compiles the whole step, with
     data samples and optimizer, which newer versions of torch cannot.
+
+    A resumed run follows its config, not the hyper-parameters of the
+    checkpoint, and says where they differ.
 
     Raises:
         RuntimeError: If the launcher has not set the variables that it should
@@ -121,6 +126,15 @@ class AnyDeviceRunner(Runner):
                 'device_ids': None,
             }
         return super().wrap_model(model_wrapper_cfg, model)
+
+    def resume(self, *args: Any, **kwargs: Any) -> None:
+        """Resume from a checkpoint, with the settings of the config."""
+        wanted = settings_of(self)
+        super().resume(*args, **kwargs)
+        found = settings_of(self)
+        if wanted is not None and found is not None:
+            start = self.message_hub.get_info(EPOCH_START, [0, 0, 0])
+            follow_config(self, wanted, found, start[2])
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the backbone, by arguments of ``torch.compile``."""

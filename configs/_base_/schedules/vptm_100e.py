@@ -1,7 +1,6 @@
 """AdamW over the tuned parameters, linear warm-up, cosine; 100 epochs.
 
-With another number of epochs E, set ``train_cfg.max_epochs=E
-param_scheduler.1.end=E``.
+The cosine ends with ``train_cfg.max_epochs``.
 """
 
 optim_wrapper = dict(
@@ -23,7 +22,6 @@ param_scheduler = [
         eta_min=0,
         by_epoch=True,
         begin=5,
-        end=100,
         convert_to_iter_based=True,
     ),
 ]

@@ -9,9 +9,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import PARAM_SCHEDULERS
 
-from vptm_mm.engine.schedulers.unfinished_warm_up import (
-    warn_of_unfinished_warm_up,
-)
+from vptm_mm.engine.schedulers import warn_of_unfinished_schedules
 
 from ...conftest import ROOT
 from ..made_digits import digits_runner, read_log
@@ -50,7 +48,9 @@ def rates(schedulers: list[dict], steps_an_epoch: int, epochs: int) -> list:
 def test_the_rate_is_reached_with_few_steps_an_epoch(path, steps):
     cfg = Config.fromfile(ROOT / 'configs' / path)
     warm_up = cfg.param_scheduler[0].end * steps
-    found = rates(cfg.param_scheduler, steps, cfg.train_cfg.max_epochs)
+    epochs = cfg.train_cfg.max_epochs
+    schedulers = [{'end': epochs, **s} for s in cfg.param_scheduler]
+    found = rates(schedulers, steps, epochs)
     assert found[warm_up - 1] == pytest.approx(1)
     assert found[warm_up] == pytest.approx(1)
     assert found[-1] < 0.02
@@ -66,6 +66,31 @@ def test_two_steps_and_more_are_the_hosts(end):
     assert ours == theirs
 
 
+@pytest.mark.parametrize('epochs', [1, 3, 6])
+def test_the_number_of_epochs_is_all_there_is_to_say(epochs, tmp_path):
+    """A trial of fewer epochs than the warm-up has runs, too."""
+    options = {'param_scheduler.0.end': 3, 'param_scheduler.1.begin': 3}
+    options |= {
+        'train_cfg.max_epochs': epochs,
+        'custom_hooks': [dict(type='ClassMeanPrototypesHook')],
+    }
+    options |= {'train_dataloader.dataset.indices': 32}
+    runner = digits_runner(tmp_path, **options)
+    runner.train()
+    rate = runner.optim_wrapper.get_lr()['lr'][0]
+    assert rate < 5e-4 if epochs == 6 else rate > 1e-6
+    log = read_log(tmp_path)
+    assert ('The warm-up of the learning rate takes' in log) == (epochs < 3)
+
+
+def test_a_schedule_that_a_config_pins_to_a_longer_run(tmp_path):
+    options = {'param_scheduler.1.begin': 0, 'param_scheduler.1.end': 20}
+    runner = digits_runner(tmp_path, **options)
+    runner.train()
+    log = read_log(tmp_path)
+    assert 'param_scheduler.1 takes 40 steps and the run has 2. Leave' in log
+
+
 @pytest.mark.parametrize(
     ('end', 'reached'),
     # Two steps of ten, which would end at the tenth; two of two.
@@ -77,7 +102,6 @@ def test_a_run_that_ends_before_its_warm_up(end, reached, tmp_path):
         **{
             'param_scheduler.0.end': end,
             'param_scheduler.1.begin': end,
-            'param_scheduler.1.end': end + 1,
         },
     )
     runner.train()
@@ -94,7 +118,7 @@ def test_one_step_of_warm_up_after_the_end(caplog):
         default_args=dict(optimizer=wrapper),
     )
     logger = logging.getLogger('warm-up')
-    warn_of_unfinished_warm_up(
+    warn_of_unfinished_schedules(
         SimpleNamespace(
             param_schedulers=[scheduler],
             max_epochs=5,

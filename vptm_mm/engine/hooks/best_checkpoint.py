@@ -56,7 +56,8 @@ def find_best(runner: Runner) -> Path | None:
     """Return the path of the best checkpoint, also in a moved work dir."""
     best = runner.message_hub.get_info('best_ckpt', None)
     paths = [] if best is None else [Path(best)]
-    paths += [Path(runner.work_dir) / path.name for path in paths]
+    # A copied work dir has its own.
+    paths = [Path(runner.work_dir, path.name) for path in paths] + paths
     # Only rank 0 writes checkpoints and knows them; all must agree.
     known = [next((path for path in paths if path.is_file()), None)]
     broadcast_object_list(known)

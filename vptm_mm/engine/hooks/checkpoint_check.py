@@ -141,6 +141,6 @@ def _class_names(
         ('test', runner._test_loop),
     ):
         if isinstance(loop, BaseLoop):
-            metainfo = getattr(loop.dataloader.dataset, 'metainfo', {})
-            if metainfo.get(key) is not None:
+            metainfo = getattr(loop.dataloader.dataset, 'metainfo', None)
+            if metainfo and metainfo.get(key) is not None:
                 yield split, metainfo[key]

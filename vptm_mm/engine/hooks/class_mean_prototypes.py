@@ -5,6 +5,7 @@ a state; d prototype dimension.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +59,7 @@ class ClassMeanPrototypesHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Set the projection, if wanted, and the prototypes."""
         model = unwrap_model(runner.model)
-        head = model.head
+        head: Any = getattr(model, 'head', None)
         if getattr(head, 'prototype_init', 'xavier') == 'xavier':
             return
         if not head.awaits_class_means:

@@ -38,5 +38,5 @@ class FewStepsHook(Hook):
             f'train_dataloader.batch_size={loader.batch_size}). In less than '
             f'{self.steps} steps little is learned. Set a smaller batch, with '
             'optim_wrapper.optimizer.lr lower in proportion, or '
-            f'train_cfg.max_epochs={epochs} param_scheduler.1.end={epochs}.'
+            f'train_cfg.max_epochs={epochs}.'
         )

@@ -27,19 +27,23 @@ INTERRUPTED = 'interrupted.pth'
 # EX_TEMPFAIL of sysexits.h: try again later.
 EXIT_CODE = 75
 SUPERSEDED = 'superseded_best_ckpt'
+# In place of ``resume=True``: resume from the newest checkpoint of the work
+# dir; if there is none, begin with ``load_from``.
+AUTO = 'auto'
 
 
 @HOOKS.register_module()
 class ResumableCheckpointHook(CheckpointHook):
     """The host's hook; a run that it serves can end at any moment.
 
-    - SIGTERM or SIGUSR1 during training or validation: the optimizer's step
-      is finished, ``interrupted.pth`` is written, the process ends with exit
-      code 75. All processes of a distributed run stop after the same step.
+    - Ctrl+C, SIGTERM or SIGUSR1 during training or validation: the
+      optimizer's step is finished, ``interrupted.pth`` is written, the process
+      ends with exit code 75. All processes of a distributed run stop after
+      the same step. A second Ctrl+C ends the process at once.
     - Resuming without a path takes the newest checkpoint that is whole, and
       reports damaged ones.
     - The best checkpoint is removed when the next best one is written, not
-      before.
+      before. Only files in the run's own folder are removed.
 
     With ``backend_args=dict(backend='whole_file')`` a checkpoint is written
     whole or not at all, and with ``max_keep_ckpts=2`` there is one before the
@@ -54,7 +58,9 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, if none is named."""
-        if not runner._resume or runner._load_from is not None:
+        if not runner._resume or (
+            runner._resume != AUTO and runner._load_from is not None
+        ):
             return
         folder = self._folder(runner)
         found: list[Path | None] = [None]
@@ -64,7 +70,7 @@ class ResumableCheckpointHook(CheckpointHook):
             found = [find_newest_whole(paths)]
         broadcast_object_list(found)
         if found[0] is None:
-            runner.logger.info(f'No checkpoint in {folder}: begins anew.')
+            runner.logger.info(f'No checkpoint in {folder}: begins.')
             runner._resume = False
         else:
             runner._load_from = str(found[0])
@@ -73,9 +79,13 @@ class ResumableCheckpointHook(CheckpointHook):
         """Clean up after a run that was killed, and listen to signals."""
         super().before_train(runner)
         hub = runner.message_hub
-        # The parent writes the newest checkpoint again when a validation has
-        # found a best one, if it knows that there is one.
-        self.last_ckpt: str | None = hub.get_info('last_ckpt', None)
+        # Paths of a checkpoint may lead to another folder, of a run that this
+        # one goes on from or is a copy of. The parent removes best ones, and
+        # writes the newest one again when a validation has found a best one.
+        self.best_ckpt_path = self._own(getattr(self, 'best_ckpt_path', None))
+        for key, path in getattr(self, 'best_ckpt_path_dict', {}).items():
+            self.best_ckpt_path_dict[key] = self._own(path)
+        self.last_ckpt = self._own(hub.get_info('last_ckpt', None))
         if runner.rank == 0:
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
@@ -146,12 +156,26 @@ class ResumableCheckpointHook(CheckpointHook):
             return Path(runner.work_dir)
         return Path(self.out_dir, Path(runner.work_dir).name)
 
+    def _own(self, path: str | None) -> str | None:
+        """Return the file of the same name in this run's folder, if any."""
+        own = None if path is None else Path(self.out_dir, Path(path).name)
+        return str(own) if own is not None and own.is_file() else None
+
     def _remove_superseded(self, path: str | None) -> None:
-        if path is not None and path != getattr(self, 'best_ckpt_path', None):
-            Path(path).unlink(missing_ok=True)
+        own = self._own(path)
+        if own is not None and own != self.best_ckpt_path:
+            Path(own).unlink(missing_ok=True)
 
     def _ask(self, number: int, frame: object) -> None:
         self._asked_by = signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
+            # A signal may come while a stream is being written.
+            os.write(
+                2,
+                b'\nCtrl+C: the run stops after this step, with a checkpoint; '
+                b'a second one ends it at once.\n',
+            )
 
     def _stop_if_asked(self, runner: Runner, iteration: int) -> None:
         asked = torch.tensor(int(self._asked_by is not None))

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmengine.runner import EpochBasedTrainLoop
 from mmpretrain.registry import LOOPS
 from torch.nn import Module
 from torch.utils.data import DataLoader
 
-from ..schedulers import warn_of_unfinished_warm_up
+from ..schedulers import warn_of_unfinished_schedules
 from .position_seeds import ITERATIONS, seed_generators, seed_samples
 from .repeats import count_repeats
 from .worker_signals import shield_workers
@@ -30,6 +31,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
 
     Checkpoints of other loops resume as they do in the host.
 
+    ``max_epochs`` alone says how long a run is: a schedule that would begin
+    after it is left out.
+
     Arguments are those of ``EpochBasedTrainLoop``.
 
     Raises:
@@ -39,6 +43,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._first_seed = self.runner.seed
+        self._epoch_of_samples = torch.zeros((), dtype=torch.int64)
         if not len(self.dataloader):
             raise ValueError(
                 f'{len(self.dataloader.dataset)} training images are too few '
@@ -47,19 +52,24 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 'leaves out what fills none. Set train_dataloader.batch_size '
                 'lower, or drop_last=False.'
             )
+        schedulers = self.runner.param_schedulers
+        if isinstance(schedulers, list):  # not built yet
+            self.runner.param_schedulers = [*filter(self._begins, schedulers)]
 
     def run(self) -> Module:
         """Train, from the beginning or from where the checkpoint is."""
         runner = self.runner
-        self._keep_order()
-        self._epoch_of_samples = seed_samples(
-            self.dataloader.dataset, runner.seed
-        )
-        count_repeats(self.dataloader)
-        shield_workers(self.dataloader)
+        # The host's tools put a list in its place.
+        if isinstance(self.dataloader, DataLoader):
+            self._keep_order()
+            self._epoch_of_samples = seed_samples(
+                self.dataloader.dataset, runner.seed
+            )
+            count_repeats(self.dataloader)
+            shield_workers(self.dataloader)
         if runner.val_loop is not None:
             shield_workers(runner.val_loop.dataloader)
-        warn_of_unfinished_warm_up(runner)
+        warn_of_unfinished_schedules(runner)
         runner.call_hook('before_train')
         self._batches_done = self._find_batches_done()
         if self._lacks_validation():
@@ -93,6 +103,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         )
         super().run_iter(idx, data_batch)
 
+    def _begins(self, scheduler: Any) -> bool:
+        """Whether a schedule begins before the run ends."""
+        if not isinstance(scheduler, dict):
+            return True
+        by_epoch = scheduler.get('by_epoch', True)
+        length = self._max_epochs if by_epoch else self._max_iters
+        return scheduler.get('begin', 0) < length
+
     def _find_batches_done(self) -> int:
         """Return how many batches of this epoch the checkpoint has seen."""
         hub = self.runner.message_hub
@@ -103,10 +121,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self.runner.logger.warning(
             f'The epoch of the checkpoint has {batches} batches, this run '
             f'{len(self.dataloader)}: '
-            + (f'epoch {epoch + 1} begins anew, and ' if done else '')
-            + 'rates that change with iterations go on as before, with '
-            f'epochs of {batches}. Keep batch size and number of processes '
-            'to end as without a break.'
+            + (f'epoch {epoch + 1} begins again. ' if done else '')
+            + 'Keep batch size and number of processes to end as without a '
+            'break.'
         )
         return 0
 

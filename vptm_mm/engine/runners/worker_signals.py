@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 STOP_SIGNALS = tuple(
     getattr(signal, name)
-    for name in ('SIGTERM', 'SIGUSR1')
+    for name in ('SIGINT', 'SIGTERM', 'SIGUSR1')
     if hasattr(signal, name)
 )
 
@@ -18,8 +18,8 @@ STOP_SIGNALS = tuple(
 def shield_workers(loader: DataLoader) -> None:
     """Let workers heed the stop signals of their own process only.
 
-    Slurm and shells signal all processes of a job. A worker that ended by it
-    would take the run down before it has written its checkpoint.
+    Slurm and terminals signal all processes of a job. A worker that ended by
+    it would take the run down before it has written its checkpoint.
     """
     if not isinstance(loader.worker_init_fn, partial) or (
         loader.worker_init_fn.func is not _start_worker
@@ -28,6 +28,7 @@ def shield_workers(loader: DataLoader) -> None:
 
 
 def _start_worker(init: Callable[[int], None] | None, worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, 'sigwaitinfo'):  # not on macOS
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         threading.Thread(target=_heed_parent, daemon=True).start()

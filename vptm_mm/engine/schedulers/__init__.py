@@ -1,4 +1,4 @@
-from .unfinished_warm_up import warn_of_unfinished_warm_up
+from .unfinished_schedules import warn_of_unfinished_schedules
 from .warm_up_lr import WarmUpLR
 
-__all__ = ['WarmUpLR', 'warn_of_unfinished_warm_up']
+__all__ = ['WarmUpLR', 'warn_of_unfinished_schedules']

@@ -1,22 +1,28 @@
-"""Says when a run ends before its learning rate is reached."""
+"""Says when a run ends before its schedules do."""
 
 from mmengine.optim import LinearLR
 from mmengine.runner import Runner
 
 
-def warn_of_unfinished_warm_up(runner: Runner) -> None:
-    """Warn of each warm-up that takes longer than the run."""
+def warn_of_unfinished_schedules(runner: Runner) -> None:
+    """Warn of each schedule that takes longer than the run."""
     schedulers = runner.param_schedulers
     if not isinstance(schedulers, list):
         return
     for number, scheduler in enumerate(schedulers):
-        if not isinstance(scheduler, LinearLR):
-            continue
-        start, end = scheduler.start_factor, scheduler.end_factor
         unit, length = 'steps', runner.max_iters
         if scheduler.by_epoch:
             unit, length = 'epochs', runner.max_epochs
-        if start >= end or scheduler.end <= length:
+        if scheduler.end <= length:
+            continue
+        start = getattr(scheduler, 'start_factor', 1)
+        end = getattr(scheduler, 'end_factor', 1)
+        if not isinstance(scheduler, LinearLR) or start >= end:
+            runner.logger.warning(
+                f'param_scheduler.{number} takes {scheduler.end} {unit} and '
+                f'the run has {length}. Leave its end out: it then ends with '
+                'the run.'
+            )
             continue
         last = max(length - 1 - scheduler.begin, 0)
         reached = start + (end - start) * last / max(scheduler.total_iters, 1)
