@@ -217,8 +217,9 @@ def test_a_drawn_seed_is_resumed_with_its_order_of_images(tmp_path):
 
 def test_a_checkpoint_of_the_hosts_loop_resumes_as_there(tmp_path):
     loop = dict(_delete_=True, by_epoch=True, max_epochs=1, val_interval=1)
-    digits_runner(tmp_path, train_cfg=loop).train()
-    runner, log = resume(tmp_path, **{'train_cfg.max_epochs': 2})
+    options = {'param_scheduler.1.begin': 0}
+    digits_runner(tmp_path, train_cfg=loop, **options).train()
+    runner, log = resume(tmp_path, **options, **{'train_cfg.max_epochs': 2})
     assert 'resumed epoch: 1, iter: 2' in log
     steps = runner.message_hub.get_info('iterations_of_validations')
     assert steps == [2, 4]
