@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
+from vptm_mm.checkpoints import write_whole
 from vptm_mm.kept_memory import keep_freed_memory
 
 from . import entrants as known
@@ -117,7 +118,7 @@ def main() -> None:
                 torch=torch.__version__,
             )
             content = dict(differences=differences, rows=rows, **about)
-            args.out.write_text(json.dumps(content, indent=2) + '\n')
+            write_whole(args.out, json.dumps(content, indent=2) + '\n')
     show(rows)
 
 

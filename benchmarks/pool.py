@@ -21,7 +21,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain import get_model
 
-from vptm_mm.checkpoints import make_task, write_task
+from vptm_mm.checkpoints import make_task, write_task, write_whole
 from vptm_mm.fresh_process import resident_bytes
 from vptm_mm.models import VPTMBackbone, VPTMTaskPool
 
@@ -127,7 +127,7 @@ def main() -> None:
         )
         print(f'| {row["tasks"]:,} | {" | ".join(cells)} |')
     if args.out:
-        args.out.write_text(json.dumps(rows, indent=2) + '\n')
+        write_whole(args.out, json.dumps(rows, indent=2) + '\n')
 
 
 if __name__ == '__main__':

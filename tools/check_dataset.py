@@ -105,7 +105,7 @@ def check(args: argparse.Namespace) -> bool:
     head = (cfg.get('model') or {}).get('head') or {}
     report = make_report(splits, index, facts, head.get('num_classes'))
     if args.json:
-        write_whole(args.json, json.dumps(report, indent=1).encode())
+        write_whole(args.json, json.dumps(report, indent=1))
     width = None if sys.stdout.isatty() else 120
     print_report(report, Console(width=width), args.show)
     return not has_problems(report)

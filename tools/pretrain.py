@@ -122,7 +122,7 @@ def run_step(
     folder.mkdir(parents=True, exist_ok=True)
     text = settings(cfg, read, args.train_flags)
     if not config.exists() and is_first(args.launcher):
-        write_whole(config, text.encode())
+        write_whole(config, text)
     wait_for(config, PATIENCE)
     before = config.read_text(encoding='utf-8')
     if before != text:

@@ -2,11 +2,19 @@
 
 import errno
 import os
+import re
 import resource
+from pathlib import Path
 
 import pytest
 
-from vptm_mm.checkpoints import WriteError, explained, write_whole
+from vptm_mm.checkpoints import (
+    WriteError,
+    explained,
+    open_whole,
+    remove_parts,
+    write_whole,
+)
 
 
 @pytest.fixture
@@ -27,12 +35,50 @@ def test_takes_the_place_of_the_old(file):
     assert names(file.parent) == ['epoch_1.pth']
 
 
-def test_a_part_of_a_killed_process_is_overwritten(file):
-    part = file.with_name('epoch_1.pth.part')
-    part.write_bytes(b'longer than what comes')
-    write_whole(file, b'new')
-    assert file.read_bytes() == b'new'
+def test_two_writers_of_one_file(file):
+    """The last one wins, and neither ends up in the other's file."""
+    with open_whole(file) as one, open_whole(file) as other:
+        one.write(b'one')
+        other.write(b'the other')
+        parts = [name for name in names(file.parent) if name != file.name]
+        assert len(parts) == 2
+        for part in parts:
+            assert re.fullmatch(r'epoch_1\.pth\.[0-9a-f]{8}\.part', part)
+        assert file.read_bytes() == b'old'
+    assert file.read_bytes() == b'one'
     assert names(file.parent) == ['epoch_1.pth']
+
+
+def test_parts_of_killed_writers_do_not_pile_up(file):
+    """Those that nobody has written to for an hour."""
+    kept = ['a.0123abcd.part', 'notes.part']
+    for name in ('b.pth.0123abcd.part', 'c.pth.part', *kept):
+        path = file.with_name(name)
+        path.write_bytes(b'a part')
+        if name != kept[0]:
+            os.utime(path, (0, 0))
+    write_whole(file, b'new')
+    assert sorted(names(file.parent)) == [kept[0], 'epoch_1.pth', kept[1]]
+    remove_parts(file.parent)
+    assert sorted(names(file.parent)) == ['epoch_1.pth', kept[1]]
+
+
+def test_links_and_devices_stay_what_they_are(file):
+    link = file.with_name('latest.pth')
+    link.symlink_to(file.name)
+    write_whole(link, 'n\xfc')
+    assert link.is_symlink()
+    assert file.read_bytes() == b'n\xc3\xbc'
+    write_whole(os.devnull, b'new')
+    assert not os.path.isfile(os.devnull)
+    assert not list(Path(os.devnull).parent.glob('null.*.part'))
+
+
+def test_others_may_read_it(file):
+    """As they may read what ``open`` makes."""
+    file.with_name('b').touch()
+    write_whole(file, b'new')
+    assert file.stat().st_mode == file.with_name('b').stat().st_mode
 
 
 @pytest.mark.parametrize(
@@ -73,7 +119,7 @@ def test_a_limit_that_the_system_sets(file):
 def test_a_folder_that_has_vanished(file):
     file.unlink()
     file.parent.rmdir()
-    text = f'cannot write {file}.part: its folder has vanished'
+    text = rf'cannot write {file}\.\w+\.part: its folder has vanished'
     with pytest.raises(WriteError, match=text):
         write_whole(file, b'new')
     assert not file.parent.exists()

@@ -18,16 +18,16 @@ from .task_state import (
     task_state,
 )
 from .whole_file import (
-    PART,
     WriteError,
     explained,
     open_whole,
+    remove_parts,
+    whole_path,
     write_whole,
 )
 
 __all__ = [
     'FROZEN_SHA256',
-    'PART',
     'Task',
     'WriteError',
     'UnsafeCheckpointError',
@@ -43,11 +43,13 @@ __all__ = [
     'read_checkpoint',
     'read_pretrained',
     'read_task',
+    'remove_parts',
     'require_fit',
     'require_registered',
     'require_small_encoder',
     'task_state',
     'trust_file',
+    'whole_path',
     'write_task',
     'write_whole',
 ]

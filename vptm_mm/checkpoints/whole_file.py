@@ -1,13 +1,18 @@
 """Writes files whole or not at all, and says what kept it from it."""
 
 import os
+import re
+import time
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EROFS, ESTALE
 from pathlib import Path
 from typing import BinaryIO
 
 PART = '.part'  # of the name, while a file is written
+NAME = re.compile(r'\.(pth|[0-9a-f]{8})\.part$')  # old ones had no digits
+OLD = 3600  # seconds
 
 REASONS = {
     EDQUOT: 'the quota is used up',
@@ -23,21 +28,19 @@ class WriteError(RuntimeError):
     """A file could not be written; what was there before is untouched."""
 
 
-def write_whole(path: str | Path, content: bytes) -> None:
+def write_whole(path: str | Path, content: bytes | str) -> None:
     """Write a file so that it is there whole, or as it was before.
-
-    The content goes to a file beside it, to the disk, and only then takes
-    the name. A process that is killed leaves ``<name>.part`` at most, which
-    the next one overwrites.
 
     Args:
         path: The file; its folder must exist.
-        content: All of it.
+        content: All of it; text becomes UTF-8.
 
     Raises:
         WriteError: If the disk is full, read-only or failing, or the folder
             has vanished.
     """
+    if isinstance(content, str):
+        content = content.encode()
     with open_whole(path) as file:
         file.write(content)
 
@@ -52,18 +55,56 @@ def open_whole(path: str | Path) -> Iterator[BinaryIO]:
     Raises:
         WriteError: As in ``write_whole``.
     """
-    path = Path(path)
-    part = path.with_name(path.name + PART)
+    with whole_path(path) as part, part.open('wb') as file:
+        yield file
+
+
+@contextmanager
+def whole_path(path: str | Path) -> Iterator[Path]:
+    """Give a path to write to; what is there in the end takes the name.
+
+    Each writer has a path of its own, beside the file: the last of several
+    wins, with a file that is whole. A process that is killed leaves its
+    ``<name>.<8 digits>.part``; the first writer in that folder an hour later
+    removes it. What is no regular file, as ``/dev/stdout``, is written
+    directly.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Raises:
+        WriteError: As in ``write_whole``.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    part = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}{PART}')
     with explained(path, {**REASONS, ENOENT: 'its folder has vanished'}):
         try:
-            with part.open('wb') as file:
-                yield file
-                file.flush()
+            yield part
+            with part.open('rb+') as file:
                 os.fsync(file.fileno())
             part.replace(path)
             _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
+        remove_parts(path.parent, OLD)
+
+
+def remove_parts(folder: Path, age: float = 0) -> None:
+    """Remove what killed writers left in a folder.
+
+    Args:
+        folder: The folder.
+        age: Seconds since the last write; less may be of one that is alive.
+    """
+    for part in folder.glob(f'*{PART}'):
+        if not NAME.search(part.name):
+            continue
+        with suppress(OSError):  # another process may have removed it
+            if time.time() - part.stat().st_mtime >= age:
+                part.unlink()
 
 
 @contextmanager
@@ -86,9 +127,9 @@ def explained(
             raise
         raise WriteError(
             f'cannot write {error.filename or path}: '
-            f'{reasons[error.errno]} ({error.strerror}). The checkpoints '
-            'written before are whole: make room, or repair the folder, and '
-            'run the same command with --resume.'
+            f'{reasons[error.errno]} ({error.strerror}). What was written '
+            'before is whole: make room, or repair the folder, and run the '
+            'same command again, training with --resume.'
         ) from error
 
 

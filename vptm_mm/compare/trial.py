@@ -23,6 +23,7 @@ from mmengine.utils import import_modules_from_strings
 import vptm_mm  # noqa: F401 (registers everything)
 
 from ..bricks import tuned_parameters
+from ..checkpoints import write_whole
 from ..engine.launch import LOADERS, build_runner, finish_config
 from ..engine.unwrap import unwrap_model
 from ..fresh_process import fresh_context, resident_bytes
@@ -167,9 +168,7 @@ def peak_memory() -> tuple[int, str]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all, whoever else writes it."""
-    draft = path.with_name(f'{path.name}.{os.getpid()}')
-    draft.write_text(json.dumps(content, indent=2) + '\n')
-    draft.replace(path)
+    write_whole(path, json.dumps(content, indent=2) + '\n')
 
 
 def _validated(runner: Runner) -> float:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
+from ..checkpoints import whole_path
 from .traced_classifier import TracedClassifier
 
 # Largest difference of a score that a file may have.
@@ -57,7 +58,10 @@ def write_verified(
         RuntimeError: If the difference is larger.
     """
     # Beside the file, because replacing works within one file system only.
-    with TemporaryDirectory(prefix='.export-', dir=path.parent) as folder:
+    with (
+        whole_path(path) as whole,
+        TemporaryDirectory(prefix='.export-', dir=path.parent) as folder,
+    ):
         part = Path(folder) / path.name
         write(part)
         difference = _max_difference(load(part), traced)
@@ -70,7 +74,7 @@ def write_verified(
                 f'{traced.scores.abs().max():.1f}; if they are that large by '
                 'a small temperature, a larger tolerance is reasonable.'
             )
-        part.replace(path)
+        part.replace(whole)
     return difference
 
 

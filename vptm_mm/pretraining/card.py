@@ -58,7 +58,7 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
     lines = [f'# {path.stem}', '', '| | |', '|---|---|']
     lines += [f'| {name} | {value} |' for name, value in rows.items()]
     card = folder / 'card.md'
-    write_whole(card, ('\n'.join(lines) + '\n').encode())
+    write_whole(card, '\n'.join(lines) + '\n')
     return card
 
 

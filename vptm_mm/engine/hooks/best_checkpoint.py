@@ -49,7 +49,7 @@ class BestCheckpointTestHook(Hook):
             # Some metrics are tensors or arrays.
             text = json.dumps(result, indent=2, default=lambda x: x.tolist())
             results = Path(runner.work_dir) / 'test_results.json'
-            write_whole(results, f'{text}\n'.encode())
+            write_whole(results, f'{text}\n')
 
 
 def find_best(runner: Runner) -> Path | None:

@@ -75,7 +75,7 @@ class LinearProbeHook(Hook):
             report[readout] = probe.score(test[readout], test_labels)
         runner.logger.info(f'Linear probe, held out: {report}')
         path = Path(runner.work_dir) / 'linear_probe.json'
-        write_whole(path, f'{json.dumps(report, indent=2)}\n'.encode())
+        write_whole(path, f'{json.dumps(report, indent=2)}\n')
 
 
 def _whole_loader(runner: Runner, cfg: dict) -> DataLoader:

@@ -91,4 +91,4 @@ class MaskedTokenAccuracyHook(Hook):
         if runner.rank == 0:
             path = Path(runner.work_dir) / 'masked_token_accuracy.json'
             text = json.dumps(report, indent=2)
-            write_whole(path, f'{text}\n'.encode())
+            write_whole(path, f'{text}\n')

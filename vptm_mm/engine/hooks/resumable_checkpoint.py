@@ -18,7 +18,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import PART, write_whole
+from ...checkpoints import remove_parts, write_whole
 from ..newest_whole_checkpoint import find_newest_whole
 from ..runners.resumable_train_loop import VALIDATED
 from ..runners.worker_signals import STOP_SIGNALS
@@ -89,8 +89,7 @@ class ResumableCheckpointHook(CheckpointHook):
         if runner.rank == 0:
             folder = Path(self.out_dir)
             folder.mkdir(parents=True, exist_ok=True)
-            for path in folder.glob(f'*.pth{PART}'):
-                path.unlink(missing_ok=True)
+            remove_parts(folder)
             self._remove_superseded(hub.get_info(SUPERSEDED))
         self._asked_by = None
         self._handlers: dict[int, Any] = {}

@@ -17,6 +17,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...bricks import tuned_parameters
+from ...checkpoints import write_whole
 from ...version import __version__
 from ..unwrap import unwrap_model
 
@@ -56,7 +57,7 @@ class RunRecordHook(Hook):
             **_data(runner),
         )
         path = Path(runner.log_dir) / FILENAME
-        path.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+        write_whole(path, json.dumps(record, indent=1) + '\n')
 
 
 def _device_name() -> str:

@@ -61,7 +61,7 @@ class TokenReportHook(Hook):
         runner.logger.info(f'Visual tokens: {report}')
         if runner.rank == 0:
             path = Path(runner.work_dir) / 'visual_tokens.json'
-            write_whole(path, f'{json.dumps(report, indent=2)}\n'.encode())
+            write_whole(path, f'{json.dumps(report, indent=2)}\n')
 
 
 def _tokenizer(model: BaseModel) -> BaseModel:
