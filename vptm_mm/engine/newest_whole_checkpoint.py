@@ -8,8 +8,9 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from mmengine.logging import MMLogger
+
+from ..checkpoints import load_file
 
 
 def find_newest_whole(paths: Iterable[Path]) -> Path | None:
@@ -56,7 +57,7 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
 
 def _read_iteration(path: Path) -> int:
     """Read how far a checkpoint is, without its tensors."""
-    content = torch.load(path, 'cpu', weights_only=True, mmap=True)
+    content = load_file(path, mmap=True)
     return int(content['meta']['iter'])
 
 
