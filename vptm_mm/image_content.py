@@ -113,11 +113,18 @@ def decode(
     return pixels
 
 
-def read_file(path: str | Path) -> np.ndarray:
+def read_file(
+    path: str | Path, flag: str = 'color', backend: str = 'cv2'
+) -> np.ndarray:
     """Decode an image file.
 
+    Args:
+        path: The file.
+        flag: As in ``decode``.
+        backend: As in ``decode``.
+
     Returns:
-        ``(height, width, 3)`` in uint8 and BGR.
+        As ``decode``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -127,7 +134,7 @@ def read_file(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'no image at {path.absolute()}')
     try:
-        return decode(path.read_bytes())
+        return decode(path.read_bytes(), flag, backend)
     except UnreadableImageError as error:
         raise ValueError(f'{path} is no readable image: {error}') from error
 

@@ -14,8 +14,6 @@ from vptm_mm.checkpoints import (
     classifier_of,
     read_task,
     task_file,
-    task_model,
-    write_task,
 )
 from vptm_mm.models import VPTMTaskPool
 
@@ -63,55 +61,47 @@ def test_classes_that_do_more_than_compute(task, name):
 @pytest.mark.parametrize(
     ('part', 'options', 'message'),
     [
-        ('head', dict(num_classes=10**12), 'num_classes=1000000000000, and'),
         ('head', dict(num_classes=10**5), r'head .* not fit its tensors'),
         ('head', dict(prototype_dim=-1), 'a model.head that cannot be built'),
         ('head', dict(_scope_='mmdet'), "sets '_scope_', by which configs"),
         ('head', dict(nonsense=1), 'a model.head that cannot be built'),
-        ('backbone', dict(prompt_length=10**6), 'there is 4,096'),
-        ('backbone', dict(prompt_blocks=[10**9]), r'prompt_blocks=\[1000000'),
-        ('backbone', dict(mask_grid=float('nan')), 'mask_grid=nan, and the'),
+        ('backbone', dict(mask_grid=float('nan')), 'mask_grid=nan must be a'),
         ('backbone', dict(encoder=None), 'no model.backbone.encoder: None'),
-        ('backbone.encoder', dict(img_size=16384), 'encoder of .* numbers; '),
-        ('backbone.encoder.arch', dict(num_layers=10**6), 'there is 200'),
-        ('backbone.encoder.arch', dict(embed_dims=10**9), 'there is 16,384'),
         ('backbone.encoder', dict(type='Linear'), "'Linear', which is not in"),
     ],
 )
-def test_absurd_sizes_are_refused(task, part, options, message):
+def test_what_cannot_be_built_is_refused(task, part, options, message):
     with pytest.raises(ValueError, match=message):
         classifier_of(changed(task, part, **options))
 
 
-def test_a_pool_takes_no_absurd_head(task, checkpoint):
+def test_a_pool_takes_no_head_of_another_size(task, checkpoint):
     pool = VPTMTaskPool(
         task.model['backbone']['encoder'],
         init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
     )
     with pytest.raises(ValueError, match='does not fit its tensors'):
         pool.add(changed(task, 'head', num_classes=10**5), 'x')
-    pipeline = [dict(type='Resize', scale=[10**5, 10**5])]
-    hostile = dataclasses.replace(task, pipeline=pipeline)
-    with pytest.raises(ValueError, match='there is 4,096'):
-        pool.add(hostile, 'x')
     assert not pool.tasks
 
 
-def test_nested_and_crowded_files(task, tmp_path, monkeypatch):
+def test_nothing_of_a_task_is_evaluated(task, tmp_path):
+    """MMPretrain runs the name of a type of numbers as code."""
+    path = tmp_path / 'made'
+    code = f'float32 if open({str(path)!r}, "w") else 0'
+    step = dict(type='torchvision/ConvertImageDtype', dtype=code)
+    with pytest.raises(ValueError, match='which must be the name of a type'):
+        classifier_of(dataclasses.replace(task, pipeline=[step]))
+    assert not path.exists()
+
+
+def test_nested_files(task, tmp_path):
     path = tmp_path / 'x.safetensors'
     model = copy.deepcopy(task.model)
-    for _ in range(60):
+    for _ in range(2000):
         model['head'] = dict(x=model['head'])
-    write_task(dataclasses.replace(task, model=model), path)
-    with pytest.raises(ValueError, match='nested over 50 deep'):
-        read_task(path)
-    write_task(task, path)
-    monkeypatch.setattr(task_file, 'MAX_TENSORS', 2)
-    with pytest.raises(ValueError, match='it names 4 tensors; a task has few'):
-        read_task(path)
-    monkeypatch.setattr(task_file, 'MAX_HEADER', 10)
-    with pytest.raises(ValueError, match='its header claims .* at most 10'):
-        read_task(path)
+    with pytest.raises(ValueError, match='it is nested too deep'):
+        classifier_of(dataclasses.replace(task, model=model))
     for name in ('storage', 'memo'):
         write_zip(path, bombs()[name])
         with pytest.raises(ValueError, match='is no readable task file'):
@@ -121,7 +111,8 @@ def test_nested_and_crowded_files(task, tmp_path, monkeypatch):
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**70), 2**70)
+    | st.integers(-100, 100)
+    | st.just(2**70)
     | st.floats()
     | st.text(max_size=8)
     | st.sampled_from(['os.system', 'VPTMBackbone', 'LN', 'http://x/y', '/']),
@@ -180,19 +171,3 @@ def test_fuzzed_descriptions_are_built_or_refused(
         return
     with torch.no_grad():
         assert model(torch.zeros(1, 3, 16, 16)).shape == (1, 5)
-
-
-def test_limits_let_large_models_pass(task):
-    """BEiT v2 large, ImageNet-21k, four masks that are read as logits."""
-    for key, number in (
-        ('num_classes', 21_841),
-        ('in_channels', 4 * 8192),
-        ('feedforward_channels', 6144),
-        ('num_layers', 40),
-        ('prompt_length', 200),
-    ):
-        task_model._require_modest(key, number, task_model.MAX_SIZE)
-    large = dict(type='BEiTPretrainViT', arch='large', img_size=384)
-    backbone = dict(task.model['backbone'], encoder=large)
-    model = dict(task.model, backbone=backbone)
-    task_model.require_small_encoder(dataclasses.replace(task, model=model))

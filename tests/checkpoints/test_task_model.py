@@ -96,7 +96,7 @@ def test_a_task_state_holds_what_is_not_frozen(model):
     frozen = {f'backbone.{k}' for k in model.backbone.frozen_state_dict()}
     assert not frozen & set(state)
     assert state[FROZEN_SHA256].shape == (32,)
-    assert not any(k.startswith('backbone.encoder') for k in state)
+    assert not any(k.startswith('backbone.encoder.') for k in state)
     with pytest.raises(ValueError, match='ResNet is no frozen backbone'):
         task_state(
             get_model(
@@ -139,6 +139,24 @@ def test_a_backbone_without_weights_is_refused(path):
         ValueError, match='VPTMBackbone has no pre-trained weights yet; set'
     ):
         load_classifier(config, path)
+
+
+def test_an_encoder_of_another_configuration_is_refused(model, path):
+    """Its tensors are the same, and nothing but the scores would show it."""
+    config = copy.deepcopy(model._config)
+    encoder = config.model.backbone.encoder
+    for options, line in (
+        (dict(layer_cfgs=dict(act_cfg=dict(type='ReLU'))), r'\) / ReLU\(\)'),
+        (dict(norm_cfg=dict(type='LN', eps=1e-3)), 'eps=1e-06 / eps=0.001'),
+    ):
+        config.model.backbone.encoder = {**encoder, **options}
+        for load in (load_classifier, get_model):
+            with pytest.raises(ValueError, match=line):
+                load(config, str(path))
+        with pytest.raises(ValueError, match='of another configuration'):
+            make_task(model, config)
+    config.model.backbone.encoder = dict(encoder, drop_path_rate=0.1)
+    assert load_classifier(config, path)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Many tasks on one backbone: each score is the single classifier's."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mmcv.transforms import Compose
 from mmpretrain import ImageClassificationInferencer
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import MODELS, TRANSFORMS
+from PIL import Image
 
 from vptm_mm.checkpoints import write_task
 from vptm_mm.models import VPTMTaskPool
@@ -210,6 +215,99 @@ def test_predict_equals_the_host_inferencer(pool, classifiers, tmp_path):
     assert pool.predict([], []) == []
 
 
+@pytest.fixture(scope='module')
+def photos(tmp_path_factory):
+    """A photo that is stored on its side, and other kinds of files."""
+    folder = tmp_path_factory.mktemp('photos')
+    pixels = np.random.default_rng(1).integers(0, 256, (8, 12, 3), np.uint8)
+    image = Image.fromarray(pixels).resize((96, 64))
+    on_its_side = Image.Exif()
+    on_its_side[0x0112] = 6
+    image.save(folder / 'photo.jpg', exif=on_its_side, quality=95)
+    for name, mode in (('grey', 'L'), ('alpha', 'RGBA'), ('palette', 'P')):
+        image.convert(mode).save(folder / f'{name}.png')
+    return folder
+
+
+@pytest.mark.parametrize('name', ['photo.jpg', 'grey.png', 'alpha.png'])
+def test_files_and_pillow_equal_the_host_inferencer(
+    pool, classifiers, photos, name
+):
+    path = photos / name
+    (expected,) = ImageClassificationInferencer(classifiers['deep'])(str(path))
+    for image in (path, str(path), Image.open(path)):
+        (result,) = pool.predict([image], 'deep')
+        np.testing.assert_allclose(
+            result['deep']['pred_scores'], expected['pred_scores'], atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(color_type='color_ignore_orientation'),
+        dict(imdecode_backend='pillow', to_float32=True),
+    ],
+)
+@pytest.mark.parametrize('name', ['photo.jpg', 'palette.png'])
+def test_a_task_keeps_the_options_of_its_loader(
+    pool, classifiers, photos, name, options
+):
+    model = classifiers['deep']
+    task = task_of(model)
+    loader, *others = task.pipeline
+    pipeline = [{**loader, **options}, *others]
+    pool.add(dataclasses.replace(task, pipeline=pipeline), 'own')
+    steps = Compose([TRANSFORMS.build(step) for step in pipeline])
+    packed = steps(dict(img_path=str(photos / name)))
+    packed = {key: [value] for key, value in packed.items()}
+    with torch.no_grad():
+        (expected,) = model.test_step(packed)
+    (result,) = pool.predict([photos / name], [['deep', 'own']])
+    np.testing.assert_allclose(
+        result['own']['pred_scores'], expected.pred_score, atol=1e-5
+    )
+    if 'color_type' in options and name == 'photo.jpg':
+        shares = [result[task]['pred_scores'] for task in ('own', 'deep')]
+        assert np.abs(shares[0] - shares[1]).max() > 1e-2
+
+
+def test_images_of_another_type_are_refused(pool):
+    with pytest.raises(TypeError, match='type Tensor must be a path, an arr'):
+        pool.predict([torch.zeros(3, 4, 4)], 'deep')
+    sixteen = Image.fromarray(np.zeros((4, 4), np.uint16))
+    with pytest.raises(ValueError, match="mode 'I;16' has more than 8 bits"):
+        pool.predict([sixteen], 'deep')
+
+
+def test_images_go_to_the_device_of_the_pool(pool, classifiers):
+    """The host's preprocessor keeps a device of its own."""
+    pool.to('meta')
+    pool.add(task_of(classifiers['deep']), 'late comer')
+    pixels = np.zeros((20, 24, 3), np.uint8)
+    for name in ('linear', 'late comer'):
+        (inputs,) = pool.prepare(pixels, name).inputs
+        assert inputs.device.type == 'meta'
+    (scores,) = pool(inputs[None], 'linear')
+    assert scores['linear'].device.type == 'meta'
+
+
+def test_an_encoder_of_another_configuration(classifiers, checkpoint):
+    """Tensors do not show it, and files before it was compared have it."""
+    task = task_of(classifiers['shallow'])
+    options = dict(layer_cfgs=dict(act_cfg=dict(type='ReLU')))
+    pool = VPTMTaskPool(
+        {**ENCODER, **options},
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    text = r"layers.0.ffn.layers.0.1: GELU\(approximate='none'\) / ReLU"
+    with pytest.raises(ValueError, match=text):
+        pool.add(task, 'x')
+    model = copy.deepcopy(task.model)
+    model['backbone']['encoder'].update(options, drop_path_rate=0.1)
+    assert pool.add(dataclasses.replace(task, model=model), 'x') == 'x'
+
+
 def test_tasks_with_other_preprocessing_share_no_image(
     pool, classifiers, checkpoint
 ):
@@ -236,6 +334,9 @@ def test_from_files(classifiers, checkpoint, tmp_path):
         {'a': paths[0], 'b.c': paths[0]}, weights=str(checkpoint)
     )
     assert list(named.tasks) == ['a', 'b.c']
+    named = VPTMTaskPool.from_files([f'a={paths[0]}', paths[0]])
+    assert list(named.tasks) == ['a', 'shallow']
+    assert named.add(f'again={paths[0]}') == 'again'
     with pytest.raises(ValueError, match='files is empty'):
         VPTMTaskPool.from_files([])
     with pytest.raises(ValueError, match="two task files are named 'shallow'"):

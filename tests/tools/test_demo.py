@@ -38,12 +38,6 @@ def demo():
     return module
 
 
-def test_the_default_task(demo):
-    (default,) = demo.find_tasks(None)
-    assert default.samefile(TASK)
-    assert [str(p) for p in demo.find_tasks(['a/b', 'c'])] == ['a/b', 'c']
-
-
 @pytest.mark.parametrize(
     ('args', 'message'),
     [

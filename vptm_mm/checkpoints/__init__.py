@@ -1,17 +1,18 @@
 from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
 from .pretrained import read_pretrained
-from .task_file import Task, read_task, write_task
+from .task_file import Task, name_and_path, read_task, write_task
 from .task_model import (
     classifier_of,
     frozen_init,
     load_classifier,
     make_task,
     prediction_pipeline,
-    require_registered,
-    require_small_encoder,
 )
+from .task_schema import encoder_settings, validate
 from .task_state import (
+    ENCODER_SETTINGS,
     FROZEN_SHA256,
+    IDENTITY,
     load_state,
     read_checkpoint,
     require_fit,
@@ -27,16 +28,20 @@ from .whole_file import (
 )
 
 __all__ = [
+    'ENCODER_SETTINGS',
     'FROZEN_SHA256',
+    'IDENTITY',
     'Task',
     'WriteError',
     'UnsafeCheckpointError',
     'classifier_of',
+    'encoder_settings',
     'explained',
     'frozen_init',
     'load_classifier',
     'load_file',
     'load_state',
+    'name_and_path',
     'make_task',
     'open_whole',
     'prediction_pipeline',
@@ -45,10 +50,9 @@ __all__ = [
     'read_task',
     'remove_parts',
     'require_fit',
-    'require_registered',
-    'require_small_encoder',
     'task_state',
     'trust_file',
+    'validate',
     'whole_path',
     'write_task',
     'write_whole',

@@ -10,7 +10,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -19,15 +20,10 @@ from torch import Tensor
 
 from ..bricks import tensors_sha256
 from ..version import __version__
-from .checkpoint_file import SUFFIX, TASK_KEY
+from .checkpoint_file import PACKAGED, SUFFIX, TASK_KEY, fetch
 from .whole_file import write_whole
 
 FORMAT_VERSION = 1
-# A task of 1,000 classes has 20 kB of header and 4 tensors; deep prompts and
-# low-rank updates have some for each block.
-MAX_HEADER = 2**24
-MAX_TENSORS = 10_000
-MAX_DEPTH = 50
 # Mixup and its like: nobody who has a task trains with it.
 TRAINING = ('train_cfg', 'batch_augments')
 
@@ -45,6 +41,7 @@ class Task:
         pipeline: Transforms of a test image, as in an MMPretrain config.
         frozen_sha256: Digest of the frozen tensors that it was tuned on.
         version: Version of this package that made it.
+        path: The file that it was read from.
     """
 
     tensors: dict[str, Tensor]
@@ -54,6 +51,7 @@ class Task:
     pipeline: list[dict[str, Any]]
     frozen_sha256: str
     version: str = field(default=__version__)
+    path: Path | None = field(default=None, compare=False)
 
     @property
     def num_bytes(self) -> int:
@@ -93,6 +91,21 @@ def write_task(task: Task, path: str | Path) -> None:
     write_whole(path, save(tensors, metadata))
 
 
+def name_and_path(file: str | Path) -> tuple[str, Path]:
+    """Split ``NAME=FILE``; a file without a name is named after itself.
+
+    Args:
+        file: The path of a task file or its ``vptm_mm://`` address, with or
+            without a name before it.
+    """
+    name, _, path = str(file).partition('=')
+    if not path or Path(file).is_file():
+        name, path = '', str(file)
+    found = fetch(path) if path.startswith(PACKAGED) else Path(path)
+    name = name or found.name.removesuffix(SUFFIX).removesuffix('.task')
+    return name, found.expanduser()
+
+
 def read_task(path: str | Path) -> Task:
     """Read a task file and check that it is whole.
 
@@ -104,15 +117,10 @@ def read_task(path: str | Path) -> Task:
     if not path.is_file():
         raise FileNotFoundError(f'no task file at {path.absolute()}')
     try:
-        _require_small_header(path)
         with safe_open(path, framework='pt') as file:
             metadata = file.metadata() or {}
-            if len(file.keys()) > MAX_TENSORS:
-                raise ValueError(
-                    f'it names {len(file.keys())} tensors; a task has few'
-                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError) as error:
         raise ValueError(
             f'{path} ({path.stat().st_size} bytes) is no readable task file: '
             f'it is cut short, damaged or of another format ({error}). Get it '
@@ -135,9 +143,10 @@ def read_task(path: str | Path) -> Task:
             data_preprocessor=without_training(
                 _entry(content, 'data_preprocessor', dict)
             ),
-            pipeline=_entry(content, 'pipeline', list),
+            pipeline=_with_tuples(_entry(content, 'pipeline', list)),
             frozen_sha256=_digest(content, 'frozen_sha256'),
             version=_entry(content, 'version', str),
+            path=path,
         )
         if not all(isinstance(name, str) for name in task.classes):
             raise ValueError(f'its classes are no names: {task.classes!r:.80}')
@@ -147,7 +156,7 @@ def read_task(path: str | Path) -> Task:
             )
         for part in ('backbone', 'head'):
             _entry(task.model, part, dict)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is no usable task file: {error}') from error
     found = _sha256(json.dumps(content), tensors)
     if found != expected:
@@ -172,26 +181,44 @@ def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
     return {key: cfg[key] for key in cfg if key not in TRAINING}
 
 
-def _require_small_header(path: Path) -> None:
-    """Look at the length before anybody reads so much."""
-    with path.open('rb') as file:
-        length = int.from_bytes(file.read(8), 'little')
-    if length > MAX_HEADER:
-        raise ValueError(
-            f'its header claims {length:,} bytes; at most {MAX_HEADER:,} are '
-            'read'
-        )
-
-
 def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(text.encode())
     digest.update(tensors_sha256(tensors).encode())
     return digest.hexdigest()
 
 
+def plain(cfg: Any) -> Any:
+    """Return a config, or a part of one, as a task file holds it.
+
+    Raises:
+        ValueError: If it holds something that JSON has no word for.
+    """
+    return json.loads(json.dumps(cfg, default=_plain))
+
+
+def plain_pipeline(transforms: Any) -> list[dict[str, Any]]:
+    """Return the transforms of a config as they are read from a task file."""
+    return _with_tuples(plain(transforms))
+
+
+def _with_tuples(value: Any) -> Any:
+    """Turn lists of numbers into tuples, which mmcv's transforms insist on."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(child) for key, child in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(child, (int, float)) for child in value):
+        return tuple(value)
+    return [_with_tuples(child) for child in value]
+
+
 def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):  # an interpolation of torchvision
+        return value.value
     if isinstance(value, type):  # MODELS.build takes classes, too
         return value.__name__
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, (range, set)):
         return list(value)
     raise ValueError(
@@ -205,7 +232,6 @@ def _parse(text: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'its metadata are no JSON ({error}).') from error
-    _require_shallow(content)
     if not isinstance(content, dict):
         raise ValueError(f'its metadata are no JSON object: {content!r:.80}')
     version = content.get('format_version')
@@ -217,19 +243,6 @@ def _parse(text: str) -> dict[str, Any]:
             'later one.'
         )
     return content
-
-
-def _require_shallow(content: Any) -> None:
-    level = [content]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-    if level:
-        raise ValueError(f'its metadata are nested over {MAX_DEPTH} deep.')
 
 
 def _entry(content: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -2,60 +2,28 @@
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from itertools import chain
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope, Registry
 from mmpretrain import get_model
-from mmpretrain.registry import MODELS, TRANSFORMS
-from torch import Tensor
+from mmpretrain.registry import MODELS
 
-from ..bricks import compare_states
 from .checkpoint_file import UnsafeCheckpointError
 from .download import is_remote, is_stored
-from .task_file import Task, without_training
+from .task_file import Task, plain, plain_pipeline, without_training
+from .task_schema import encoder_settings, validate
 from .task_state import (
     FROZEN_SHA256,
+    IDENTITY,
     load_state,
     read_checkpoint,
     task_state,
     to_checkpoint,
 )
-
-# Packages whose classes a task may name only if they compute, and no more.
-HOSTS = ('mmpretrain.', 'mmengine.', 'mmcv.', 'torch.', 'torchvision.')
-COMPUTING = (
-    'mmpretrain.models.classifiers.image.',
-    'mmpretrain.models.backbones.beit.',
-    'mmpretrain.models.selfsup.beit.',
-    'mmpretrain.models.heads.',
-    'mmpretrain.models.losses.',
-    'mmpretrain.models.necks.',
-    'mmpretrain.models.utils.',
-    'mmpretrain.datasets.transforms.',
-    'mmcv.transforms.',
-    'mmcv.cnn.bricks.',
-    'torch.nn.',
-)
-# They call whatever function of another package is named.
-READING = ('Albu', 'Albumentations')
-# Largest numbers of a task's config: sizes of its model, of its images, and
-# exceptions by key.
-MAX_SIZE, MAX_PIXELS = 2**14, 2**12
-LIMITS = {
-    'in_channels': 2**20,
-    'num_classes': 2**17,
-    'num_visual_tokens': 2**16,
-    'prompt_length': 2**12,
-    'num_layers': 200,
-    'depth': 200,
-    'mask_grid': 32,
-}
-# BEiT v2 large has 0.3e9.
-MAX_PARAMETERS = 4 * 10**9
 
 
 def make_task(
@@ -71,8 +39,8 @@ def make_task(
             the classifier was loaded from, or to number them.
 
     Raises:
-        ValueError: If the number of names is not that of the head, or the
-            config has no test images.
+        ValueError: If the number of names is not that of the head, the config
+            has no test images, or a task file cannot hold what it describes.
     """
     num_classes = model.head.num_classes
     if classes is None:
@@ -85,46 +53,60 @@ def make_task(
             f'{num_classes}.'
         )
     state = task_state(model)
-    digest = bytes(state.pop(FROZEN_SHA256).tolist()).hex()
-    model_cfg = _plain(cfg.model)
+    digest = bytes(state[FROZEN_SHA256].tolist()).hex()
+    model_cfg = plain(cfg.model)
     preprocessor = model_cfg.pop('data_preprocessor', None) or cfg.get(
         'data_preprocessor'
     )
-    return Task(
-        tensors={k: v.detach().cpu().clone() for k, v in state.items()},
+    task = Task(
+        tensors={
+            name: tensor.detach().cpu().clone()
+            for name, tensor in state.items()
+            if name not in IDENTITY
+        },
         model=without_training(model_cfg),
         classes=tuple(classes),
-        data_preprocessor=without_training(_plain(preprocessor or {})),
+        data_preprocessor=without_training(plain(preprocessor or {})),
         pipeline=prediction_pipeline(cfg),
         frozen_sha256=digest,
     )
-
-
-def _plain(cfg: Any) -> Any:
-    """Turn the config's own classes into dicts and lists."""
-    if isinstance(cfg, Mapping):
-        return {key: _plain(value) for key, value in cfg.items()}
-    if isinstance(cfg, (list, tuple, range)):
-        return [_plain(value) for value in cfg]
-    return str(cfg) if isinstance(cfg, PurePath) else cfg
+    validate(task)
+    model.backbone.require_settings(encoder_settings(task))
+    return task
 
 
 def prediction_pipeline(cfg: Config) -> list[dict]:
     """Return the transforms of a test image that a config names.
 
     Raises:
-        ValueError: If it names none.
+        ValueError: If it names none, or several that differ.
     """
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset is not None:  # wrappers hold a data set
-            if dataset.get('pipeline'):
-                return _plain(dataset['pipeline'])
-            dataset = dataset.get('dataset')
+        found = [plain_pipeline(one) for one in _pipelines(dataset)]
+        if any(pipeline != found[0] for pipeline in found):
+            raise ValueError(
+                f'the data sets of {name} prepare their images in different '
+                'ways, and a task has one way; give all of them the same '
+                'pipeline.'
+            )
+        if found:
+            return found[0]
     raise ValueError(
         'the config has no test_dataloader.dataset.pipeline, which says how a '
         'test image is prepared.'
     )
+
+
+def _pipelines(dataset: Any) -> Iterator[list]:
+    """Find the pipelines of a data set; wrappers hold one or several."""
+    if not isinstance(dataset, Mapping):
+        return
+    if dataset.get('pipeline'):
+        yield dataset['pipeline']
+        return
+    for inner in (dataset.get('dataset'), *(dataset.get('datasets') or ())):
+        yield from _pipelines(inner)
 
 
 def load_classifier(
@@ -173,8 +155,7 @@ def classifier_of(
             does more than compute, its weights would have to be downloaded,
             or it does not fit them.
     """
-    require_registered(task)
-    require_small_encoder(task)
+    validate(task)
     model = dict(task.model, type='ImageClassifier')
     model['backbone'] = dict(
         task.model['backbone'], init_cfg=frozen_init(task, weights)
@@ -237,124 +218,45 @@ def frozen_init(task: Task, weights: str | None = None) -> dict:
             'download them give that address (weights=..., --weights ...), '
             'or the path of a local copy.'
         )
+    if '://' not in checkpoint:
+        checkpoint = str(_find_weights(task, checkpoint))
     return dict(type='Pretrained', checkpoint=checkpoint)
 
 
-def require_registered(task: Task) -> None:
-    """Refuse a task whose config names anything but parts that compute.
-
-    mmengine imports whatever a dotted ``type`` names, and some of MMPretrain's
-    classes read files or the network; a file must not decide that.
-
-    Raises:
-        ValueError: If a ``type`` is no plain name in MMPretrain's registries,
-            is one of the host's classes that do more than compute, a number
-            is absurd, or the head does not fit the task's tensors.
-    """
-    for name in ('backbone', 'head'):
-        if not isinstance(task.model.get(name), dict):
-            raise ValueError(f'the task describes no model.{name}.')
-    described: tuple[tuple[Registry, Any, int], ...] = (
-        (MODELS, task.model, MAX_SIZE),
-        (MODELS, task.data_preprocessor, MAX_SIZE),
-        (TRANSFORMS, task.pipeline, MAX_PIXELS),
-    )
-    for registry, cfg, limit in described:
-        for part in _dicts(cfg):
-            for key, value in part.items():
-                _require_modest(key, value, limit)
-            if 'type' in part:
-                _require_type(registry, part['type'])
-    _require_head(task)
-
-
-def _require_modest(key: str, value: Any, limit: int) -> None:
-    if key.startswith('_'):
-        raise ValueError(
-            f'the task sets {key!r}, by which configs reach other packages.'
+def _find_weights(task: Task, checkpoint: str) -> Path:
+    """Find the weights that a task names by a path of another machine."""
+    name = PureWindowsPath(checkpoint).name  # behind / and \\
+    beside = task.path.parent if task.path else Path()
+    stored = Path(torch.hub.get_dir()) / 'checkpoints'
+    places = [
+        *(Path(checkpoint).expanduser(), beside / checkpoint),
+        *(Path(name), beside / name, Path(__file__).with_name(name)),
+        *chain(stored.glob(name), stored.glob(f'*/{name}')),
+    ]
+    found = list(dict.fromkeys(p.resolve() for p in places if p.is_file()))
+    if len(found) < 2:
+        # One is compared when it is loaded, as any.
+        fitting = found
+    else:
+        fitting = [path for path in found if _is_of(task, path)]
+    if not fitting:
+        raise FileNotFoundError(
+            f'the pre-trained weights of the task, {checkpoint}, are neither '
+            'there nor in the working folder, beside the task file, in '
+            f'{stored} or in this package (frozen tensors of sha256 '
+            f'{task.frozen_sha256}); give their path by --weights PATH '
+            '(weights=... in Python).'
         )
-    limit = LIMITS.get(key, limit)
-    for number in value if isinstance(value, list) else [value]:
-        # Not >: NaN is no size.
-        if isinstance(number, (int, float)) and not abs(number) <= limit:
-            raise ValueError(
-                f'the task sets {key}={value!r:.40}, and the largest number '
-                f'there is {limit:,}.'
-            )
+    return fitting[0]
 
 
-def _require_type(registry: Registry, name: Any) -> None:
-    found = (
-        registry.get(name)
-        if isinstance(name, str) and name.isidentifier()
-        else None
-    )
-    if found is None:
-        raise ValueError(
-            f'the task asks for type={name!r}, which is not in the '
-            f'registry {registry.name!r}; import the package that '
-            'registers it, if you trust it.'
-        )
-    module = str(getattr(found, '__module__', None)) + '.'
-    is_host = module.startswith(HOSTS)
-    if is_host and (not module.startswith(COMPUTING) or name in READING):
-        raise ValueError(
-            f'the task asks for type={name!r} ({module}), which does more '
-            'than compute; a task may name heads, necks, losses, BEiT and '
-            'transforms.'
-        )
-
-
-def _dicts(cfg: Any) -> Iterator[dict[str, Any]]:
-    """Find each dict that describes a part."""
-    children: list = cfg if isinstance(cfg, list) else []
-    if isinstance(cfg, dict):
-        yield cfg
-        # mmengine's initialisers are never run here.
-        children = [cfg[key] for key in cfg if key != 'init_cfg']
-    for child in children:
-        yield from _dicts(child)
-
-
-def _require_head(task: Task) -> None:
-    head = _build_empty('model.head', task.model)
-    difference = compare_states(
-        {f'head.{name}': tensor for name, tensor in head.items()},
-        {k: v for k, v in task.tensors.items() if k.startswith('head.')},
-    )
-    if difference:
-        raise ValueError(
-            'the head that the task describes does not fit its tensors '
-            f'(- missing, + unexpected, ! wrong):\n  {difference}'
-        )
-
-
-def require_small_encoder(task: Task) -> None:
-    """Look at the size of a task's encoder before its memory is taken.
-
-    Raises:
-        ValueError: If it cannot be built, or is larger than any BEiT v2.
-    """
-    encoder = _build_empty('model.backbone.encoder', task.model['backbone'])
-    count = sum(tensor.numel() for tensor in encoder.values())
-    if count > MAX_PARAMETERS:
-        raise ValueError(
-            f'the task describes an encoder of {count:,} numbers; the largest '
-            f'that is built is {MAX_PARAMETERS:,}.'
-        )
-
-
-def _build_empty(name: str, parent: dict[str, Any]) -> dict[str, Tensor]:
-    """Build a part on torch's device ``meta``, which takes no memory."""
-    cfg = parent.get(name.rpartition('.')[2])
-    if not isinstance(cfg, dict):
-        raise ValueError(f'the task describes no {name}: {cfg!r:.80}')
-    scope = DefaultScope.overwrite_default_scope('mmpretrain')
+def _is_of(task: Task, path: Path) -> bool:
+    """Whether a file holds the frozen tensors of a task."""
+    init_cfg = dict(type='Pretrained', checkpoint=str(path))
     try:
-        with torch.device('meta'), scope:
-            cfg = {k: v for k, v in cfg.items() if k != 'init_cfg'}
-            return MODELS.build(cfg).state_dict()
-    except Exception as error:  # a config can be wrong in any way
-        raise ValueError(
-            f'the task describes a {name} that cannot be built: {error}'
-        ) from error
+        backbone = MODELS.build(
+            {**task.model['backbone'], 'init_cfg': init_cfg}
+        )
+    except ValueError:
+        return False
+    return backbone.frozen_sha256 == task.frozen_sha256

@@ -7,6 +7,7 @@ importing this module gives it one for ``vptm_mm://`` and for names that end in
 task files where they take checkpoints. All other addresses keep their loader.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from ..bricks import compare_states, tuned_parameters
+from ..bricks import compare_states, module_settings, tuned_parameters
 from .checkpoint_file import PACKAGED, fetch, is_state_dict, load_file
 from .task_file import SUFFIX, Task, is_task_file, read_task
+from .task_schema import encoder_settings
 
-# The entry of a state dict that stands for all frozen tensors: 32 bytes.
+# Entries of a state dict that identify the encoder: the digest of its tensors,
+# 32 bytes, and what tensors do not show, as JSON.
 FROZEN_SHA256 = 'backbone.frozen_sha256'
+ENCODER_SETTINGS = 'backbone.encoder_settings'
+IDENTITY = (FROZEN_SHA256, ENCODER_SETTINGS)
 OURS = (PACKAGED, 'http://', 'https://', 'file://')
 
 
 def task_state(model: BaseModel) -> dict[str, Tensor]:
-    """Return what a task adds to the frozen tensors, and their digest.
+    """Return what a task adds to the frozen tensors, and whose they are.
 
     Args:
         model: A classifier on a ``FrozenBEiT``.
@@ -41,13 +46,6 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
             f'{type(backbone).__name__} is no frozen backbone; a task belongs '
             'to one, as VPTMBackbone.'
         )
-    digest = backbone.frozen_sha256
-    if digest is None:
-        raise ValueError(
-            f'{type(backbone).__name__} has no pre-trained weights yet; set '
-            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
-            'to those that the task belongs to.'
-        )
     frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
     tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]
     if tuned:
@@ -56,15 +54,30 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
             f'pre-training, {tuned[0]} first; a task holds what is added to '
             'a frozen backbone. Keep the checkpoint.'
         )
+    digest = backbone.frozen_sha256
+    if digest is None:
+        raise ValueError(
+            f'{type(backbone).__name__} has no pre-trained weights yet; set '
+            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
+            'to those that the task belongs to.'
+        )
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()
         if not name.startswith((*frozen, 'data_preprocessor.'))
     }
-    digest_bytes = torch.frombuffer(
-        bytearray.fromhex(digest), dtype=torch.uint8
+    return {**state, **_identity(digest, module_settings(backbone.encoder))}
+
+
+def _identity(digest: str, settings: dict[str, str]) -> dict[str, Tensor]:
+    contents = (
+        bytearray.fromhex(digest),
+        json.dumps(settings, sort_keys=True).encode(),
     )
-    return {**state, FROZEN_SHA256: digest_bytes}
+    return {
+        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        for name, content in zip(IDENTITY, contents, strict=True)
+    }
 
 
 def require_fit(model: BaseModel, checkpoint: dict) -> None:
@@ -81,10 +94,12 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         name: tensor
         for name, tensor in state.items()
         if not name.startswith('data_preprocessor.')
+        # The backbone compares it, and says where it differs.
+        and name != ENCODER_SETTINGS
     }
     is_task = FROZEN_SHA256 in state
     difference = compare_states(
-        task_state(model) if is_task else model.state_dict(), state
+        _wanted(model) if is_task else model.state_dict(), state
     )
     if difference:
         raise ValueError(
@@ -94,6 +109,11 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
             'Use the config that it was trained with; it is in its work dir. '
             'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
         )
+
+
+def _wanted(model: BaseModel) -> dict[str, Tensor]:
+    state = task_state(model)
+    return {k: v for k, v in state.items() if k != ENCODER_SETTINGS}
 
 
 def load_state(model: BaseModel, checkpoint: dict) -> None:
@@ -176,12 +196,9 @@ def to_checkpoint(task: Task) -> dict[str, Any]:
     It has no state of an optimizer: a run that is resumed from it starts at
     epoch 0.
     """
-    digest = bytearray.fromhex(task.frozen_sha256)
+    identity = _identity(task.frozen_sha256, encoder_settings(task))
     return dict(
-        state_dict={
-            **task.tensors,
-            FROZEN_SHA256: torch.frombuffer(digest, dtype=torch.uint8),
-        },
+        state_dict={**task.tensors, **identity},
         meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),
         message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={}),
     )

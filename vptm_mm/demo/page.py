@@ -10,7 +10,7 @@ from PIL import Image
 from .. import visualization as vis
 from ..datasets import SklearnDigits
 from ..models import VPTMTaskPool
-from ..models.pool import prepare
+from ..models.pool import Picture, prepare
 from .upload import MB, Limits, read_upload
 
 SHOWN_SIDE = 320  # pixels of a picture on the page
@@ -112,13 +112,14 @@ def _show_results(
         message = 'Choose a task on the left.'
     else:
         try:
-            image = read_upload(path, limits)
+            read_upload(path, limits)
         except ValueError as error:
             message = str(error)
-    if message:
+    if message or path is None:
         gr.Markdown(message, elem_id='message')
         return
-    results = pool.predict([image], [tasks])[0]
+    # From the file: each task has a loader of its own.
+    results = pool.predict([path], [tasks])[0]
     for name in tasks:
         shares = results[name]['pred_scores'].tolist()
         with gr.Row():
@@ -128,7 +129,7 @@ def _show_results(
                 label=name,
                 elem_classes='result',
             )
-            for picture, caption in draw_pictures(pool, name, image):
+            for picture, caption in draw_pictures(pool, name, path):
                 with gr.Column(min_width=200):
                     gr.Markdown(caption)
                     gr.Image(
@@ -141,12 +142,11 @@ def _show_results(
 
 
 def draw_pictures(
-    pool: VPTMTaskPool, name: str, image: np.ndarray
+    pool: VPTMTaskPool, name: str, image: Picture
 ) -> list[tuple[Image.Image, str]]:
     """Draw what a task sees, and where its [MASK] looks, with captions."""
     task = pool.tasks[name]
-    device = pool.encoder.cls_token.device
-    inputs = prepare(image, task).to(device)  # (3, img_size, img_size)
+    inputs = prepare(image, task)  # (3, img_size, img_size)
     looks = vis.mask_attention(pool, name, inputs)
     seen = vis.to_pixels(task, inputs[None])[0]
     return [

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints import (
-    FROZEN_SHA256,
+    IDENTITY,
     load_state,
     make_task,
     read_checkpoint,
@@ -55,7 +55,9 @@ class TaskFileHook(Hook):
                     for name, tensor in checkpoint[key].items()
                     if name.removeprefix(prefix) not in frozen
                 }
-                checkpoint[key][prefix + FROZEN_SHA256] = task[FROZEN_SHA256]
+                checkpoint[key].update(
+                    {prefix + name: task[name] for name in IDENTITY}
+                )
 
     def after_train(self, runner: Runner) -> None:
         """Write the file from rank 0."""

@@ -4,7 +4,8 @@ Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
 S sequence length; C embedding width; D blocks.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 from ...bricks import (
     PromptTokens,
     Unfilled,
+    compare_settings,
     compare_states,
     freeze,
+    module_settings,
     tensors_sha256,
     without_derived,
 )
@@ -87,8 +90,8 @@ class FrozenBEiT(BaseBackbone):
             if num_visual_tokens is not None
             else None
         )
-        # Digest of the frozen tensors; None until they are pre-trained ones.
-        self.frozen_sha256: str | None = None
+        # Digest of the tensors that were read; None until they were.
+        self._read_sha256: str | None = None
         # Values of the frozen tensors before they were rounded, by name.
         self._unrounded: dict[str, Tensor] = {}
         if dtype != 'float32':
@@ -108,8 +111,16 @@ class FrozenBEiT(BaseBackbone):
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether the frozen tensors are pre-trained ones."""
-        return self.frozen_sha256 is not None
+        """Whether pre-trained tensors were read."""
+        return self._read_sha256 is not None
+
+    @property
+    def frozen_sha256(self) -> str | None:
+        """Digest of the frozen tensors; None without pre-trained ones.
+
+        Also None where some of them are trained: they change.
+        """
+        return self._read_sha256 if self.is_frozen else None
 
     @property
     def is_frozen(self) -> bool:
@@ -172,10 +183,14 @@ class FrozenBEiT(BaseBackbone):
     ) -> None:
         # Parents, mmengine's runner among them, load with strict=False; here
         # a state brings all frozen tensors, or none, or the digest of those
-        # that it was tuned on.
+        # that it was tuned on, with the settings of their encoder; slim
+        # checkpoints of earlier versions have no settings.
         wanted = state_dict.pop(prefix + 'frozen_sha256', None)
+        settings = state_dict.pop(prefix + 'encoder_settings', None)
         if wanted is not None:
             self._require_frozen(_hexadecimal(wanted))
+            if settings is not None:
+                self.require_settings(_settings(settings))
             self._require_tuned(state_dict, prefix)
             state_dict.update(
                 {
@@ -194,7 +209,7 @@ class FrozenBEiT(BaseBackbone):
             and state_dict[prefix + name].shape == tensor.shape
         }
         if len(brought) == len(frozen):
-            self.frozen_sha256 = tensors_sha256(brought)
+            self._read_sha256 = tensors_sha256(brought)
             if self._unrounded:
                 self._unrounded = {
                     name: tensor.detach().cpu().clone()
@@ -222,6 +237,25 @@ class FrozenBEiT(BaseBackbone):
                 f'and these have {self.frozen_sha256}; set '
                 'model.backbone.init_cfg.checkpoint to the file that it was '
                 'tuned on, or tune it again.'
+            )
+
+    def require_settings(self, wanted: Mapping[str, str]) -> None:
+        """Compare the settings of the encoder with those of a task.
+
+        Tensors do not show them, as the activation.
+
+        Args:
+            wanted: ``module_settings`` of the encoder of the task.
+
+        Raises:
+            ValueError: If they differ.
+        """
+        difference = compare_settings(wanted, module_settings(self.encoder))
+        if difference:
+            raise ValueError(
+                'the task was tuned on an encoder of another configuration '
+                f'(task / here):\n  {difference}\nSet model.backbone.encoder '
+                'to the one that it was tuned on, or tune it again.'
             )
 
     def _require_tuned(self, state_dict: dict, prefix: str) -> None:
@@ -253,7 +287,7 @@ class FrozenBEiT(BaseBackbone):
         """
         rounded = super().state_dict()
         if self.is_pretrained and (
-            tensors_sha256(self.frozen_state_dict()) != self.frozen_sha256
+            tensors_sha256(self.frozen_state_dict()) != self._read_sha256
             or not all(
                 torch.equal(
                     rounded[name].cpu(), tensor.to(rounded[name].dtype).cpu()
@@ -431,6 +465,20 @@ def _hexadecimal(digest: Tensor) -> str:
             'must be the 32 bytes of a sha256; get the file again.'
         )
     return bytes(digest.tolist()).hex()
+
+
+def _settings(content: Tensor) -> dict[str, str]:
+    try:
+        settings = json.loads(bytes(content.tolist()))
+    except (TypeError, ValueError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ValueError(
+            f'encoder_settings of shape {tuple(content.shape)} and '
+            f'{content.dtype} must be a JSON object in bytes; download the '
+            'file again.'
+        )
+    return settings
 
 
 def _build_encoder(cfg: dict) -> BEiTViT:

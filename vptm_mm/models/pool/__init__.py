@@ -1,4 +1,4 @@
-from .pooled_task import prepare, read_image
-from .task_pool import VPTMTaskPool
+from .pooled_task import Picture, prepare, read_image
+from .task_pool import PreparedImage, VPTMTaskPool
 
-__all__ = ['VPTMTaskPool', 'prepare', 'read_image']
+__all__ = ['Picture', 'PreparedImage', 'VPTMTaskPool', 'prepare', 'read_image']

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain.registry import MODELS, TRANSFORMS
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ...bricks import PromptTokens, TokenSequence, compare_states, freeze
@@ -18,6 +19,8 @@ from ...checkpoints import Task
 from ...image_content import read_file
 from ..backbones.vptm_backbone import VPTMBackbone
 
+# What a pool classifies: a path, an array in BGR, or an image of Pillow.
+Picture = str | Path | np.ndarray | Image.Image
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
@@ -48,15 +51,52 @@ class PooledTask(nn.Module):
         # Where the prompts stand cannot change the result; here they are last.
         self.sequence: TokenSequence
         steps = [TRANSFORMS.build(transform) for transform in task.pipeline]
-        self.pipeline = Compose(
-            [s for s in steps if not isinstance(s, LoadImageFromFile)]
+        loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
+        loader = loaders[0] if loaders else LoadImageFromFile()
+        self.loading = (
+            loader.color_type,
+            loader.imdecode_backend,
+            loader.to_float32,
         )
+        self.pipeline = Compose([s for s in steps if s not in loaders])
         self.data_preprocessor = MODELS.build(
             {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
         )
         self.preparation = repr((task.pipeline, task.data_preprocessor))
         self._load(task.tensors)
         freeze(self)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> 'PooledTask':
+        super()._apply(fn, recurse)
+        # It keeps a device of its own, which a parent does not change.
+        self.data_preprocessor.to(next(self.parameters()).device)
+        return self
+
+    def load(self, image: Picture) -> dict[str, Any]:
+        """Return an image as the task's own loader does.
+
+        What is no path has been loaded.
+
+        Raises:
+            As ``read_image``.
+        """
+        if isinstance(image, (str, Path)):
+            flag, backend, to_float32 = self.loading
+            pixels = read_file(image, flag, backend)
+            if to_float32:
+                pixels = pixels.astype(np.float32)
+            path = dict(img_path=str(image))
+        else:
+            pixels, path = read_image(image), {}
+        size = pixels.shape[:2]
+        return dict(img=pixels, img_shape=size, ori_shape=size, **path)
+
+    def prepare(self, loaded: dict[str, Any]) -> Tensor:
+        """Turn what was loaded into a normalised input, ``(3, H, W)``."""
+        # A copy: several tasks may share it.
+        packed = self.pipeline(dict(loaded))
+        images = dict(inputs=packed['inputs'][None])
+        return self.data_preprocessor(images, False)['inputs'][0]
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         own = {
@@ -96,27 +136,38 @@ def backbone_options(task: Task) -> dict[str, Any]:
     return {**DEFAULTS, **task.model['backbone']}
 
 
-def read_image(image: str | Path | np.ndarray) -> np.ndarray:
+def read_image(image: Picture) -> np.ndarray:
     """Return an image as ``(height, width, 3)`` in uint8 and BGR.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        TypeError: If it is neither a path nor an array nor of Pillow.
         ValueError: If it is no readable image, or an array of another kind.
     """
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    if isinstance(image, (str, Path)):
+        return read_file(image)
+    if isinstance(image, Image.Image):
+        if image.mode[0] in 'IF':
             raise ValueError(
-                f'an image of shape {image.shape} and type {image.dtype} must '
-                'be (height, width, 3) in uint8 and BGR.'
+                f'an image of mode {image.mode!r} has more than 8 bits, which '
+                "Pillow would clip; scale it and give image.convert('RGB')."
             )
-        return image
-    return read_file(image)
+        # As a decoder turns what a file holds.
+        upright = ImageOps.exif_transpose(image).convert('RGB')
+        return np.ascontiguousarray(np.asarray(upright)[..., ::-1])
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            f'an image of type {type(image).__name__} must be a path, an '
+            'array (height, width, 3) in uint8 and BGR, or a PIL.Image.'
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f'an image of shape {image.shape} and type {image.dtype} must '
+            'be (height, width, 3) in uint8 and BGR.'
+        )
+    return image
 
 
-def prepare(pixels: np.ndarray, task: PooledTask) -> Tensor:
+def prepare(image: Picture, task: PooledTask) -> Tensor:
     """Turn an image into a task's normalised input, ``(3, H, W)``."""
-    size = pixels.shape[:2]
-    packed = task.pipeline(dict(img=pixels, img_shape=size, ori_shape=size))
-    return task.data_preprocessor(dict(inputs=packed['inputs'][None]), False)[
-        'inputs'
-    ][0]
+    return task.prepare(task.load(image))

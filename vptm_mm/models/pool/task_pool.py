@@ -5,10 +5,10 @@ S sequence length; T streams: sequences that differ, at one block.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -16,17 +16,33 @@ from torch import Tensor
 from ...bricks import TokenSequence, tensors_sha256
 from ...checkpoints import (
     Task,
+    encoder_settings,
     frozen_init,
+    name_and_path,
     read_task,
-    require_registered,
-    require_small_encoder,
+    validate,
 )
 from ..backbones.encoder_block import run_block
 from ..backbones.frozen_beit import FrozenBEiT
-from .pooled_task import PooledTask, backbone_options, prepare, read_image
+from .pooled_task import Picture, PooledTask, backbone_options
 from .streams import Stream, group_by_masks, put_prompts, split_streams
 
 Names = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image that is ready for its tasks.
+
+    Args:
+        inputs: One for each way to prepare it, ``(3, H, W)``.
+        readers: The names of the tasks that read each of them.
+        names: The names of all tasks, in the order of the results.
+    """
+
+    inputs: list[Tensor]
+    readers: list[list[str]]
+    names: list[str]
 
 
 @MODELS.register_module()
@@ -91,7 +107,8 @@ class VPTMTaskPool(FrozenBEiT):
         Its ``dtype`` is that of the tasks.
 
         Args:
-            files: Task files, or a dict from names to task files.
+            files: Task files, each a path, an address or ``'NAME=FILE'``; or
+                a dict from names to task files.
             weights: Path or address of the pre-trained weights; those of the
                 first task by default.
         """
@@ -101,8 +118,7 @@ class VPTMTaskPool(FrozenBEiT):
         tasks = {name: read_task(path) for name, path in named.items()}
         first = next(iter(tasks.values()))
         for task in tasks.values():
-            require_registered(task)
-        require_small_encoder(first)
+            validate(task)
         options = [backbone_options(task) for task in tasks.values()]
         needed = [
             option['num_visual_tokens']
@@ -128,7 +144,7 @@ class VPTMTaskPool(FrozenBEiT):
         """Add a task; the others and the backbone are not touched.
 
         Args:
-            task: A task, or the path of a task file.
+            task: A task, or a task file as in ``from_files``.
             name: Its name in the pool; that of the file by default.
 
         Returns:
@@ -138,8 +154,9 @@ class VPTMTaskPool(FrozenBEiT):
             ValueError: If the name is taken, or the task does not fit.
         """
         if not isinstance(task, Task):
-            name = Path(task).stem if name is None else name
-            task = read_task(task)
+            of_file, path = name_and_path(task)
+            name = of_file if name is None else name
+            task = read_task(path)
         if not name:
             raise ValueError(f'name={name!r} must not be empty.')
         if name in self._tasks:
@@ -147,7 +164,7 @@ class VPTMTaskPool(FrozenBEiT):
                 f'task {name!r} is in the pool already; remove it first, or '
                 'give another name.'
             )
-        require_registered(task)
+        validate(task)
         try:
             pooled = self._fit(task)
         except Exception as error:  # a config can be wrong in any way
@@ -194,6 +211,7 @@ class VPTMTaskPool(FrozenBEiT):
                 f'{task.frozen_sha256}, and those of the pool have {ours}; '
                 'build a pool on the weights that it was tuned on.'
             )
+        self.require_settings(encoder_settings(task))
         depth = len(self.encoder.layers)
         if max(pooled.prompt_tokens.blocks, default=0) >= depth:
             raise ValueError(
@@ -259,11 +277,11 @@ class VPTMTaskPool(FrozenBEiT):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
-        before = self.frozen_sha256, self._unrounded
+        before = self._read_sha256, self._unrounded
         super()._load_from_state_dict(state_dict, prefix, *args)
         if self._tasks and self.frozen_sha256 != before[0]:
             found = self.frozen_sha256
-            self.frozen_sha256, self._unrounded = before
+            self._read_sha256, self._unrounded = before
             raise ValueError(
                 f'tasks {sorted(self._tasks)} were tuned on frozen tensors of '
                 f'sha256 {before[0]}, and the state dict has {found}; remove '
@@ -277,16 +295,17 @@ class VPTMTaskPool(FrozenBEiT):
             task._apply(fn, recurse)
         return self
 
-    @torch.no_grad()
     def predict(
-        self,
-        images: Sequence[str | Path | np.ndarray],
-        tasks: Names | Sequence[Names],
+        self, images: Sequence[Picture], tasks: Names | Sequence[Names]
     ) -> list[dict[str, dict[str, Any]]]:
         """Classify a batch of images, each by its own task or tasks.
 
+        A file is read as the task's own pipeline reads it, with the options
+        of its loader; arrays and images of Pillow start behind the loader.
+
         Args:
-            images: Paths, or arrays ``(height, width, 3)`` in uint8 and BGR.
+            images: Paths, arrays ``(height, width, 3)`` in uint8 and BGR, or
+                images of Pillow.
             tasks: One or several names for each image; or one name for all.
 
         Returns:
@@ -295,37 +314,57 @@ class VPTMTaskPool(FrozenBEiT):
             inferencer gives them.
 
         Raises:
+            FileNotFoundError: If an image is not there.
+            TypeError: If an image is of another type.
             ValueError: If a task is not in the pool, an image is unreadable,
                 or their numbers differ.
         """
         names = self._names(tasks, len(images))
-        device = self.encoder.cls_token.device
-        inputs: list[Tensor] = []
-        rows: list[list[str]] = []  # of each input
-        origin: list[int] = []  # its image
-        for i, image in enumerate(images):
-            pixels = read_image(image)
-            prepared: dict[str, int] = {}
-            for name in names[i]:
-                task = self._task(name)
-                if task.preparation not in prepared:
-                    prepared[task.preparation] = len(inputs)
-                    inputs.append(prepare(pixels, task).to(device))
-                    rows.append([])
-                    origin.append(i)
-                rows[prepared[task.preparation]].append(name)
-        if not inputs:
+        return self.classify(
+            [self.prepare(*pair) for pair in zip(images, names, strict=True)]
+        )
+
+    def prepare(self, image: Picture, tasks: Names) -> PreparedImage:
+        """Read an image and make it ready for its task or tasks.
+
+        Raises:
+            As ``predict``.
+        """
+        (names,) = self._names([tasks], 1)
+        loaded: dict[tuple, dict] = {}
+        inputs: dict[str, Tensor] = {}
+        readers: dict[str, list[str]] = {}
+        for name in names:
+            task = self._task(name)
+            if task.loading not in loaded:
+                loaded[task.loading] = task.load(image)
+            if task.preparation not in inputs:
+                prepared = task.prepare(loaded[task.loading])
+                inputs[task.preparation] = prepared
+            readers.setdefault(task.preparation, []).append(name)
+        return PreparedImage([*inputs.values()], [*readers.values()], names)
+
+    def classify(
+        self, images: Sequence[PreparedImage]
+    ) -> list[dict[str, dict[str, Any]]]:
+        """Classify images that ``prepare`` made ready, as one batch.
+
+        Returns:
+            As ``predict``.
+        """
+        if not images:
             return []
-        results: list[dict[str, dict]] = [{} for _ in images]
-        for i, scores in zip(
-            origin, self(torch.stack(inputs), rows), strict=True
-        ):
-            for name, score in scores.items():
-                results[i][name] = self._result(name, score)
-        return [
-            {name: result[name] for name in wanted}
-            for result, wanted in zip(results, names, strict=True)
-        ]
+        inputs = torch.stack([x for image in images for x in image.inputs])
+        scores = iter(self(inputs, [r for i in images for r in i.readers]))
+        results = []
+        for image in images:
+            found: dict[str, Tensor] = {}
+            for _ in image.inputs:
+                found.update(next(scores))
+            results.append(
+                {name: self._result(name, found[name]) for name in image.names}
+            )
+        return results
 
     def _result(self, name: str, score: Tensor) -> dict[str, Any]:
         shares = score.float().softmax(-1).cpu()
@@ -471,10 +510,11 @@ def _named(
     if isinstance(files, Mapping):
         return dict(files)
     named: dict[str, str | Path] = {}
-    for path in files:
-        if named.setdefault(Path(path).stem, path) is not path:
+    for file in files:
+        name, path = name_and_path(file)
+        if named.setdefault(name, path) is not path:
             raise ValueError(
-                f'two task files are named {Path(path).stem!r}; give a dict '
-                'from names to files.'
+                f'two task files are named {name!r}; give them names, as in '
+                f'first={named[name]} second={path}.'
             )
     return named
