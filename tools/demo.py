@@ -18,6 +18,7 @@ import vptm_mm  # noqa: F401
 # isort: split
 
 from vptm_mm import demo
+from vptm_mm.checkpoints import name_and_path
 from vptm_mm.checkpoints.checkpoint_file import PACKAGED, fetch
 from vptm_mm.models import VPTMTaskPool
 from vptm_mm.run_tool import run_tool
@@ -33,9 +34,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--task',
         action='append',
-        metavar='FILE',
-        help='task file; may be given several times; the digits that come '
-        'with the package by default',
+        metavar='[NAME=]FILE',
+        help='task file, named after itself by default; may be given several '
+        'times; the digits that come with the package by default',
     )
     parser.add_argument(
         '--weights',
@@ -83,19 +84,11 @@ def require_free(host: str, port: int) -> None:
         ) from error
 
 
-def find_tasks(names: list[str] | None) -> list[Path]:
-    """Turn ``vptm_mm://`` addresses into paths; the default is the digits."""
-    return [
-        fetch(name) if name.startswith(PACKAGED) else Path(name).expanduser()
-        for name in names or [DIGITS]
-    ]
-
-
 def main() -> None:
     args = parse_args()
     demo.require_gradio()
     require_free(args.host, args.port)
-    files = find_tasks(args.task)
+    files = args.task or [DIGITS]
     pool = VPTMTaskPool.from_files(files, args.weights).to(args.device)
     limits = demo.Limits(int(args.max_mb * demo.MB), args.max_pixels)
     # SIGTERM ends the server as Ctrl+C does: the folder goes.
@@ -103,7 +96,9 @@ def main() -> None:
     with TemporaryDirectory(prefix='vptm_mm_demo_') as folder:
         # Apart from the examples: old uploads are deleted.
         os.environ['GRADIO_TEMP_DIR'] = str(Path(folder, 'uploads'))
-        has_digits = any(path.samefile(fetch(DIGITS)) for path in files)
+        has_digits = any(
+            name_and_path(file)[1].samefile(fetch(DIGITS)) for file in files
+        )
         examples = demo.write_examples(Path(folder)) if has_digits else []
         serve(demo.build_page(pool, limits, examples), args, limits)
 

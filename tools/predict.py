@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -26,7 +26,7 @@ from rich.table import Table
 from vptm_mm.checkpoints import write_whole
 from vptm_mm.datasets import EXTENSIONS
 from vptm_mm.models import VPTMTaskPool
-from vptm_mm.models.pool import read_image
+from vptm_mm.models.pool import PreparedImage
 from vptm_mm.run_tool import run_tool
 
 
@@ -42,8 +42,9 @@ def parse_args() -> argparse.Namespace:
         '--task',
         action='append',
         required=True,
-        metavar='FILE',
-        help='task file; may be given several times',
+        metavar='[NAME=]FILE',
+        help='task file, named after itself by default; may be given several '
+        'times',
     )
     parser.add_argument(
         '--weights',
@@ -85,9 +86,9 @@ def find_images(paths: list[Path]) -> list[Path]:
 
 
 def read_batches(
-    paths: list[Path], size: int, errors: dict[str, str]
-) -> Iterator[tuple[list[Path], list[np.ndarray]]]:
-    """Read images in batches; what is unreadable goes to ``errors``."""
+    pool: VPTMTaskPool, paths: list[Path], size: int, errors: dict[str, str]
+) -> Iterator[tuple[list[Path], list[PreparedImage]]]:
+    """Prepare images in batches; what is unreadable goes to ``errors``."""
     console = Console(stderr=True)
     shown = track(
         paths,
@@ -95,16 +96,18 @@ def read_batches(
         console=console,
         disable=len(paths) < 2 or not console.is_terminal,
     )
-    readable: Iterator[tuple[Path, np.ndarray]] = _read(shown, errors)
+    readable = _read(pool, shown, errors)
     while batch := list(itertools.islice(readable, size)):
-        names, arrays = zip(*batch, strict=True)
-        yield list(names), list(arrays)
+        names, images = zip(*batch, strict=True)
+        yield list(names), list(images)
 
 
-def _read(paths, errors: dict[str, str]) -> Iterator:  # noqa: ANN001
+def _read(
+    pool: VPTMTaskPool, paths: Iterable[Path], errors: dict[str, str]
+) -> Iterator[tuple[Path, PreparedImage]]:
     for path in paths:
         try:
-            yield path, read_image(path)
+            yield path, pool.prepare(path, list(pool.tasks))
         except (OSError, ValueError) as error:
             errors[str(path)] = str(error)
             print(f'{path}: {error}', file=sys.stderr)
@@ -153,8 +156,8 @@ def main() -> int:
     names = list(pool.tasks)
     errors: dict[str, str] = {}
     rows = []
-    for images, arrays in read_batches(paths, args.batch_size, errors):
-        results = pool.predict(arrays, [names] * len(arrays))
+    for images, batch in read_batches(pool, paths, args.batch_size, errors):
+        results = pool.classify(batch)
         rows += [
             dict(
                 image=str(image),

@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vptm_mm.checkpoints import (
-    Task,
     classifier_of,
     load_classifier,
     make_task,
+    name_and_path,
     open_whole,
     read_task,
     task_state,
@@ -50,7 +50,7 @@ def parse_args() -> argparse.Namespace:
         'check', help='load a task on its backbone and run it'
     )
     for command in (info, check):
-        command.add_argument('task', help='task file')
+        command.add_argument('task', metavar='[NAME=]FILE', help='task file')
     export.add_argument(
         '--cfg-options',
         nargs='+',
@@ -106,10 +106,12 @@ def task_to_checkpoint(args: argparse.Namespace) -> None:
 
 
 def info(args: argparse.Namespace) -> None:
-    task = read_task(args.task)
+    name, path = name_and_path(args.task)
+    task = read_task(path)
     backbone, head = task.model['backbone'], task.model['head']
-    table = Table(title=str(args.task), show_header=False)
+    table = Table(title=name, show_header=False)
     rows = {
+        'file': str(path),
         'made by': f'vptm_mm {task.version}',
         'tuned tensors': f'{task.num_bytes / 1e3:,.1f} kB',
         'frozen sha256': task.frozen_sha256,
@@ -145,12 +147,13 @@ def _shorten(names: tuple[str, ...]) -> str:
 
 
 def check(args: argparse.Namespace) -> None:
-    task: Task = read_task(args.task)
+    name, path = name_and_path(args.task)
+    task = read_task(path)
     model = classifier_of(task, args.weights)
     loaded = task_state(model)
-    for name, tensor in task.tensors.items():
-        if not torch.equal(loaded[name], tensor):
-            raise ValueError(f'{name} was not loaded to the bit.')
+    for key, tensor in task.tensors.items():
+        if not torch.equal(loaded[key], tensor):
+            raise ValueError(f'{key} was not loaded to the bit.')
     encoder = model.backbone.encoder
     channels = encoder.patch_embed.projection.in_channels
     with torch.no_grad():
@@ -158,7 +161,7 @@ def check(args: argparse.Namespace) -> None:
     if not scores.isfinite().all():
         raise ValueError(f'scores of a black image are not finite: {scores}')
     print(
-        f'{args.task} fits its backbone (sha256 {task.frozen_sha256}) and '
+        f'{name} ({path}) fits its backbone (sha256 {task.frozen_sha256}) and '
         f'gives {scores.shape[1]} finite scores.'
     )
 
