@@ -114,6 +114,11 @@ def to_microsoft(state_dict: dict) -> dict:
     return renamed
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('no GPU')
+
+
 @pytest.fixture(scope='session')
 def pretraining_model():
     return make_pretraining_model()

@@ -85,10 +85,6 @@ needs_its_kernel = [
         reason='this torch has no fused attention with a bias on CPUs',
     )
 ]
-needs_gpu = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason='no GPU'),
-]
 
 
 @pytest.mark.parametrize('dtype', ['float32', 'bfloat16'])
@@ -96,7 +92,7 @@ needs_gpu = [
     'device',
     [
         pytest.param('cpu', marks=needs_its_kernel),
-        pytest.param('cuda', marks=needs_gpu),
+        pytest.param('cuda', marks=pytest.mark.gpu),
     ],
 )
 def test_a_fused_kernel_takes_the_padded_bias(build, images, device, dtype):

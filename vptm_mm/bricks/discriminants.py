@@ -29,7 +29,9 @@ def shrunk_covariance(
     """
     width = len(covariance)
     variance = covariance.trace() / width
-    target = variance * torch.eye(width).to(covariance)
+    target = variance * torch.eye(
+        width, dtype=covariance.dtype, device=covariance.device
+    )
     distance = (covariance - target).square().sum()
     # Not below 0, to where rounding may take it.
     error = (fourth_moment - covariance.square().sum()).clamp(min=0) / count

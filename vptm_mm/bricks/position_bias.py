@@ -100,7 +100,8 @@ class PaddedPositionBias(nn.Module):
             down * (1 - right),
             down * right,
         ]
-        self.register_buffer('between', pairs.nonzero().T, persistent=False)
+        between = pairs.flatten().nonzero().flatten()
+        self.register_buffer('between', between, persistent=False)
         self.register_buffer(
             'corners',
             corner_rows * (2 * width - 1) + corner_columns,
@@ -117,8 +118,10 @@ class PaddedPositionBias(nn.Module):
         weights = self.weights.to(table.dtype)[..., None]
         # No matrix product: autocast would round it to half precision.
         interpolated = (weights * corners).sum(1)  # (pairs, h)
-        rows, columns = self.between
-        bias = bias.index_put((rows, columns), interpolated)
+        # Not index_put, by two indices: autocast on a GPU casts it, and knows
+        # no bfloat16 where it computes in float16.
+        flat = bias.flatten(0, 1).index_copy(0, self.between, interpolated)
+        bias = flat.view_as(bias)
         return _align_rows(bias.permute(2, 0, 1))  # (h, S, S)
 
 

@@ -57,11 +57,14 @@ class VectorQuantizer(nn.Module):
         self.beta = beta
         self.embedding = _Codebook(num_embed, embed_dims)
         self.register_buffer('cluster_size', torch.zeros(num_embed))
+        self._is_fitted = False
 
     @property
     def is_fitted(self) -> bool:
         """Whether the codebook has seen data, or was loaded."""
-        return bool(self.embedding.initted.all())
+        # Once it is, nobody looks: a GPU would have to be waited for.
+        self._is_fitted = self._is_fitted or bool(self.embedding.initted.all())
+        return self._is_fitted
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         directions = F.normalize(vectors.float(), dim=-1)  # (..., E)
@@ -90,16 +93,18 @@ class VectorQuantizer(nn.Module):
     def _follow(self, flat: Tensor, ids: Tensor) -> None:
         """Move the entries to what they stood for in this batch."""
         weight = self.embedding.weight
-        counts = ids.bincount(minlength=len(weight)).to(flat)  # (V,)
+        # Not bincount, and no mask as an index: a GPU would have to be waited
+        # for.
+        ones = flat.new_ones(len(ids))
+        counts = flat.new_zeros(len(weight)).index_add_(0, ids, ones)  # (V,)
         sums = torch.zeros_like(weight).index_add_(0, ids, flat)  # (V, E)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(counts)
             distributed.all_reduce(sums)
         self.cluster_size.lerp_(counts, 1 - self.decay)
-        used = counts > 0
-        means = F.normalize(sums[used], dim=-1)
-        moved = weight[used].lerp(means, 1 - self.decay)
-        weight[used] = F.normalize(moved, dim=-1)
+        moved = weight.lerp(F.normalize(sums, dim=-1), 1 - self.decay)
+        used = counts[:, None] > 0
+        weight.copy_(torch.where(used, F.normalize(moved, dim=-1), weight))
         dead = self.cluster_size < DEAD_SHARE * self.cluster_size.mean()
         if dead.any():
             weight[dead] = self._pick(flat, int(dead.sum()))

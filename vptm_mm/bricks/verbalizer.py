@@ -132,10 +132,12 @@ def instance_loss(
     same = labels[:, None] == labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     positive = same & ~itself
-    if not positive.any() or same.all():
-        return projected.float().sum() * 0
-    negatives = similarity.masked_fill(same, -math.inf).logsumexp(1)  # (B,)
-    return F.softplus(negatives[:, None] - similarity)[positive].mean()
+    # Not -inf, whose logsumexp has no gradient where all are of one class.
+    # No branch, no mask as an index: a GPU would have to be waited for.
+    lowest = torch.finfo(similarity.dtype).min
+    negatives = similarity.masked_fill(same, lowest).logsumexp(1)  # (B,)
+    losses = F.softplus(negatives[:, None] - similarity)  # (B, B)
+    return (losses * positive).sum() / positive.sum().clamp(min=1)
 
 
 def _unit(vectors: Tensor) -> Tensor:

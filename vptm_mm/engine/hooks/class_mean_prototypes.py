@@ -201,7 +201,7 @@ def _discriminants(
     projection = discriminant_projection(
         shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),
-        drawn.double().cpu(),
+        drawn.cpu().double(),
     )
     projection = projection @ remove_mean
     broadcast(projection)  # Machines round differently.

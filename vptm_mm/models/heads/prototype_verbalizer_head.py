@@ -177,10 +177,12 @@ class PrototypeVerbalizerHead(ClsHead):
         return losses
 
 
-def _hard_labels(data_samples: list[DataSample]) -> tuple[Tensor, Tensor]:
+def _hard_labels(
+    data_samples: list[DataSample],
+) -> tuple[Tensor, Tensor | slice]:
     """The class of each sample, and which samples have just one."""
     if 'gt_score' in data_samples[0]:
         share, labels = torch.stack([s.gt_score for s in data_samples]).max(1)
         return labels, share.float() > 1 - 1e-3
     labels = torch.cat([s.gt_label for s in data_samples])
-    return labels, torch.ones_like(labels, dtype=torch.bool)
+    return labels, slice(None)

@@ -477,10 +477,8 @@ class VPTMTaskPool(FrozenBEiT):
             return bias
         own = torch.arange(bias.size(1), device=bias.device)
         own[len(own) - prompts :] += plain + prompts - len(own)
-        padded = bias.new_zeros(len(bias), length, length)
-        padding = torch.ones(length, dtype=torch.bool, device=bias.device)
-        padding[own] = False
-        padded[..., padding] = -torch.inf
+        padded = bias.new_full((len(bias), length, length), -torch.inf)
+        padded[..., own] = 0
         padded[:, own[:, None], own[None, :]] = bias
         return padded  # (h, S, S)
 

@@ -60,11 +60,16 @@ class KMeansTokenizer(BaseModule):
         self.register_buffer(
             'codebook', torch.full((num_visual_tokens, width), torch.nan)
         )
+        self._is_fitted = False
 
     @property
     def is_fitted(self) -> bool:
         """Whether the codebook has been fitted or loaded."""
-        return bool(torch.isfinite(self.codebook).all())
+        # Once it is, nobody looks: a GPU would have to be waited for.
+        self._is_fitted = self._is_fitted or bool(
+            torch.isfinite(self.codebook).all()
+        )
+        return self._is_fitted
 
     def describe(self, images: Tensor) -> Tensor:
         """Describe each patch of a batch of images, ``(B, N, E)``."""
