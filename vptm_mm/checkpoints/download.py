@@ -3,18 +3,13 @@
 import hashlib
 import os
 import re
-import uuid
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
 
 import torch
 from mmengine.dist import barrier, is_distributed
-from rich.console import Console
-from rich.progress import wrap_file
-
-from ..version import __version__
+from mmengine.logging import MMLogger
 
 # First digits of the sha256 of files whose names do not hold them.
 DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
@@ -23,8 +18,6 @@ DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
 DIGEST = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[^.]*$')
 # Hosts that have the same files under the same paths.
 MIRRORS = {'download.openmmlab.com': 'mmassets.onedl.ai'}
-TIMEOUT = 30  # seconds without a byte
-BLOCK = 1 << 20
 
 
 def is_remote(checkpoint: str) -> bool:
@@ -48,21 +41,15 @@ def cache_path(url: str) -> Path:
 def download(url: str) -> Path:
     """Fetch a file into torch's cache, once, by one rank of a machine.
 
-    It is written under another name and renamed when it is complete: a file
-    that is there is whole, whoever else downloads it at the same time.
-
     Raises:
-        RuntimeError: If it cannot be fetched, is cut short, or has another
-            sha256 than its name says.
+        RuntimeError: If it cannot be fetched, or has another sha256 than its
+            name or our table says.
     """
     path = cache_path(url)
     try:
         if _is_first_of_machine():
-            if path.is_file():
-                _require_digest(path)
-            else:
-                _fetch(url, path)
-    except (OSError, ValueError, HTTPException) as error:
+            _fetch(url, path)
+    except (OSError, RuntimeError, HTTPException) as error:
         raise RuntimeError(
             f'could not download {url} ({error}); {_mirror(url)}fetch it on '
             f'another machine and copy it to {path}, or give a local path by '
@@ -86,43 +73,21 @@ def _mirror(url: str) -> str:
 
 
 def _fetch(url: str, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.{uuid.uuid4().hex}.part')
-    request = Request(url, headers={'User-Agent': f'vptm_mm/{__version__}'})
-    try:
-        with urlopen(request, timeout=TIMEOUT) as response:
-            length = response.headers.get('Content-Length')
-            expected = int(length) if length else None
-            with (
-                part.open('wb') as file,
-                wrap_file(
-                    response,
-                    expected or 0,
-                    description=path.name,
-                    console=Console(stderr=True),
-                ) as shown,
-            ):
-                while block := shown.read(BLOCK):
-                    file.write(block)
-        size = part.stat().st_size
-        if expected is not None and size != expected:
-            raise ValueError(f'it ended after {size} of {expected} bytes')
-        _require_digest(part, path.name)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _require_digest(path: Path, name: str = '') -> None:
-    """Compare a file with what its name, or our table, says of it."""
-    name = name or path.name
-    known = DIGEST.search(name)
-    expected = known.group(1) if known else DIGESTS.get(name)
-    found = sha256(path) if expected else ''
-    if not found.startswith(expected or ''):
-        raise ValueError(
-            f'the sha256 of {path} is {found}, and begins with {expected} in '
-            'the original: it is cut short, damaged or another file; delete it'
+    known = DIGEST.search(path.name)
+    expected = known.group(1) if known else DIGESTS.get(path.name)
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), expected)
+    elif expected and not sha256(path).startswith(expected):
+        raise RuntimeError(
+            f'the sha256 of {path} is {sha256(path)}, and begins with '
+            f'{expected} in the original: it is cut short, damaged or another '
+            'file; delete it'
+        )
+    if expected is None:
+        MMLogger.get_current_instance().warning(
+            f'No sha256 is known of {url}: whether {path} is the original was '
+            'not checked.'
         )
 
 
