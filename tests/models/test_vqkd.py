@@ -8,7 +8,7 @@ from mmpretrain.registry import MODELS
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import VQKDDistiller, VQKDTokenizer
 
-from ..conftest import ARCH, ENCODER, randomize
+from ..conftest import ARCH, ENCODER, randomize, to_microsoft
 
 # As MMPretrain's config has it: absolute positions, no layer scale.
 PUBLISHED = dict(
@@ -54,12 +54,44 @@ def distiller(checkpoint):
     )
 
 
-def test_reads_the_published_layout_and_gives_its_tokens(tmp_path):
+def as_mmselfsup(state: dict) -> dict:
+    """Its quantizer had statistics that nothing reads."""
+    weight = state['quantize.embedding.weight']
+    return {
+        **state,
+        'quantize.embedding.cluster_size': torch.zeros(len(weight)),
+        'quantize.embedding.embed_avg': weight.clone(),
+    }
+
+
+def as_microsoft(state: dict) -> dict:
+    renamed = {
+        'decoder.blocks.0.norm1.weight': torch.zeros(4),
+        'decode_task_layer.0.weight': torch.zeros(4, 4),
+        'teacher_model.visual.proj': torch.zeros(4, 4),
+        'scaling_layer.shift': torch.zeros(1, 3, 1, 1),
+    }
+    for name, tensor in as_mmselfsup(state).items():
+        if name.startswith('encoder.'):
+            (name,) = to_microsoft(
+                {name.replace('encoder', 'backbone', 1): tensor}
+            )
+            name = f'encoder.{name.replace("ln1.", "fc_norm.")}'
+        renamed[name] = tensor
+    return renamed
+
+
+@pytest.mark.parametrize('layout', [dict, as_mmselfsup, as_microsoft])
+def test_reads_published_layouts_and_gives_their_tokens(tmp_path, layout):
     host = VQKD(dict(PUBLISHED), num_embed=10, embed_dims=6)
     randomize(host)
     host.quantize.embedding.initted.fill_(1)
     host.eval()
-    torch.save(dict(state_dict=host.state_dict()), tmp_path / 'vqkd.pth')
+    state = layout(host.state_dict())
+    assert ('encoder.blocks.0.norm1.weight' in state) == (
+        layout is as_microsoft
+    )
+    torch.save(dict(model=state), tmp_path / 'vqkd.pth')
     ours = VQKDTokenizer(
         dict(PUBLISHED),
         10,

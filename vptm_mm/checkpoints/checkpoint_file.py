@@ -1,5 +1,6 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
+from collections.abc import Callable
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -187,7 +188,12 @@ def is_state_dict(content: Any) -> bool:
     )
 
 
-def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
+def read_module(
+    path: Path,
+    module: nn.Module,
+    prefix: str = '',
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+) -> None:
     """Read all tensors of a module from a file, or none.
 
     Index buffers that are derived from the configuration are neither wanted
@@ -197,6 +203,7 @@ def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
         path: The checkpoint.
         module: The module that gets the tensors.
         prefix: Of the names in the file. If no name has it, all are taken.
+        rename: Gives tensors the names of the module, and drops some.
 
     Raises:
         ValueError: If the file does not fit; the text lists ``-`` missing,
@@ -209,7 +216,7 @@ def read_module(path: Path, module: nn.Module, prefix: str = '') -> None:
             for name, tensor in tensors.items()
             if name.startswith(prefix)
         }
-    tensors = without_derived(tensors)
+    tensors = without_derived(rename(tensors))
     difference = compare_states(without_derived(module.state_dict()), tensors)
     if difference:
         raise ValueError(

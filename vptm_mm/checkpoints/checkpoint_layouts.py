@@ -11,6 +11,11 @@ PREDICTOR = 'token_predictor.'
 # Parts of transformers' names, and what they are here.
 BLOCK = r'beit\.(?:encoder\.layer|layers)\.(\d+)\.'
 ATTENDED = r'attention\.(?:attention\.)?'
+# What of a VQ-KD file only its training reads.
+TOKENIZER_DROPPED = (
+    r'decoder\.|decode_task_layer\.|teacher_model\.|scaling_layer\.'
+    r'|quantize\.embedding\.(cluster_size|embed_avg)$'
+)
 ATTENTION = r'encoder.layers.\1.attn.'
 
 
@@ -144,14 +149,38 @@ def to_our_names(
             'relative_position_index'
         ):
             dropped.append(name)
-            continue
-        for pattern, ours in layout.renames:
-            renamed, matches = re.subn(f'^{pattern}', ours, name)
-            if matches:
-                break
-        tensors[renamed] = tensor
+        else:
+            tensors[_rename(name, layout)] = tensor
     _join_projections(tensors)
     return layout.name, tensors, dropped
+
+
+def _rename(name: str, layout: Layout) -> str:
+    for pattern, ours in layout.renames:
+        renamed, matches = re.subn(f'^{pattern}', ours, name)
+        if matches:
+            return renamed
+    return name
+
+
+def tokenizer_names(source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give a VQ-KD tokenizer MMPretrain's names, and drop what trains it.
+
+    Read are files of MMPretrain, MMSelfSup and Microsoft. The last two hold
+    statistics of the codebook that nothing reads, Microsoft's the decoder and
+    the teacher, too; its final norm is called ``fc_norm``.
+    """
+    tensors = {}
+    for name, tensor in source.items():
+        if re.match(TOKENIZER_DROPPED, name):
+            continue
+        part = name.removeprefix('encoder.')
+        if part != name:
+            part = part.removeprefix('fc_')
+            renamed = _rename(part, LAYOUTS[0])
+            name = name if renamed == part else renamed
+        tensors[name] = tensor
+    return tensors
 
 
 def _join_projections(tensors: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...bricks import VectorQuantizer, freeze
 from ...checkpoints.checkpoint_file import fetch, read_module
+from ...checkpoints.checkpoint_layouts import tokenizer_names
 
 
 @MODELS.register_module()
@@ -19,7 +20,9 @@ class VQKDTokenizer(VQKD):
     Vector-quantized knowledge distillation, `BEiT v2
     <https://arxiv.org/abs/2208.06366>`_, section 2.2; ``VQKDDistiller`` trains
     it. The file that MMPretrain publishes, ``vqkd_encoder.pth``, is read, and
-    so are those that ``ExportTokenizerHook`` writes; both strictly.
+    so are Microsoft's, without decoder and teacher, and those that
+    ``ExportTokenizerHook`` writes; all strictly. The first two take images
+    with mean and standard deviation 127.5.
 
     Args:
         encoder_config: Arguments of MMPretrain's ``BEiTViT``, with
@@ -59,7 +62,8 @@ class VQKDTokenizer(VQKD):
         self.quantize = _MapQuantizer(num_embed, embed_dims, decay, beta)
         self.checkpoint = _address(init_cfg)
         if self.checkpoint is not None:
-            read_module(fetch(self.checkpoint), self, prefix='tokenizer.')
+            path = fetch(self.checkpoint)
+            read_module(path, self, 'tokenizer.', tokenizer_names)
             freeze(self)
 
     def train(self, mode: bool = True) -> 'VQKDTokenizer':
