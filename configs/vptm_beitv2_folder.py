@@ -5,7 +5,9 @@
 
 A sub-folder is a class; the head has as many as there are. Validation and test
 images are cut from each class, unless there are folders ``train`` and ``test``
-of class folders.
+of class folders. To test a task on all images of a folder:
+
+    python tools/test.py configs/vptm_beitv2_folder.py TASK --folder FOLDER
 
 Result: not yet measured.
 """
@@ -17,15 +19,10 @@ _base_ = [
     './_base_/schedules/vptm_100e.py',
 ]
 
-# An import statement would make this a config of mmengine's other kind.
-glob = __import__('glob')
-folder = glob.escape(glob.os.path.expanduser(_base_.data_root))
-classes = glob.glob(f'{folder}/train/*/') or glob.glob(f'{folder}/*/')
-# Two even where there is no folder: the tools and the data set say what is
-# wrong there.
-num_classes = max(2, len(classes))
+# Two where there is no folder: the tools and the data set say what is wrong.
+# No import statement: see CONTRIBUTING.md.
+datasets = __import__('vptm_mm').datasets
+num_classes = datasets.count_classes(_base_.data_root)
 
 model = dict(head=dict(num_classes=num_classes))
-# The hook compares both with the data set.
 data_preprocessor = dict(num_classes=num_classes)
-custom_hooks = [*_base_.custom_hooks, dict(type='ClassNumCheckHook')]

@@ -24,7 +24,7 @@ from rich.progress import track
 from rich.table import Table
 
 from vptm_mm.checkpoints import write_whole
-from vptm_mm.datasets import EXTENSIONS
+from vptm_mm.datasets import EXTENSIONS, find_files
 from vptm_mm.models import VPTMTaskPool
 from vptm_mm.models.pool import PreparedImage
 from vptm_mm.run_tool import run_tool
@@ -73,9 +73,10 @@ def find_images(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(
-            p for p in path.rglob('*') if p.suffix.lower() in EXTENSIONS
-        )
+        files = find_files(path)
+        for line in files.describe_skipped(path):
+            print(line, file=sys.stderr)
+        inside = files.images
         if not inside:
             raise FileNotFoundError(
                 f'no image below {path.absolute()}; looked for '

@@ -16,6 +16,7 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
+from vptm_mm.checkpoints import prediction_pipeline, read_checkpoint
 from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     add_common_arguments,
@@ -31,6 +32,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a checkpoint')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    parser.add_argument(
+        '--folder',
+        help='test all images of this folder, in sub-folders named after '
+        'classes of the checkpoint, in place of the test set of the config',
+    )
     parser.add_argument('--out', help='file for the results')
     parser.add_argument(
         '--out-item',
@@ -79,9 +85,34 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             out_dir=args.show_dir,
             interval=args.interval,
         )
+    if args.folder is not None:
+        test_folder(cfg, args.checkpoint, args.folder)
     finish_config(cfg, args, persistent_workers=False)
     if args.tta:  # wraps the model, so that keys of options must be in before
         add_tta(cfg)
+
+
+def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
+    meta = read_checkpoint(checkpoint).get('meta') or {}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    if not classes:
+        raise ValueError(
+            f'--folder: {checkpoint} does not name its classes, by which '
+            'images are labelled; give a task file.'
+        )
+    pipeline = prediction_pipeline(cfg)
+    if not pipeline[0]['type'].startswith('Load'):  # images in memory
+        pipeline.insert(0, dict(type='LoadCheckedImage'))
+    cfg.test_dataloader.dataset = dict(
+        type='ImageFolder',
+        data_root=folder,
+        split='all',
+        classes=list(classes),
+        pipeline=pipeline,
+    )
+    cfg.model.head.num_classes = len(classes)
+    if 'num_classes' in (cfg.get('data_preprocessor') or {}):
+        cfg.data_preprocessor.num_classes = len(classes)
 
 
 def add_tta(cfg: Config) -> None:

@@ -5,6 +5,7 @@ and Pillow clips 16 bits to 8. What a model would be trained on is then no
 image any more, and nobody is told. Here it is an error.
 """
 
+import functools
 import io
 import re
 import warnings
@@ -21,6 +22,18 @@ MAX_ASPECT = 100  # resizing a thinner image may need any amount of memory
 # other than a stuffed zero or a restart.
 JPEG_MARKER = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])')
 END_OF_IMAGE = b'\xd9'
+FILE_TYPE_BOX = b'ftyp'  # of HEIC, among others
+
+
+@functools.cache
+def can_read_heif() -> bool:
+    """Whether Pillow can read HEIC images, which pillow-heif teaches it."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
 
 
 class UnreadableImageError(ValueError):
@@ -47,6 +60,8 @@ def open_header(content: bytes) -> Image.Image:
         raise UnreadableImageError(
             'the file is empty (0 bytes); get it anew.', 'empty'
         )
+    if content[4:8] == FILE_TYPE_BOX:
+        can_read_heif()
     try:
         with warnings.catch_warnings():
             # Its limit is ours, which is compared below.
@@ -98,6 +113,8 @@ def decode(
             'missing. Get it anew.',
             'cut short',
         )
+    if header.format == 'HEIF':  # OpenCV cannot
+        backend = 'pillow'
     if backend == 'pillow' and header.mode[0] in 'IF':
         raise UnreadableImageError(
             f'Pillow would clip the pixels (mode {header.mode}) to 8 bits; '

@@ -66,20 +66,10 @@ whole = [
 whole_pipeline = [*whole, dict(type='PackInputs')]
 masked_pipeline = [*whole, masks, dict(type='PackInputs')]
 images = dict(
-    type='CustomDataset',
+    type='ImageFolder',
     data_root=os.environ.get('IMAGE_FOLDER', 'data/images'),
+    split='all',
     with_label=False,
-    extensions=(
-        '.bmp',
-        '.jpeg',
-        '.jpg',
-        '.pgm',
-        '.png',
-        '.ppm',
-        '.tif',
-        '.tiff',
-        '.webp',
-    ),
 )
 cut = dict(type='TrainValSplit', val_fraction=0.02)
 train_dataloader = dict(

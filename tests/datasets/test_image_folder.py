@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vptm_mm.datasets import ImageFolder
+from vptm_mm.datasets import ImageFolder, count_classes
+from vptm_mm.datasets.class_folders import split_of
 
 from ..made_datasets import make_image_folder, write_image
 
@@ -92,15 +93,24 @@ def test_deep_hidden_and_other_files(tmp_path):
 @pytest.mark.parametrize(
     ('folders', 'message'),
     [
-        (('cat',), 'holds 1 class folders; it takes two'),
+        (('cat',), r'holds 1 class folders \(cat\); it takes two'),
         (('train', 'test'), 'holds test, train, which name splits'),
         (
-            ('train/cat', 'train/dog', 'test/cat', 'valid/cat'),
-            'may hold train, val and test only; it also holds valid',
+            ('train/cat', 'train/dog', 'test/cat', 'extra/cat'),
+            'test, train, which name splits .*, and extra, which name no spl',
         ),
         (
+            ('train/cat', 'train/dog', 'Training/dog', 'test/cat'),
+            'Training and train in .* both name the train split; leave one',
+        ),
+        (('test/cat', 'test/dog'), 'test and no folder of training .*--fold'),
+        (
             ('train/cat', 'train/dog', 'test/cow'),
-            'holds cow, which the training images do not have as a class',
+            'holds cow, which is not among the 2 classes cat, dog',
+        ),
+        (
+            ('fold1/cat', 'fold1/dog', 'fold2/cat', 'fold2/dog'),
+            'holds fold1, fold2, and each of them cat, dog: which of both',
         ),
         (('cat', 'dog', '.'), r'4 images lie in .* itself, outside of any'),
     ],
@@ -133,7 +143,8 @@ def test_missing_folders(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(split='all'), "split='all' must be one of"),
+        (dict(split='every'), "split='every' must be one of"),
+        (dict(with_label=False), "takes split='all', and split='train'"),
         (dict(val_fraction=0), 'val_fraction=0 and test_fraction=0.2 must be'),
         (dict(val_fraction=0.6, test_fraction=0.4), 'must be numbers above 0'),
     ],
@@ -180,7 +191,8 @@ def test_a_part_without_any_image(tmp_path, split):
         (dict(val_fraction=float('nan')), 'val_fraction=nan and'),
         (dict(test_fraction='0.1'), "test_fraction='0.1' must be"),
         (dict(seed=0.0), 'seed=0.0 must be a whole number'),
-        (dict(classes=['dog', 'cat']), r"cat, dog; classes=\('dog', 'cat'\)"),
+        (dict(classes=['dog', 'cow']), 'holds cat, .* the 2 classes dog, cow'),
+        (dict(classes=['cat', 'dog', 'cow']), 'has no folder cow, which cla'),
     ],
 )
 def test_options_that_would_be_misread(tmp_path, options, message):
@@ -189,9 +201,59 @@ def test_options_that_would_be_misread(tmp_path, options, message):
         ImageFolder(str(tmp_path), **options)
 
 
-def test_classes_may_say_what_the_folders_say(tmp_path):
+def test_classes_say_the_order_of_labels(tmp_path):
     fill(tmp_path, 'cat', 'dog')
-    ImageFolder(str(tmp_path), classes=['cat', 'dog'])
+    dataset = ImageFolder(str(tmp_path), classes=['dog', 'cat'])
+    assert dataset.metainfo['classes'] == ('dog', 'cat')
+    assert 'dog' in dataset.get_data_info(0)['img_path']
+    # They may hold folders of the same names.
+    fill(tmp_path, 'cat/2025', 'cat/2026', 'dog/2025', 'dog/2026')
+    ImageFolder(str(tmp_path), classes=['dog', 'cat'])
+
+
+@pytest.mark.parametrize(
+    'folders',
+    [
+        ('Training', 'Testing'),
+        ('TRAIN', 'valid', 'Test'),
+        ('seg_train/seg_train', 'seg_test/seg_test', '__MACOSX'),
+        ('train', 'dev', 'test_images'),
+    ],
+)
+def test_other_names_of_splits(tmp_path, folders):
+    root = fill(
+        tmp_path,
+        *(f'{folder}/{name}' for folder in folders for name in ('a', 'b')),
+    )
+    splits = [split_of(folder.partition('/')[0]) for folder in folders]
+    found = parts(root)
+    for folder, split in zip(folders, splits, strict=True):
+        if split is not None and 'val' in splits + [split]:
+            assert {n.startswith(f'{folder}/') for n in found[split]} == {True}
+    assert ImageFolder(str(root)).metainfo['classes'] == ('a', 'b')
+    assert count_classes(str(root)) == 2
+
+
+def test_all_images_of_a_folder(tmp_path):
+    """Of some classes of a task, as tools/test.py --folder asks for."""
+    every = dict(split='all', classes=('a', 'b', 'c'))
+    root = fill(tmp_path / 'one', 'b', 'c')
+    assert ImageFolder(str(root), **every).get_gt_labels().tolist() == (
+        [1] * 4 + [2] * 4
+    )
+    root = fill(tmp_path / 'two', 'test/b', 'val/a', 'val/b')
+    assert ImageFolder(str(root), **every).get_gt_labels().tolist() == (
+        [0] * 4 + [1] * 8
+    )
+    # Without labels, wherever they lie.
+    write_image(root / 'loose.jpg')
+    assert len(ImageFolder(str(root), split='all', with_label=False)) == 13
+
+
+def test_class_names_in_any_writing(tmp_path):
+    root = fill(tmp_path, '猫', "chien d'eau", 'собака')
+    dataset = ImageFolder(str(root))
+    assert set(dataset.metainfo['classes']) == {'猫', "chien d'eau", 'собака'}
 
 
 @pytest.mark.parametrize('target', ['cat', '.', '../elsewhere'])

@@ -14,7 +14,6 @@ from PIL import Image
 
 from vptm_mm.bricks import tuned_parameters
 from vptm_mm.checkpoints import load_file
-from vptm_mm.datasets import EXTENSIONS
 from vptm_mm.engine.launch import LOADERS, build_runner
 
 from ..conftest import ROOT
@@ -153,12 +152,6 @@ def test_test_images_are_left_to_the_tasks(folder):
     for dataset in (*read, left):
         del dataset['pipeline']
     assert all(dataset == left for dataset in read)
-
-
-def test_the_same_kinds_of_files_are_images():
-    """Of folders with labels and without."""
-    cfg = Config.fromfile(PRETRAIN / 'beitv2-tiny_folder.py')
-    assert set(cfg.images.extensions) == EXTENSIONS
 
 
 def test_fewer_images_than_a_batch(folder):

@@ -66,18 +66,28 @@ def test_a_folder_with_problems(images, tmp_path):
     result = check(images, '--json', 'found.json', '--workers', '2')
     assert result.returncode == 1, result.stderr
     assert f'train {broken}: the JPEG file of' in result.stdout
-    assert f'test {leaked}, label 1' in result.stdout
+    assert f'test {leaked}, class dog' in result.stdout
     report = json.loads((tmp_path / 'found.json').read_text())
     found = {one['kind']: one for one in report['findings']}
     assert set(found) == {'cut short', 'equal, in several splits'}
     assert found['cut short']['images'] == [
-        dict(image=str(broken), split='train', label=0)
+        {
+            'image': str(broken),
+            'split': 'train',
+            'label': 0,
+            'class': 'cat',
+        }
     ]
 
 
 def test_images_that_are_held_out_for_hooks(images, tmp_path):
     pretraining = PRETRAIN / 'beitv2-tiny_folder.py'
-    dataset = dict(type='CustomDataset', data_root=images, with_label=False)
+    dataset = dict(
+        type='ImageFolder',
+        data_root=str(images),
+        split='all',
+        with_label=False,
+    )
     (held_out,) = TrainValSplit(dataset, 'val', val_fraction=0.02)
     broken = held_out['img_path']
     Path(broken).write_bytes(KINDS['JPEG cut short'][1]())

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from vptm_mm.checkpoints import load_file
+from vptm_mm.datasets import SklearnDigits
 
 from ..conftest import (
     ENCODER,
@@ -25,6 +27,7 @@ from ..made_cub import make_cub
 from ..made_images import KINDS
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
+TASK = ROOT / 'vptm_mm' / 'checkpoints' / 'vptm_beitv2-tiny_digits.safetensors'
 CUB = ROOT / 'configs' / 'vptm_beitv2_cub.py'
 SMALL = (
     'train_dataloader.dataset.indices=64',
@@ -133,6 +136,23 @@ def test_tta_and_predictions(trained):
         cwd=cwd,
     )
     assert (cwd / 'out.pkl').stat().st_size > 0
+
+
+def test_all_images_of_a_folder(tmp_path, monkeypatch):
+    """Of some of a task's classes; no other folder is looked for."""
+    digits = SklearnDigits(split='test')
+    for i in range(60):
+        info = digits.get_data_info(i)
+        path = tmp_path / 'mine' / str(info['gt_label']) / f'{i}.png'
+        if info['gt_label'] in (3, 8):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(info['img']).save(path)
+    monkeypatch.chdir(tmp_path)
+    arguments = [DIGITS, TASK, '--folder', 'mine', '--work-dir', 'run']
+    arguments += ['--out', 'out.json', '--out-item', 'metrics']
+    monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
+    runpy.run_path(str(ROOT / 'tools' / 'test.py'))['main']()
+    assert metrics(tmp_path / 'out.json')['accuracy/top1'] > 70
 
 
 def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):

@@ -1,6 +1,7 @@
 from .bgr_cifar import BGRCIFAR10, BGRCIFAR100
-from .class_folders import EXTENSIONS
+from .class_folders import count_classes
 from .guides import check_data_roots
+from .image_files import EXTENSIONS, find_files
 from .image_folder import ImageFolder
 from .k_shot import KShot
 from .n_way import NWay
@@ -29,4 +30,6 @@ __all__ = [
     'VTAB1k',
     'check_data_roots',
     'check_splits',
+    'count_classes',
+    'find_files',
 ]

@@ -76,10 +76,9 @@ def _print_example(console: Console, found: dict, show: int) -> None:
         return
     _print_line(console, f'  {_printable(found["text"])}')
     for one in images[:show]:
+        named = f', class {_printable(one["class"])}' if one['class'] else ''
         _print_line(
-            console,
-            f'    {one["split"]} {_printable(one["image"])}, label '
-            f'{one["label"]}',
+            console, f'    {one["split"]} {_printable(one["image"])}{named}'
         )
     if len(images) > show:
         _print_line(console, f'    ... and {len(images) - show:,} more')

@@ -225,7 +225,7 @@ def _count_classes(split: Split) -> dict[str, int]:
     named = {name: counts[i] for i, name in enumerate(split.classes)}
     known = range(len(split.classes))
     others = sorted((i for i in counts if i not in known), key=str)
-    return named | {f'label {i}': counts[i] for i in others}
+    return named | {_name_class(split, i): counts[i] for i in others}
 
 
 def _measure_sizes(sizes: Iterable[tuple[int, int] | None]) -> dict[str, Any]:
@@ -343,7 +343,17 @@ def _how_equal(numbers: list[int], facts: list[ImageFacts]) -> str:
 def _describe(
     split: Split, index: ImageIndex, number: int, label: Any
 ) -> dict:
-    return dict(image=index.names[number], split=split.name, label=label)
+    return {
+        'image': index.names[number],
+        'split': split.name,
+        'label': label,
+        'class': ', '.join(_name_class(split, i) for i in _labels_of(label)),
+    }
+
+
+def _name_class(split: Split, label: Any) -> str:
+    is_known = isinstance(label, int) and 0 <= label < len(split.classes)
+    return split.classes[label] if is_known else f'label {label}'
 
 
 def _finding(level: str, kind: str, text: str, *images: dict) -> dict:

@@ -90,7 +90,10 @@ GUIDES = {
         variable='FOOD101_ROOT',
     ),
     'ImageFolder': Guide(
-        source='Any folder with a sub-folder for each class will do.',
+        source=(
+            'Any folder of images will do; for labels it has a sub-folder for '
+            'each class.'
+        ),
         needed=(),
         variable='IMAGE_FOLDER',
     ),

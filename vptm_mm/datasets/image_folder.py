@@ -8,11 +8,17 @@ from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
 from ..bricks import is_finite, is_whole
-from .class_folders import ClassImages, find_images, shown, sub_folders
-from .class_names import set_classes
+from .class_folders import (
+    ClassImages,
+    find_images,
+    find_split_folders,
+    list_images,
+    require_no_groups,
+)
 from .hash_order import hash_rank, list_digest
+from .image_files import show_names
 
-SPLITS = ('train', 'val', 'test')
+SPLITS = ('train', 'val', 'test', 'all')
 
 
 @DATASETS.register_module()
@@ -24,23 +30,28 @@ class ImageFolder(BaseDataset):
     for the test, the next for validation, the others for training. With
     ``train/<class>/...`` and ``test/<class>/...`` these are taken as they
     are; validation images are those of ``val/<class>/...``, or are cut from
-    the training images where there is no such folder.
+    the training images where there is no such folder. Other names of splits,
+    such as ``Training`` and ``valid``, are read as these.
 
     Images may lie deeper than their class folder, in linked folders, too:
     within the class, where each folder is read once, or out of ``data_root``.
-    Hidden files and folders are skipped, as are
-    other files, which are counted in the log. The digest of a list that is
-    cut is logged.
+    Hidden files and folders and ``__MACOSX`` are skipped, as are other files,
+    which are counted in the log. The digest of a list that is cut is logged.
 
     Args:
         data_root: The folder.
-        split: ``'train'``, ``'val'`` or ``'test'``.
+        split: ``'train'``, ``'val'``, ``'test'``, or ``'all'`` for every
+            image of the folder.
         val_fraction: Share of each class that is for validation, 0-1; at
             least one image.
         test_fraction: As ``val_fraction``, for the test; without meaning
             where there is a folder ``test``.
         seed: Another seed gives another cut.
-        **kwargs: As in MMPretrain's ``BaseDataset``.
+        with_label: Whether sub-folders are classes. If not, all images are
+            listed, wherever they lie; it takes ``split='all'``.
+        **kwargs: As in MMPretrain's ``BaseDataset``. With ``classes`` labels
+            are counted in their order; with ``split='all'`` some of them may
+            have no folder.
 
     Raises:
         ValueError: If ``split``, ``seed`` or a fraction is out of range,
@@ -57,6 +68,7 @@ class ImageFolder(BaseDataset):
         val_fraction: float = 0.1,
         test_fraction: float = 0.2,
         seed: int = 0,
+        with_label: bool = True,
         **kwargs: Any,
     ) -> None:
         if split not in SPLITS:
@@ -74,7 +86,12 @@ class ImageFolder(BaseDataset):
             )
         if not is_whole(seed):
             raise ValueError(f'seed={seed!r} must be a whole number.')
+        if not with_label and split != 'all':
+            raise ValueError(
+                f"with_label=False takes split='all', and split={split!r}."
+            )
         self.split = split
+        self.with_label = with_label
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
         self.seed = seed
@@ -91,13 +108,11 @@ class ImageFolder(BaseDataset):
         root = Path(self.data_root)
         if not root.is_dir():
             raise FileNotFoundError(f'no {root.absolute()}')
-        train = root / 'train'
-        # The config counts classes by the same rule.
-        if train.is_dir() and sub_folders(train):
-            classes, images = self._from_split_folders(root)
-        else:
-            classes, images = self._from_class_folders(root)
-        set_classes(self, classes)
+        if not self.with_label:
+            return [dict(img_path=str(path)) for path in list_images(root)]
+        given = self._metainfo.get('classes')
+        classes, images = self._find(root, None if given is None else [*given])
+        self._metainfo['classes'] = tuple(classes)
         return [
             dict(img_path=str(path), gt_label=label)
             for label, name in enumerate(classes)
@@ -111,35 +126,50 @@ class ImageFolder(BaseDataset):
             f'Split: \t{self.split}',
         ]
 
-    def _from_class_folders(self, root: Path) -> ClassImages:
-        names = {path.name for path in sub_folders(root)}
-        if names and names <= set(SPLITS):
+    def _find(self, root: Path, given: list[str] | None) -> ClassImages:
+        """Return the classes, and the images of this split."""
+        splits = find_split_folders(root)
+        if not splits and given is None:
+            require_no_groups(root)
+        if self.split == 'all':
+            classes = given
+            images: dict[str, list[Path]] = {}
+            for folder in splits.values() or [root]:
+                names, found = find_images(folder, root, classes)
+                classes = classes or names
+                for name, paths in found.items():
+                    images[name] = images.get(name, []) + paths
+            return classes or [], images
+        first = splits.get('train', root)
+        if splits and first is root:
             raise ValueError(
-                f'{root} holds {", ".join(sorted(names))}, which name splits '
-                'and no classes; put class folders into each of them.'
+                f'{root} holds {show_names(list(splits.values()))} and no '
+                'folder of training images. tools/test.py with --folder tests '
+                'a task on all images of a folder.'
             )
-        classes, images = find_images(root, root)
-        shares = dict(test=self.test_fraction, val=self.val_fraction)
-        return classes, self._cut(images, shares)
-
-    def _from_split_folders(self, root: Path) -> ClassImages:
-        strange = [p for p in sub_folders(root) if p.name not in SPLITS]
-        if strange:
-            raise ValueError(
-                f'{root}/train holds class folders, so {root} may hold '
-                f'train, val and test only; it also holds {shown(strange)}.'
-            )
-        if not (root / 'test').is_dir():
+        if splits and 'test' not in splits:
             raise FileNotFoundError(
-                f'no {(root / "test").absolute()}; {root}/train holds class '
+                f'no {(root / "test").absolute()}; {first} holds class '
                 'folders, so the test images must lie beside it.'
             )
-        classes, images = find_images(root / 'train', root)
-        if self.split == 'test' or (root / 'val').is_dir():
+        classes, images = find_images(first, root, given)
+        missing = sorted(set(given or ()) - set(classes))
+        if missing:
+            raise ValueError(
+                f'{first} has no folder {", ".join(missing):.80}, which '
+                'classes= names.'
+            )
+        classes = given or classes
+        if self.split in splits:
             if self.split != 'train':
-                _, images = find_images(root / self.split, root, classes)
-            return classes, images
-        return classes, self._cut(images, dict(val=self.val_fraction))
+                _, images = find_images(splits[self.split], root, classes)
+                return classes, images
+            if 'val' in splits:
+                return classes, images
+        shares = dict(test=self.test_fraction, val=self.val_fraction)
+        if splits:
+            del shares['test']
+        return classes, self._cut(images, shares)
 
     def _cut(
         self, images: dict[str, list[Path]], shares: dict[str, float]

@@ -1,0 +1,41 @@
+"""One walk through folders, for training, checks and prediction."""
+
+import runpy
+
+from vptm_mm.datasets import image_files
+from vptm_mm.datasets.image_files import find_files
+
+from ..conftest import ROOT
+from ..made_datasets import write_image
+
+
+def fill(root):
+    for name in ('a.jpg', 'deep/b.JFIF', 'c.heic', 'scan.jpg/d.png'):
+        write_image(root / name)
+    for name in ('.ipynb_checkpoints/a.jpg', '__MACOSX/a.jpg', '.hidden.jpg'):
+        write_image(root / name)
+    (root / 'notes.txt').touch()
+    (root / 'deep' / 'circle').symlink_to(root)
+    return root
+
+
+def test_what_is_found_and_what_is_skipped(tmp_path, monkeypatch):
+    root = fill(tmp_path / 'images')
+    monkeypatch.setattr(image_files, 'can_read_heif', lambda: False)
+    found = find_files(root)
+    names = [path.relative_to(root).as_posix() for path in found.images]
+    assert names == ['a.jpg', 'deep/b.JFIF', 'scan.jpg/d.png']
+    heic, others = found.describe_skipped(root)
+    assert '1 HEIC images in' in heic
+    assert 'c.heic; "pip install pillow-heif" to read them' in heic
+    assert '1 files in' in others
+    monkeypatch.setattr(image_files, 'can_read_heif', lambda: True)
+    assert root / 'c.heic' in find_files(root).images
+
+
+def test_prediction_finds_the_same(tmp_path, monkeypatch, capsys):
+    root = fill(tmp_path / 'images')
+    monkeypatch.setattr(image_files, 'can_read_heif', lambda: False)
+    predict = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))
+    assert predict['find_images']([root]) == find_files(root).images
+    assert 'HEIC' in capsys.readouterr().err
