@@ -207,4 +207,10 @@ def test_rivals_share_encoder_runner_data_and_seed(path):
         assert backbones[0][key] == backbones[1][key]
     for cfg in (ours, rival):
         assert cfg.optim_wrapper.optimizer.pop('lr') > 0
+    # Of the optimizer, only full fine-tuning has a recipe of its own.
+    if path.name.startswith('full_'):
+        assert (
+            rival.optim_wrapper.pop('paramwise_cfg').layer_decay_rate == 0.65
+        )
+        rival.optim_wrapper.constructor = ours.optim_wrapper.constructor
     assert rival.to_dict() == ours.to_dict()

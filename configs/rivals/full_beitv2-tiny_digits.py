@@ -8,4 +8,9 @@ Result: top-1 92.9 ± 0.9 % on the test set (2026-11-26, CPU, 5 seeds).
 _base_ = './linear-cls_beitv2-tiny_digits.py'
 
 model = dict(backbone=dict(type='FineTunedBackbone', tuned='all'))
-optim_wrapper = dict(optimizer=dict(lr=3e-3))
+# BEiT's recipe: each block learns more slowly than the one after it.
+optim_wrapper = dict(
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(layer_decay_rate=0.65),
+    optimizer=dict(lr=3e-3),
+)

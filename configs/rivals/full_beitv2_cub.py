@@ -8,4 +8,9 @@ Result: not yet measured.
 _base_ = './linear-cls_beitv2_cub.py'
 
 model = dict(backbone=dict(type='FineTunedBackbone', tuned='all'))
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
+# BEiT's recipe: each block learns more slowly than the one after it.
+optim_wrapper = dict(
+    constructor='LearningRateDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(layer_decay_rate=0.65),
+    optimizer=dict(lr=1e-4),
+)

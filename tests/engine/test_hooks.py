@@ -137,6 +137,28 @@ def test_partly_frozen_modules_log_no_warning(checkpoint, monkeypatch):
     assert not any('skipped' in line for line in lines)
 
 
+def test_rates_by_layer_of_full_fine_tuning(tmp_path):
+    """Each layer has 0.65 of the rate of the next; what is frozen has none."""
+    runner = digits_runner(tmp_path, 'rivals/full_beitv2-tiny_digits.py')
+    wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    scales = {
+        group['param_name'].removeprefix('backbone.encoder.'): group['lr']
+        / 3e-3
+        for group in wrapper.optimizer.param_groups
+    }
+    assert len(scales) == len(tuned_parameters(runner.model))
+    for name, depth in {
+        'patch_embed.projection.weight': 0,
+        'cls_token': 0,
+        'layers.0.gamma_1': 1,
+        'layers.5.attn.q_bias': 6,
+        'rel_pos_bias.relative_position_bias_table': 7,
+        'ln1.weight': 7,
+        'head.fc.weight': 7,
+    }.items():
+        assert scales[name] == pytest.approx(0.65 ** (7 - depth)), name
+
+
 def test_nothing_to_tune(build):
     with pytest.raises(ValueError, match='VPTMBackbone has no parameter to'):
         constructed(build, prompt_length=0)

@@ -59,6 +59,16 @@ class FineTunedBackbone(FrozenFeatures):
         """None: the blocks are tuned."""
         return 0
 
+    def get_layer_depth(
+        self, param_name: str, prefix: str = ''
+    ) -> tuple[int, int]:
+        """Return the depth of a parameter's layer, and how many there are.
+
+        For the host's ``LearningRateDecayOptimWrapperConstructor``: the
+        embedding is layer 0, then the blocks; what comes after is the last.
+        """
+        return self.encoder.get_layer_depth(param_name, f'{prefix}encoder.')
+
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
         bias = self._plain_bias()
         for layer in self.encoder.layers:
