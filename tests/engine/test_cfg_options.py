@@ -115,7 +115,10 @@ def test_building_blocks_of_a_config_are_refused(option):
         ('model.backbon.prompt_length', 'model.backbone'),
         ('model.head.temprature', 'model.head.temperature'),
         ('train_dataloader.batchsize', 'train_dataloader.batch_size'),
-        ('optim_wrapper.optimizer.learning_rate', None),
+        # Called so elsewhere.
+        ('max_epochs', 'train_cfg.max_epochs'),
+        ('lr', 'optim_wrapper.optimizer.lr'),
+        ('backbone.prompt_length', 'model.backbone.prompt_length'),
         ('optim_wrapper.optimiser.lr', 'optim_wrapper.optimizer'),
         ('train_cfg.max_epoch', 'train_cfg.max_epochs'),
         ('param_scheduler.1.ends', 'param_scheduler.1.end'),
@@ -129,8 +132,14 @@ def test_unknown(option, nearest):
     with pytest.raises(ValueError, match='unknown key .* did you mean') as e:
         merge_cfg_options(copy.deepcopy(CFG), {option: 1})
     assert option in str(e.value)
-    if nearest:
-        assert f'{nearest}' in str(e.value)
+    assert f"{nearest}'" in str(e.value)
+
+
+def test_unknown_and_like_nothing_that_exists():
+    option = 'optim_wrapper.optimizer.zzz'
+    with pytest.raises(ValueError, match='known are .*, lr, ') as e:
+        merge_cfg_options(copy.deepcopy(CFG), {option: 1})
+    assert 'did you mean' not in str(e.value)
 
 
 @pytest.mark.parametrize('index', ['7', 'last'])

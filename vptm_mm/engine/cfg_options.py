@@ -3,7 +3,7 @@
 import copy
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,8 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
         options: Values by dotted key, as ``--cfg-options`` gives them.
 
     Raises:
-        ValueError: If a key is unknown, the text suggests the nearest one; or
-            if a value is of another kind than the config's.
+        ValueError: If a key is unknown, the text suggests one that is; or if a
+            value is of another kind than the config's.
     """
     merged = copy.deepcopy(cfg)
     for option, value in options.items():
@@ -149,13 +149,35 @@ def _check_keys(cfg: Config, merged: Config, option: str) -> None:
                     'the config and would change nothing; set it where it is '
                     'used, as in train_dataloader.dataset.'
                 )
-            (nearest,) = difflib.get_close_matches(key, known, 1, cutoff=0.0)
             raise ValueError(
                 f'--cfg-options {option}: unknown key {key!r} in '
-                f'{".".join(keys[:depth]) or "the config"}; did you mean '
-                f'{".".join([*keys[:depth], nearest])!r}?'
+                f'{".".join(keys[:depth]) or "the config"}'
+                + _suggest(cfg, keys, depth, known)
             )
         old, new = old.get(key), new.get(key)
+
+
+def _suggest(cfg: Config, keys: list[str], depth: int, known: set[str]) -> str:
+    """Name keys that look alike here, or are called so elsewhere."""
+    near = difflib.get_close_matches(keys[depth], known, 1, cutoff=0.6)
+    meant = ['.'.join([*keys[:depth], name]) for name in near]
+    if not meant:
+        parts = _arguments(Runner) & set(cfg._cfg_dict)
+        places = _names({part: cfg[part] for part in sorted(parts)}, '')
+        meant = [p for p in places if f'.{p}'.endswith(f'.{keys[-1]}')][:3]
+    if meant:
+        return f'; did you mean {" or ".join(map(repr, meant))}?'
+    return f'; known are {", ".join(sorted(known))}.'
+
+
+def _names(node: Any, prefix: str) -> Iterator[str]:
+    """Yield the dotted name of each key below a part of a config."""
+    if isinstance(node, (list, tuple)):
+        node = {str(index): child for index, child in enumerate(node)}
+    if isinstance(node, Mapping):
+        for key, child in node.items():
+            yield prefix + key
+            yield from _names(child, f'{prefix}{key}.')
 
 
 def _child(node: Any, index: int) -> Any:
