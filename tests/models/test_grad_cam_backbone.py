@@ -27,6 +27,12 @@ PROMPTS = [
     dict(prompt_length=3),
     dict(prompt_length=3, prompt_location='after_cls'),
     dict(prompt_length=3, prompt_blocks=(2,)),
+    dict(
+        prompt_length=3,
+        prompt_blocks=(2,),
+        speedups=('fused_attention', 'lean_first_block'),
+    ),
+    dict(prompt_length=3, with_cp=True),
     dict(prompt_length=3, prompt_blocks=(0, 1, 2)),
 ]
 
@@ -86,7 +92,7 @@ def test_the_hosts_reshape_and_gradient(checkpoint, images, hosts, options):
     scores[:, 0].sum().backward()
     activation, gradient = (
         hosts['reshape_transform'](x, shown, args).detach() for x in seen
-    )
+    )  # of one pass
     assert activation.shape == gradient.shape == (2, 16, 4, 4)
     assert gradient.abs().sum((1, 2, 3)).gt(0).all()
     # Each pixel of the map is the patch at its place.

@@ -38,7 +38,12 @@ class GradCAMBackbone(VPTMBackbone):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.patch_map = nn.Identity()
+        # A block that is computed again would pass the map twice.
+        self.with_cp = False
         self.encoder.layers[-1].ln1.register_forward_hook(self._show_patches)
+
+    def _tuned_in(self, tokens: Tensor, prompts: slice) -> None:
+        """All tokens need a gradient, not only what is tuned."""
 
     def _show_patches(
         self, norm: nn.Module, args: Any, tokens: Tensor
