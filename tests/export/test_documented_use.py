@@ -1,0 +1,108 @@
+"""The snippets of docs/export.md say what tools/predict.py says."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmpretrain import get_model
+from mmpretrain.registry import TRANSFORMS
+
+from vptm_mm.checkpoints import make_task, write_task
+from vptm_mm.export import export_onnx, export_program
+
+from ..conftest import ROOT, draw_class_means
+from ..made_images import oriented
+from ..tools.test_predict import tool
+from .conftest import needs_export
+
+CONFIG = ROOT / 'configs' / 'vptm_beitv2-tiny_folder.py'
+SHAPES = [(90, 60), (61, 97), (40, 41), (300, 77), (20, 25), (32, 32)]
+NAMES = [f'class {i}' for i in range(7)]
+SQUASHED = [
+    dict(type='LoadCheckedImage'),
+    dict(type='Resize', scale=(32, 32)),
+    dict(type='PackInputs'),
+]
+CROPPED = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='PackInputs'),
+]
+SNIPPETS = re.findall(
+    r'```python\n(.*?)```', (ROOT / 'docs' / 'export.md').read_text(), re.S
+)
+
+
+def photos():
+    """Coarse noise, which each way to resize leaves in its own state."""
+    numbers = np.random.default_rng(0)
+    for height, width in SHAPES:
+        coarse = (height // 4, width // 4, 3)
+        pixels = numbers.integers(0, 256, coarse, dtype=np.uint8)
+        pixels = cv2.resize(pixels, (width, height), None, 0, 0, 0)
+        yield cv2.imencode('.jpg', pixels)[1].tobytes()
+    yield oriented()
+
+
+@pytest.mark.parametrize('steps', [SQUASHED, CROPPED])
+def test_prepare_does_what_the_pipeline_does(tmp_path, steps):
+    scope = {}
+    exec(SNIPPETS[0].partition('session = ')[0], scope)  # noqa: S102
+    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+    steps = json.loads(json.dumps(steps))  # as in the file
+    for content in photos():
+        path = str(tmp_path / 'photo.jpg')
+        Path(path).write_bytes(content)
+        expected = pipeline(dict(img_path=path))['inputs'][None]
+        found = scope['prepare'](path, steps)
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match="lacks this step: {'type': 'Pad'}"):
+        scope['prepare'](path, [dict(type='Pad')])
+
+
+@needs_export
+def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
+    pytest.importorskip('onnxruntime')
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(NAMES)
+    torch.manual_seed(0)
+    model = get_model(cfg).eval()
+    draw_class_means(model.head)
+    task = make_task(model, cfg, NAMES)
+    write_task(task, 'birds.safetensors')
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    options = dict(preprocessing=True, classes=NAMES, pipeline=task.pipeline)
+    export_onnx(model, 'birds.onnx', images, **options)
+    export_program(model, 'birds.pt2', images, **options)
+    contents = list(photos())
+    names = [f'{number}.jpg' for number in range(len(contents))]
+    for name, content in zip(names, contents, strict=True):
+        Path(name).write_bytes(content)
+    flags = ['--task', 'birds.safetensors', '--format', 'json']
+    flags += ['--out', 'said.json']
+    monkeypatch.setattr(sys, 'argv', ['predict.py', *names, *flags])
+    assert tool.main() == 0
+    said = json.loads(Path('said.json').read_text())['predictions']
+    assert len({row['top'][0]['class'] for row in said}) > 1
+    for content, row in zip(contents, said, strict=True):
+        Path('photo.jpg').write_bytes(content)
+        capsys.readouterr()
+        scope = {}
+        for snippet in SNIPPETS:
+            exec(snippet, scope)  # noqa: S102
+        (best,) = row['top']
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        for line in lines:
+            name, _, share = line.rpartition(' ')
+            assert name == best['class']
+            assert float(share) == pytest.approx(best['confidence'], abs=1e-4)
