@@ -245,7 +245,6 @@ def test_a_pool_on_a_gpu_without_values(pool, images, amp):
             assert on_gpu(*scores.values())
 
 
-@pytest.mark.xfail(reason='the preprocessor of a task stays on the CPU')
 def test_predictions_and_pictures_of_a_pool(pool, checkpoint, device):
     """As tools/predict.py and tools/demo.py ask for them."""
     generator = np.random.default_rng(0)
