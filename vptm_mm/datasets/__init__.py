@@ -10,7 +10,12 @@ from .sklearn_digits import SklearnDigits
 from .split_check import check_splits
 from .stanford_dogs import StanfordDogs
 from .train_val_split import TrainValSplit
-from .transforms import BlockMaskGenerator, LoadCheckedImage, TwoViewCrop
+from .transforms import (
+    BlockMaskGenerator,
+    LoadCheckedImage,
+    LoadKeptTokens,
+    TwoViewCrop,
+)
 from .vtab1k import VTAB1k
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     'ImageFolder',
     'KShot',
     'LoadCheckedImage',
+    'LoadKeptTokens',
     'NABirds',
     'NWay',
     'SklearnDigits',

@@ -21,6 +21,7 @@ LOOKED_UP = {
     'custom_imports',
     'efficient_conv_bn_eval',
     'find_unused_parameters',
+    'kept_tokens',
     'model_wrapper_cfg',
     'runner_type',
     'sync_bn',

@@ -13,6 +13,7 @@ from .heads import PrototypeVerbalizerHead
 from .pool import VPTMTaskPool
 from .tokenizers import (
     FeatureKMeansTokenizer,
+    KeptTokens,
     PatchKMeansTokenizer,
     VQKDDistiller,
     VQKDTokenizer,
@@ -26,6 +27,7 @@ __all__ = [
     'FrozenFeatures',
     'GateVPTBackbone',
     'GradCAMBackbone',
+    'KeptTokens',
     'LoRABackbone',
     'PatchKMeansTokenizer',
     'PrototypeVerbalizerHead',

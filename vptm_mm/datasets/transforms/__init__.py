@@ -1,5 +1,11 @@
 from .block_mask import BlockMaskGenerator
 from .load_checked_image import LoadCheckedImage
+from .load_kept_tokens import LoadKeptTokens
 from .two_view_crop import TwoViewCrop
 
-__all__ = ['BlockMaskGenerator', 'LoadCheckedImage', 'TwoViewCrop']
+__all__ = [
+    'BlockMaskGenerator',
+    'LoadCheckedImage',
+    'LoadKeptTokens',
+    'TwoViewCrop',
+]

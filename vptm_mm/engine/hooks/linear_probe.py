@@ -21,7 +21,7 @@ from ..unwrap import unwrap_model
 
 @HOOKS.register_module()
 class LinearProbeHook(Hook):
-    """Write ``linear_probe.json`` after masked visual token modelling.
+    """Write the accuracy of a linear probe after pre-training.
 
     Accuracy on held-out images of a logistic regression on standardised
     states, of [CLS] and of the averaged patches. A quick look at the
@@ -31,6 +31,7 @@ class LinearProbeHook(Hook):
         train_dataloader: Config of a loader over labelled images.
         test_dataloader: Config of a loader over other labelled images.
         max_iter: Steps of the solver at most.
+        filename: Name of the report in the work dir.
 
     Raises:
         ValueError: If an image has no label.
@@ -41,9 +42,11 @@ class LinearProbeHook(Hook):
         train_dataloader: dict,
         test_dataloader: dict,
         max_iter: int = 1000,
+        filename: str = 'linear_probe.json',
     ) -> None:
         self.dataloaders = (train_dataloader, test_dataloader)
         self.max_iter = max_iter
+        self.filename = filename
 
     def before_train(self, runner: Runner) -> None:
         """List the images: what is missing shows before hours are spent."""
@@ -74,7 +77,7 @@ class LinearProbeHook(Hook):
             probe.fit(train[readout], train_labels)
             report[readout] = probe.score(test[readout], test_labels)
         runner.logger.info(f'Linear probe, held out: {report}')
-        path = Path(runner.work_dir) / 'linear_probe.json'
+        path = Path(runner.work_dir) / self.filename
         write_whole(path, f'{json.dumps(report, indent=2)}\n')
 
 

@@ -128,7 +128,11 @@ class KMeansTokenizer(BaseModule):
         # With --amp, too: half precision would name other entries than those
         # that reports count.
         with torch.autocast(images.device.type, enabled=False):
-            return _nearest(self.describe(images.float()), self.codebook)
+            return self.assign(self.describe(images.float()))
+
+    def assign(self, descriptions: Tensor) -> Tensor:
+        """Token ids of descriptions, ``(..., E)``."""
+        return _nearest(descriptions, self.codebook)
 
 
 def _nearest(descriptions: Tensor, codebook: Tensor) -> Tensor:

@@ -1,0 +1,214 @@
+"""Compute the visual tokens that a teacher gives images, once, and keep them.
+
+Symbols: M images; W views, 1 or 2; N patches, H x H of them; E width of a
+feature.
+"""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS, MODELS
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from ..checkpoints import write_whole
+from ..datasets.hash_order import hash_rank, list_digest, rank_classes
+
+# Images whose features lie in one file.
+CHUNK = 2000
+
+
+def keep_tokens(
+    file: str | Path,
+    dataset: dict[str, Any],
+    tokenizer: dict[str, Any],
+    data_preprocessor: dict[str, Any],
+    batch_size: int = 64,
+    mirrored: bool = True,
+    max_patches: int = 1_000_000,
+    seed: int = 0,
+    amp: bool = False,
+    num_workers: int = 0,
+) -> None:
+    """Write the tokens of all images, and of all mirrored.
+
+    Features are kept in ``FILE.features``, in half precision: what is there
+    is not computed again, so the command can be stopped and repeated, or
+    repeated with another ``num_visual_tokens``. The images are in the order
+    of a hash, so the first ones are a random sample.
+
+    Args:
+        file: Where the tokens go, a ``.npz`` with ``tokens``, ``(M, W, H,
+            H)``, ``images``, the names below the data set's folder, the
+            ``codebook`` and ``settings``.
+        dataset: Config of the images, whose pipeline gives them as the
+            teacher wants them.
+        tokenizer: Config of a ``FeatureKMeansTokenizer`` or
+            ``PatchKMeansTokenizer``.
+        data_preprocessor: Config; the teacher's mean and deviation.
+        batch_size: Images that the teacher sees at once.
+        mirrored: Whether to compute tokens of the mirrored images, too.
+        max_patches: Patches that k-means sees at most.
+        seed: Of the order of the images.
+        amp: Whether the teacher computes in bfloat16.
+        num_workers: Processes that load images.
+
+    Raises:
+        ValueError: If the features in the folder are of other images or
+            settings.
+    """
+    file = Path(file)
+    images = DATASETS.build(dataset)
+    names, order = _in_order(images, seed)
+    # The number of visual tokens does not change the features.
+    described = {k: v for k, v in tokenizer.items() if k != _SIZE}
+    settings = dict(
+        images=len(names),
+        list_sha256=list_digest(names),
+        pipeline=dataset.get('pipeline'),
+        tokenizer=described,
+        data_preprocessor=data_preprocessor,
+        mirrored=mirrored,
+        seed=seed,
+        amp=amp,
+    )
+    folder = file.with_name(f'{file.name}.features')
+    _claim(folder, json.dumps(settings, indent=2, default=str))
+    model = MODELS.build(tokenizer).eval().to(memory_format=_LAST)
+    preprocess = MODELS.build(data_preprocessor)
+
+    def load(rows: list[int]) -> DataLoader:
+        return DataLoader(
+            Subset(images, rows),
+            batch_size,
+            num_workers=num_workers,
+            collate_fn=list,
+        )
+
+    paths = []
+    for start in range(0, len(order), CHUNK):
+        paths.append(folder / f'{start // CHUNK:05d}.npy')
+        if paths[-1].exists():
+            continue
+        began = time.perf_counter()
+        rows = order[start : start + CHUNK]
+        features = _describe(load(rows), model, preprocess, mirrored, amp)
+        write_whole(paths[-1], _npy(features))
+        rate = len(rows) / (time.perf_counter() - began)
+        MMLogger.get_current_instance().info(
+            f'Features of {start + len(rows)} of {len(order)} images, '
+            f'{rate:.1f} images a second.'
+        )
+    tokens = fit_and_assign(model, paths, max_patches)
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        tokens=tokens,
+        images=np.array(names),
+        codebook=model.codebook.numpy(),
+        settings=np.array(json.dumps(settings, default=str)),
+    )
+    write_whole(file, content.getvalue())
+
+
+_SIZE = 'num_visual_tokens'
+_LAST = torch.channels_last
+
+
+def fit_and_assign(
+    model: Any, paths: list[Path], max_patches: int
+) -> np.ndarray:
+    """Group features; return the tokens of all, ``(M, W, H, H)``.
+
+    Args:
+        model: The tokenizer.
+        paths: Files of features, ``(m, W, N, E)`` each.
+        max_patches: Patches that k-means sees at most.
+    """
+
+    def stream() -> Iterator[Tensor]:
+        left = max_patches
+        for path in paths:
+            flat = _read(path).flatten(0, 2)[:left]
+            left -= len(flat)
+            yield from flat.split(4096)
+            if left <= 0:
+                return
+
+    used = model.fit(stream())
+    MMLogger.get_current_instance().info(
+        f'{used} of {model.num_visual_tokens} visual tokens in use.'
+    )
+    parts = []
+    for path in paths:
+        features = _read(path)  # (m, W, N, E)
+        side = round(features.shape[2] ** 0.5)
+        ids = torch.cat([model.assign(part) for part in features.split(64)])
+        parts.append(ids.unflatten(-1, (side, side)).numpy())
+    smallest = np.min_scalar_type(model.num_visual_tokens - 1)
+    return np.concatenate(parts).astype(smallest)
+
+
+def _in_order(dataset: BaseDataset, seed: int) -> tuple[list[str], list[int]]:
+    """Names and indices of the images, in hash order."""
+    rows = {
+        name: indices[0]
+        for images in rank_classes(dataset, seed).values()
+        for name, indices in images.items()
+    }
+    names = sorted(rows, key=lambda name: hash_rank(name, seed))
+    return names, [rows[name] for name in names]
+
+
+def _claim(folder: Path, settings: str) -> None:
+    """Note whose features a folder holds; refuse that of others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / 'settings.json'
+    if not note.exists():
+        write_whole(note, settings)
+    if note.read_text() != settings:
+        raise ValueError(
+            f'{folder} holds features of other images or settings than these; '
+            f'compare {note.name}, remove the folder, or name another file.'
+        )
+
+
+@torch.inference_mode()
+def _describe(
+    loader: DataLoader,
+    model: Any,
+    preprocess: Any,
+    mirrored: bool,
+    amp: bool,
+) -> np.ndarray:
+    """Features of the images of a loader, ``(m, W, N, E)``."""
+    parts = []
+    for batch in loader:
+        inputs = torch.stack([packed['inputs'] for packed in batch])
+        inputs = preprocess({'inputs': inputs})['inputs']
+        views = [inputs, inputs.flip(-1)] if mirrored else [inputs]
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
+            described = [
+                model.describe(view.contiguous(memory_format=_LAST))
+                for view in views
+            ]
+        parts.append(torch.stack(described, 1).half())
+    return torch.cat(parts).numpy()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def _read(path: Path) -> Tensor:
+    return torch.from_numpy(np.load(path)).float()
