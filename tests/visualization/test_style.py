@@ -1,9 +1,13 @@
 """Files of pictures."""
 
+import warnings
+from types import SimpleNamespace
+
 from matplotlib.figure import Figure
+from mmengine.logging import MMLogger
 from PIL import Image
 
-from vptm_mm.visualization import write_png
+from vptm_mm.visualization import fonts, write_png
 
 
 def test_the_same_figure_gives_the_same_file(tmp_path):
@@ -16,3 +20,34 @@ def test_the_same_figure_gives_the_same_file(tmp_path):
     folder = tmp_path / 'new'
     one, two = (folder / 'one.png', folder / 'two.png')
     assert one.read_bytes() == two.read_bytes()
+
+
+def written(folder, name):
+    figure = Figure(figsize=(2, 1))
+    figure.text(0.1, 0.1, name)
+    return write_png(figure, folder / 'name.png').read_bytes()
+
+
+def test_a_character_that_the_default_font_lacks(tmp_path, monkeypatch):
+    """Another installed font draws it; matplotlib brings one that has it."""
+    drawn = written(tmp_path, '⍼')
+    monkeypatch.setattr(fonts, 'find_families', lambda characters: [])
+    assert written(tmp_path, '⍼') != drawn
+
+
+def test_a_character_that_no_font_has_is_named_once(tmp_path, monkeypatch):
+    logger, said = MMLogger.get_current_instance(), []
+    monkeypatch.setattr(logger, 'warning', said.append)
+    fonts.find_families.cache_clear()
+    monkeypatch.setattr(fonts, 'fontManager', SimpleNamespace(ttflist=[]))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for name in ('한국', '국한'):
+            written(tmp_path, name)
+    (line,) = said
+    assert line.startswith('No installed font has 국한: pictures show boxes')
+
+
+def test_a_dollar_begins_no_formula(tmp_path):
+    assert written(tmp_path, '$5 or $6')
+    assert written(tmp_path, r'$\frac$')

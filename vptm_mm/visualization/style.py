@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ..checkpoints import open_whole
+from .fonts import fonts_of
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 OKABE_ITO = (
@@ -38,7 +39,7 @@ def write_png(figure: Figure, path: str | Path) -> Path:
     """Write a picture; the same figure gives the same file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open_whole(path) as file:
+    with fonts_of(figure), open_whole(path) as file:
         figure.savefig(
             file,
             format='png',
