@@ -1,4 +1,5 @@
 from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
+from .preprocessing import preprocessing_of, warn_of_preprocessing
 from .pretrained import read_pretrained
 from .task_file import Task, name_and_path, read_task, write_task
 from .task_model import (
@@ -45,6 +46,7 @@ __all__ = [
     'make_task',
     'open_whole',
     'prediction_pipeline',
+    'preprocessing_of',
     'read_checkpoint',
     'read_pretrained',
     'read_task',
@@ -53,6 +55,7 @@ __all__ = [
     'task_state',
     'trust_file',
     'validate',
+    'warn_of_preprocessing',
     'whole_path',
     'write_task',
     'write_whole',

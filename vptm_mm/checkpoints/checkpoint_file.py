@@ -149,16 +149,17 @@ def _describe(path: Path) -> str:
     return f'{path} ({path.stat().st_size} bytes, sha256 {sha256(path)})'
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a checkpoint; no code in it is run.
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors, and what stands beside them; no code in it is run.
 
     Raises:
         ValueError: If it is damaged, a task file or without a state dict.
     """
+    content: Any
+    meta: Any
     if path.suffix == SUFFIX:
-        content: Any
-        content, metadata = read_safetensors(path)
-        if TASK_KEY in metadata:
+        content, meta = read_safetensors(path)
+        if TASK_KEY in meta:
             raise ValueError(
                 f'{path} is a task file: it holds what is added to '
                 'pre-trained weights, not the weights. Give their path, and '
@@ -166,6 +167,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             )
     else:
         content = load_file(path, mmap=True)
+        meta = content.get('meta') if isinstance(content, dict) else None
     for key in CONTAINERS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -177,7 +179,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         )
     if all(name.startswith('module.') for name in content):  # of DDP
         content = {k[len('module.') :]: v for k, v in content.items()}
-    return content
+    return content, meta if isinstance(meta, dict) else {}
 
 
 def is_state_dict(content: Any) -> bool:
@@ -209,7 +211,7 @@ def read_module(
         ValueError: If the file does not fit; the text lists ``-`` missing,
             ``+`` unexpected and ``!`` wrong tensors.
     """
-    tensors = read_tensors(path)
+    tensors, _ = read_tensors(path)
     if any(name.startswith(prefix) for name in tensors):
         tensors = {
             name.removeprefix(prefix): tensor

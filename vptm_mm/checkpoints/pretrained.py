@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.logging import MMLogger
@@ -21,6 +21,7 @@ from torch import Tensor
 from ..bricks import StateDifference, compare_states
 from .checkpoint_file import fetch, read_tensors, sha256
 from .checkpoint_layouts import PREDICTOR, to_our_names
+from .preprocessing import Preprocessing, trained_with
 
 MASK = 'encoder.mask_token'
 TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
@@ -28,23 +29,32 @@ TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
 CUBIC = 3
 
 
+class Pretrained(NamedTuple):
+    """What was read.
+
+    Args:
+        tensors: A tensor for each name that was wanted.
+        trained_with: How images were normalised; None if nobody knows.
+    """
+
+    tensors: dict[str, Tensor]
+    trained_with: Preprocessing | None
+
+
 def read_pretrained(
     checkpoint: str | PathLike, frozen: dict[str, Tensor]
-) -> dict[str, Tensor]:
+) -> Pretrained:
     """Read the frozen tensors of a backbone, all of them or none.
 
-    Reads Microsoft's layout, MMPretrain's pre-training layout and our own
-    checkpoints. A position bias table of another size is interpolated by
-    MMPretrain's function. What was read, dropped and resized is logged.
+    Reads Microsoft's layout, MMPretrain's pre-training layout, transformers'
+    and our own checkpoints. A position bias table of another size is
+    interpolated. What was read, dropped and resized is logged.
 
     Args:
         checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
             address; the last names a file that comes with the package.
         frozen: The tensors that are wanted, by the names of ``FrozenBEiT``;
             their shapes count, not their values.
-
-    Returns:
-        A tensor for each name of ``frozen``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -58,7 +68,9 @@ def read_pretrained(
     # Side by side: a digest takes as long as reading.
     with ThreadPoolExecutor(max_workers=1) as pool:
         digest = pool.submit(sha256, path)
-        layout, tensors, dropped = to_our_names(read_tensors(path), path)
+        tensors, meta = read_tensors(path)
+        layout, tensors, dropped = to_our_names(tensors, path)
+    preprocessing = trained_with(path, layout, dropped, meta)
     if not any(name.startswith(PREDICTOR) for name in frozen):
         dropped += [name for name in tensors if name.startswith(PREDICTOR)]
         tensors = {k: v for k, v in tensors.items() if k not in set(dropped)}
@@ -71,9 +83,10 @@ def read_pretrained(
         f'  layout {layout}, sha256 {digest.result()}\n'
         f'  loaded {len(tensors)} of {len(frozen)} frozen tensors\n'
         f'  dropped {len(dropped)} ({", ".join(prefixes) or "none"})\n'
-        f'  resized {resized or "none"}'
+        f'  resized {resized or "none"}\n'
+        f'  trained with {preprocessing or "unknown preprocessing"}'
     )
-    return tensors
+    return Pretrained(tensors, preprocessing)
 
 
 def _resize_table(

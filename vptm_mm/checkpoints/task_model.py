@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 
 from .checkpoint_file import UnsafeCheckpointError
 from .download import is_remote, is_stored
+from .preprocessing import warn_of_preprocessing
 from .task_file import Task, plain, plain_pipeline, without_training
 from .task_schema import encoder_settings, validate
 from .task_state import (
@@ -185,6 +186,7 @@ def _load(config: Config, content: dict, device: Any) -> BaseModel:
         config.pop('test_dataloader', None)
     model = get_model(config, device=device)
     load_state(model, content)
+    warn_of_preprocessing(model.backbone, model.data_preprocessor)
     meta = content.get('meta') or {}
     if 'dataset_meta' in meta:
         model._dataset_meta = meta['dataset_meta']

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import FROZEN_SHA256, require_fit
+from ...checkpoints import FROZEN_SHA256, require_fit, warn_of_preprocessing
 from ..unwrap import unwrap_model
 
 
@@ -20,7 +20,8 @@ class CheckpointCheckHook(Hook):
 
     A head with too many classes would train without a word, and one with too
     few ends in an error of indices, so it is compared with the data sets; if
-    they do not name their classes, it is left alone.
+    they do not name their classes, it is left alone. Images that are not
+    normalised as in pre-training are warned of.
 
     Raises:
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
@@ -29,6 +30,14 @@ class CheckpointCheckHook(Hook):
             classes than a data set, if the data sets have other class names,
             or if ``NWay`` draws from other classes in one of them.
     """
+
+    def before_run(self, runner: Runner) -> None:
+        """Warn if images are not prepared as in pre-training."""
+        model = unwrap_model(runner.model)
+        warn_of_preprocessing(
+            getattr(model, 'backbone', None),
+            getattr(model, 'data_preprocessor', None),
+        )
 
     def before_train(self, runner: Runner) -> None:
         """Compare the head with all images that the run will read."""

@@ -1,6 +1,5 @@
 """Writes the part of a pre-training run that down-stream tasks read."""
 
-import io
 from pathlib import Path
 
 import torch
@@ -9,7 +8,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...bricks import without_derived
-from ...checkpoints import write_whole
+from ...checkpoints import open_whole, preprocessing_of
+from ...checkpoints.preprocessing import META
 from ..unwrap import unwrap_model
 
 DTYPES = ('float32', 'float16')
@@ -21,7 +21,8 @@ class ExportBackboneHook(Hook):
 
     The file has MMPretrain's layout (``state_dict`` with ``backbone.*``,
     ``neck.norm.*``, ``head.cls_head.*``), so ``VPTMBackbone`` reads it by
-    ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
+    ``init_cfg=dict(type='Pretrained', checkpoint=...)``. It says how images
+    were normalised, which is compared with the classifier's.
 
     Args:
         filename: Name of the file in the work dir.
@@ -53,9 +54,12 @@ class ExportBackboneHook(Hook):
             if name.startswith(self.parts)
         }
         path = Path(runner.work_dir) / self.filename
-        content = io.BytesIO()
-        torch.save(dict(state_dict=tensors), content)
-        write_whole(path, content.getvalue())
+        meta = {}
+        preprocessing = preprocessing_of(model.data_preprocessor)
+        if preprocessing is not None:
+            meta[META] = preprocessing._asdict()
+        with open_whole(path) as file:
+            torch.save(dict(state_dict=tensors, meta=meta), file)
         runner.logger.info(
             f'Exported to {path}: {len(tensors)} tensors, '
             f'{path.stat().st_size / 1e6:.2f} MB.'

@@ -26,6 +26,7 @@ from ...bricks import (
     tensors_sha256,
     without_derived,
 )
+from ...checkpoints.preprocessing import Preprocessing
 from ...checkpoints.pretrained import read_pretrained
 from .encoder_block import run_block
 from .fused_attention import FusedAttention
@@ -92,6 +93,8 @@ class FrozenBEiT(BaseBackbone):
         )
         # Digest of the tensors that were read; None until they were.
         self._read_sha256: str | None = None
+        # How images were normalised in pre-training; None if nobody knows.
+        self.trained_with: Preprocessing | None = None
         # Values of the frozen tensors before they were rounded, by name.
         self._unrounded: dict[str, Tensor] = {}
         if dtype != 'float32':
@@ -172,7 +175,7 @@ class FrozenBEiT(BaseBackbone):
                 "dict(type='Pretrained', checkpoint=...): a frozen backbone "
                 'is of use only with pre-trained weights.'
             )
-        tensors = read_pretrained(
+        tensors, self.trained_with = read_pretrained(
             init_cfg['checkpoint'], self.frozen_state_dict()
         )
         # What is not in the file is tuned, or derived.

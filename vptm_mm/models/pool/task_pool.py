@@ -21,6 +21,7 @@ from ...checkpoints import (
     name_and_path,
     read_task,
     validate,
+    warn_of_preprocessing,
 )
 from ..backbones.encoder_block import run_block
 from ..backbones.frozen_beit import FrozenBEiT
@@ -174,6 +175,7 @@ class VPTMTaskPool(FrozenBEiT):
         like = self.encoder.cls_token
         dtype = torch.promote_types(like.dtype, torch.float32)
         self._tasks[name] = pooled.to(like.device, dtype).eval()
+        warn_of_preprocessing(self, pooled.data_preprocessor)
         return name
 
     def _fit(self, task: Task) -> PooledTask:
