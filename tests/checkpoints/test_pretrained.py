@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmpretrain.models.utils import resize_relative_position_bias_table
 from safetensors.torch import save_file
+from scipy import interpolate
 
 from vptm_mm.bricks import tensors_sha256
 from vptm_mm.bricks.unfilled import FILLS, Unfilled
 from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.checkpoints.checkpoint_layouts import LAYOUTS
+from vptm_mm.checkpoints.pretrained import _resize_offsets
 from vptm_mm.models import (
     AdaptFormerBackbone,
     FineTunedBackbone,
@@ -216,6 +219,25 @@ def test_the_table_is_interpolated_for_another_grid(
     assert feature.isfinite().all()
 
 
+@pytest.mark.parametrize('new', [5, 7, 11, 31])
+def test_interpolated_as_the_host_does(monkeypatch, new):
+    """To the bit, or tasks on such an encoder would not know it again."""
+
+    class CubicInterp2d:
+        """Of SciPy before 1.14, on a grid."""
+
+        def __init__(self, x, y, z, kind):
+            self.spline = interpolate.RectBivariateSpline(x, y, z.T)
+
+        def __call__(self, x, y):
+            return self.spline(x, y).T
+
+    monkeypatch.setattr(interpolate, 'interp2d', CubicInterp2d)
+    table = torch.randn(81, 3, generator=torch.Generator().manual_seed(0))
+    expected = resize_relative_position_bias_table(9, new, table, 3)
+    assert torch.equal(_resize_offsets(table, new), expected)
+
+
 def test_a_smooth_table_stays_what_it_is(pretraining_model, tmp_path):
     """A bias that is a plane over the offsets is the same plane after."""
     state = dict(pretraining_model.state_dict())
@@ -244,7 +266,7 @@ def without(state: dict, *names: str) -> dict:
         (
             lambda s: without(s, 'neck.norm.weight', 'neck.norm.bias'),
             {},
-            r'- encoder\.ln1\.bias\n  - encoder\.ln1\.weight\nCompare arch',
+            r'- encoder\.ln1\.bias\n  - encoder\.ln1\.weight\nIt has no final',
         ),
         (
             lambda s: without(s, 'head.cls_head.weight'),
@@ -287,12 +309,34 @@ def without(state: dict, *names: str) -> dict:
         (
             lambda s: {**s, 'neck.norm.weight': torch.full((16,), torch.nan)},
             {},
-            r'! encoder\.ln1\.weight: holds NaN or infinite values',
+            r'! encoder\.ln1\.weight: holds NaN or infinite values\nA run',
+        ),
+        (
+            lambda s: {k: v for k, v in s.items() if 'gamma_' not in k},
+            {},
+            r'- encoder\.layers\.0\.gamma_1\n(.*\n)*.*set layer_scale_init_'
+            'value=0 of',
+        ),
+        (
+            lambda s: s,
+            dict(encoder=dict(ENCODER, layer_scale_init_value=0.0)),
+            r'\+ encoder\.layers\.0\.gamma_1\n(.*\n)*.*set layer_scale_init_'
+            r'value=0\.1 of',
+        ),
+        (
+            lambda s: {**s, 'backbone.pos_embed': torch.zeros(1, 17, 16)},
+            {},
+            r'\+ encoder\.pos_embed\nIt has absolute position embeddings',
+        ),
+        (
+            lambda s: {**to_microsoft(s), 'pos_embed': torch.zeros(1, 17, 16)},
+            {},
+            r'\+ pos_embed\nIt has absolute position embeddings',
         ),
         (
             lambda s: {**s, 'backbone.mask_token': torch.zeros(1, 1, 16)},
             {},
-            r'! encoder\.mask_token: is all zero, it was never trained',
+            r'! encoder\.mask_token: is all zero, it was never trained\nIt is',
         ),
     ],
 )
@@ -305,6 +349,18 @@ def test_files_that_do_not_fit(
     with pytest.raises(ValueError, match=message) as error:
         load(path, **options)
     assert str(path) in str(error.value)
+
+
+def test_a_file_without_layer_scale_is_read(
+    pretraining_model, tmp_path, images
+):
+    """As the advice says."""
+    state = pretraining_model.state_dict()
+    state = {k: v for k, v in state.items() if 'gamma_' not in k}
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    encoder = dict(ENCODER, layer_scale_init_value=0)
+    (feature,) = load(tmp_path / 'a.pth', encoder=encoder)(images)
+    assert feature.isfinite().all()
 
 
 def test_a_deeper_file_lists_some_names_and_counts_the_rest(tmp_path):

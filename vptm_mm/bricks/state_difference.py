@@ -25,11 +25,18 @@ class StateDifference:
     def __bool__(self) -> bool:
         return bool(self.missing or self.unexpected or self.wrong)
 
+    @property
+    def lines(self) -> list[str]:
+        """One for each, ``-`` missing, ``+`` unexpected, ``!`` wrong."""
+        return [
+            *(f'- {name}' for name in self.missing),
+            *(f'+ {name}' for name in self.unexpected),
+            *(f'! {text}' for text in self.wrong),
+        ]
+
     def __str__(self) -> str:
-        """One line a difference, ``-`` missing, ``+`` unexpected, ``!``."""
-        lines = [f'- {name}' for name in self.missing]
-        lines += [f'+ {name}' for name in self.unexpected]
-        lines += [f'! {text}' for text in self.wrong]
+        """The first lines."""
+        lines = self.lines
         if len(lines) > MAX_LINES:
             lines[MAX_LINES:] = [f'... and {len(lines) - MAX_LINES} more']
         return '\n  '.join(lines)

@@ -6,16 +6,15 @@ of another shape.
 """
 
 import math
-from collections.abc import Iterator
+import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from mmengine.logging import MMLogger
-from mmpretrain.models.utils import resize_relative_position_bias_table
 from torch import Tensor
 
 from ..bricks import StateDifference, compare_states
@@ -102,41 +101,48 @@ def _resize_table(
     if old**2 != len(table) - 3 or old <= CUBIC:
         return ''
     # The last three rows are [CLS]'s: they have no place in the image.
-    with _interp2d_of_old():
-        offsets = resize_relative_position_bias_table(
-            old, new, table[:-3], table.size(1)
-        )
-    tensors[TABLE] = torch.cat([offsets, table[-3:]])
+    offsets = _resize_offsets(table[:-3], new)
+    tensors[TABLE] = torch.cat([offsets, table[-3:].float()])
     sides = [(side + 1) // 2 for side in (old, new)]
     return (
         f'{TABLE} from {sides[0]}x{sides[0]} to {sides[1]}x{sides[1]} patches'
     )
 
 
-class _CubicInterp2d:
-    """What ``scipy.interpolate.interp2d`` computed on a regular grid."""
+def _resize_offsets(offsets: Tensor, new: int) -> Tensor:
+    """Interpolate the part of the table that belongs to offsets of patches.
 
-    def __init__(self, x: Any, y: Any, z: Any, kind: str) -> None:
-        # Not at the top: it would slow every start.
-        from scipy import interpolate
+    As BEiT does: the old offsets are moved apart in a geometric series, whose
+    last one meets the last new offset, and a cubic spline goes through them.
 
-        self.spline = interpolate.RectBivariateSpline(x, y, z.T)
+    Args:
+        offsets: Of ``old`` x ``old`` offsets, ``(old * old, h)``.
+        new: Offsets along one side that are wanted.
 
-    def __call__(self, x: Any, y: Any) -> Any:
-        return self.spline(x, y).T
+    Returns:
+        The table, ``(new * new, h)``.
+    """
+    # Not at the top: it would slow every start.
+    from scipy.interpolate import RectBivariateSpline
 
-
-@contextmanager
-def _interp2d_of_old() -> Iterator[None]:
-    """Give MMPretrain's function the ``interp2d`` that SciPy 1.14 removed."""
-    from scipy import interpolate
-
-    original = interpolate.interp2d
-    interpolate.interp2d = _CubicInterp2d
-    try:
-        yield
-    finally:
-        interpolate.interp2d = original
+    old, reach = math.isqrt(len(offsets)), new // 2
+    low, high = 1.01, 1.5
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        if (1 - ratio ** (old // 2)) / (1 - ratio) > reach:
+            high = ratio
+        else:
+            low = ratio
+    steps = np.cumsum(ratio ** np.arange(old // 2))
+    places = np.concatenate([-steps[::-1], [0], steps])
+    wanted = np.arange(-reach, reach + 1)
+    maps = offsets.float().numpy().T.reshape(-1, old, old)
+    resized = [
+        # Transposed as in SciPy's interp2d, to which it is equal to the bit.
+        RectBivariateSpline(places, places, one.T)(wanted, wanted).T.ravel()
+        for one in maps
+    ]
+    return torch.from_numpy(np.stack(resized, axis=1)).float()
 
 
 def _check_fit(
@@ -163,26 +169,67 @@ def _check_fit(
 
 
 def _advice(difference: StateDifference) -> str:
-    missing = difference.missing
-    if MASK in missing:
-        return (
-            'It has no mask token: it looks like a fine-tuned or supervised '
-            'model. VPTM needs the file of the self-supervised pre-training, '
-            'e.g. beitv2_base_patch16_224_pt1k.pth.'
-        )
-    if any(name.startswith('backbone.ln1.') for name in difference.unexpected):
-        return (
-            'Its backbone has a final norm of its own, as BEiT v1 has. BEiT '
-            'v2 is pre-trained with final_norm=False and a norm in the neck.'
-        )
-    if any(PREDICTOR in text for text in difference.wrong):
-        return (
-            'The token predictor is of another size: set num_visual_tokens '
-            'to the first number in the file.'
-        )
-    if any(name.startswith(PREDICTOR) for name in missing):
-        return (
-            "It has no token predictor; use visual_token='hidden' or a file "
-            'that has one.'
-        )
-    return 'Compare arch, patch_size and in_channels of the encoder with it.'
+    return next(
+        advice
+        for pattern, advice in ADVICE
+        if re.search(pattern, '\n'.join(difference.lines))
+    )
+
+
+# The first pattern that fits a line of the difference counts.
+ADVICE = (
+    (
+        rf'- {MASK}',
+        'It has no mask token: it looks like a fine-tuned or supervised '
+        'model. VPTM needs the file of the self-supervised pre-training, '
+        'e.g. beitv2_base_patch16_224_pt1k.pth.',
+    ),
+    (
+        r'\+ backbone\.ln1\.',
+        'Its backbone has a final norm of its own, as BEiT v1 has in '
+        'MMPretrain. BEiT v2 is pre-trained with final_norm=False and a norm '
+        'in the neck.',
+    ),
+    (
+        r'\+ .*(pos_embed|position_embeddings)\b',
+        'It has absolute position embeddings, which BEiT v2 has not: it is '
+        'another model. Take a file of BEiT v2.',
+    ),
+    (
+        r'holds NaN',
+        'A run that diverged leaves such values, and so does half precision: '
+        'take an earlier checkpoint of it, or download the file again.',
+    ),
+    (
+        r'is all zero',
+        'It is filled up, or of a model that was trained without masks. VPTM '
+        'needs the file of the self-supervised pre-training, e.g. '
+        'beitv2_base_patch16_224_pt1k.pth.',
+    ),
+    (
+        r'- .*\.gamma_\d',
+        'Its blocks have no layer scale: set layer_scale_init_value=0 of the '
+        'encoder.',
+    ),
+    (
+        r'\+ .*\.gamma_\d',
+        'Its blocks have a layer scale: set layer_scale_init_value=0.1 of the '
+        'encoder.',
+    ),
+    (
+        rf'! {PREDICTOR}',
+        'The token predictor is of another size: set num_visual_tokens to '
+        'the first number in the file.',
+    ),
+    (
+        rf'- {PREDICTOR}',
+        "It has no token predictor; use visual_token='hidden' or a file that "
+        'has one.',
+    ),
+    (
+        r'^- encoder\.ln1\.bias\n- encoder\.ln1\.weight$',
+        'It has no final norm, which MMPretrain keeps in the neck: save the '
+        'whole pre-training model, not its backbone alone.',
+    ),
+    ('', 'Compare arch, patch_size and in_channels of the encoder with it.'),
+)
