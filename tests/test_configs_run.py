@@ -167,6 +167,25 @@ def test_a_file_scores_as_the_same_image_of_the_data_set(
     torch.testing.assert_close(torch.from_numpy(scores), expected)
 
 
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda one: dict(type='RepeatDataset', times=2, dataset=one),
+        lambda one: dict(type='ConcatDataset', datasets=[one]),
+        lambda one: dict(
+            type='ClassBalancedDataset', oversample_thr=0.6, dataset=one
+        ),
+    ],
+    ids=['repeat', 'concat', 'balanced'],
+)
+def test_wrapped_folders(tmp_path, environment, wrap):
+    path = ROOT / 'configs' / 'vptm_beitv2-small_folder.py'
+    cfg = shrink(Config.fromfile(path), tmp_path)
+    for name in LOADERS:
+        cfg[name].dataset = wrap(cfg[name].dataset)
+    take_two_steps(cfg, tmp_path)
+
+
 def test_vtab_trains_on_all_thousand(tmp_path, environment):
     """The second command of the protocol: no validation, all images."""
     path = ROOT / 'configs' / 'vtab' / 'vptm_beitv2_vtab-kitti.py'

@@ -92,7 +92,7 @@ def test_how_images_are_read_may_differ(tmp_path):
 
 def test_images_of_two_data_sets_have_no_table_in_common(tmp_path):
     """Both would be called digits."""
-    text = "test_dataloader = dict(dataset=dict(type='Other'))"
+    text = 'test_dataloader = dict(dataset=dict(indices=9))'
     other = write_config(tmp_path, text)
     with pytest.raises(ValueError, match='differ in test_dataloader.dataset'):
         make(other)

@@ -11,6 +11,7 @@ from vptm_mm.compare.run_configs import ACCURACY
 from vptm_mm.compare.search import Point
 from vptm_mm.engine.launch import LOADERS
 
+from ..made_datasets import make_image_folder
 from .made_plan import (
     CONFIGS,
     LINEAR,
@@ -117,8 +118,8 @@ def test_red_stays_red(tmp_path):
 @pytest.mark.parametrize('name', ['folder_32.py', 'folder_32_kshot.py'])
 def test_folders_of_images(name, tmp_path, monkeypatch):
     for part in ('TRAIN', 'TEST'):
-        (tmp_path / part).mkdir()
-        monkeypatch.setenv(f'{part}_FOLDER', str(tmp_path / part))
+        root = make_image_folder(tmp_path / part, classes=2, images=160)
+        monkeypatch.setenv(f'{part}_FOLDER', str(root))
     data = DataSet('a folder', CONFIGS / '_base_' / 'datasets' / name)
     base = one_pair(dataset=data, cfg_options={}).base
     assert base.data_preprocessor == one_pair().base.data_preprocessor

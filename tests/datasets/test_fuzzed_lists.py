@@ -4,17 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vptm_mm.datasets import ImageFolder, NABirds, StanfordDogs, VTAB1k
+from vptm_mm.datasets import ImageFolder, NABirds, VTAB1k
 
 from ..fuzzing import fuzz
-from ..made_datasets import make_nabirds, make_stanford_dogs, make_vtab
+from ..made_datasets import make_nabirds, make_vtab
 
 LISTS = [
     (NABirds, 'images.txt', 20),
     (NABirds, 'image_class_labels.txt', 20),
     (NABirds, 'train_test_split.txt', 10),
     (NABirds, 'classes.txt', 10),
-    (StanfordDogs, 'lists/train_list.mat', 60),
     (VTAB1k, 'kitti/train800.txt', 80),
 ]
 # Beside any bytes, those that mean something somewhere.
@@ -28,7 +27,6 @@ def roots(tmp_path_factory):
     folder = tmp_path_factory.mktemp('fuzzed')
     return {
         NABirds: make_nabirds(folder),
-        StanfordDogs: make_stanford_dogs(folder),
         VTAB1k: make_vtab(folder, ('kitti',)),
     }
 

@@ -1,5 +1,6 @@
 """Images of one's own: two layouts, and what is not clear is refused."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -254,6 +255,9 @@ def test_class_names_in_any_writing(tmp_path):
     root = fill(tmp_path, '猫', "chien d'eau", 'собака')
     dataset = ImageFolder(str(root))
     assert set(dataset.metainfo['classes']) == {'猫', "chien d'eau", 'собака'}
+    (root / os.fsdecode(b'caf\xe9')).mkdir()
+    with pytest.raises(ValueError, match='the name .* is not UTF-8, and coul'):
+        ImageFolder(str(root))
 
 
 @pytest.mark.parametrize('target', ['cat', '.', '../elsewhere'])

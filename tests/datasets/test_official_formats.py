@@ -1,7 +1,8 @@
 """NABirds, Stanford Dogs and VTAB-1k: official folders, good and broken."""
 
+import codecs
+import os
 import shutil
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +171,7 @@ def change_list(root: Path, **changes) -> Path:
     ('changes', 'message'),
     [
         (dict(labels=lambda _: None), 'has no labels; get the file anew'),
+        (dict(labels=lambda a: a / 2), 'its labels are no whole numbers'),
         (dict(labels=lambda a: a[:-1]), 'has 126 images and 125 labels'),
         (
             dict(labels=lambda a: np.minimum(a, 119)),
@@ -273,54 +275,6 @@ def test_class_ids_of_very_many_digits(copied):
         NABirds(data_root=str(root))
 
 
-def test_mat_files_that_inflate(copied):
-    root = copied(StanfordDogs)
-    index = root / 'lists' / 'train_list.mat'
-    zeros = np.zeros((2**26 + 1, 1), dtype=np.uint8)
-    savemat(index, dict(file_list=zeros), do_compression=True)
-    assert index.stat().st_size < 2**20
-    with pytest.raises(ValueError, match='list.mat .*it inflates to 67,'):
-        StanfordDogs(data_root=str(root))
-    # Many parts: it stops at the first one that is too many.
-    small = {f'file_{i}': zeros[: 2**23] for i in range(20)}
-    savemat(index, small, do_compression=True)
-    with pytest.raises(ValueError, match='list.mat .*it inflates to 67,'):
-        StanfordDogs(data_root=str(root))
-    labels = np.array([0.5])
-    savemat(index, dict(file_list=cells(['a']), labels=labels))
-    with pytest.raises(ValueError, match='its labels are no whole numbers'):
-        StanfordDogs(data_root=str(root))
-    savemat(index, dict(file_list=zeros[:100], labels=labels))
-    content = index.read_bytes()
-    claim = np.int32([100, 1]).tobytes()
-    assert claim in content
-    absurd = np.int32([2**30, 1]).tobytes()
-    index.write_bytes(content.replace(claim, absurd))
-    with pytest.raises(ValueError, match=r'file_list claims shape \(1073741'):
-        StanfordDogs(data_root=str(root))
-
-
-@pytest.mark.parametrize('compressed', [False, True])
-def test_sizes_in_cells_of_mat_files(copied, compressed):
-    root = copied(StanfordDogs)
-    index = root / 'lists' / 'train_list.mat'
-    inner = cells(['x', 'y', 'z'])
-    savemat(index, dict(file_list=cells([inner, 'a']), labels=np.ones(2)))
-    content = index.read_bytes()
-    claim = np.int32([3, 1]).tobytes()
-    assert content.count(claim) == 1
-    content = content.replace(claim, np.int32([2**30, 1]).tobytes())
-    if compressed:
-        part = zlib.compress(content[128:])
-        tag = np.int32([15, len(part)]).tobytes()
-        content = content[:128] + tag + part
-    index.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r'and cells claim 1,073,741,\d+ item'
-    ):
-        StanfordDogs(data_root=str(root))
-
-
 def test_an_image_that_is_listed_twice(copied):
     root = copied(VTAB1k)
     edit(root / 'dtd' / 'test.txt', lambda lines: [*lines, lines[0]])
@@ -375,10 +329,14 @@ def test_names_of_ones_own(whole):
             cls(data_root=str(whole[cls]), classes=['a', 'b'])
 
 
-def test_lists_with_a_mark_at_the_start(copied):
+def test_lists_from_other_systems(copied):
+    """A mark at the start, CRLF, and a name that is not UTF-8."""
     root = copied(VTAB1k)
     index = root / 'kitti' / 'test.txt'
-    index.write_text(index.read_text(), encoding='utf-8-sig')
+    old = root / 'kitti' / 'images' / 'test' / '000000.jpg'
+    old.rename(os.fsdecode(bytes(old.parent) + b'/caf\xe9\x0b.jpg'))
+    text = index.read_bytes().replace(b'000000.jpg', b'caf\xe9\x0b.jpg')
+    index.write_bytes(codecs.BOM_UTF8 + text.replace(b'\n', b'\r\n'))
     assert len(VTAB1k('kitti', 'test', data_root=str(root))) == 4
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets.draws import kind_of
-from ..datasets.split_check import trace_images
 from .plan import Method
 
 # What is to be equal unless a method itself says otherwise.
@@ -19,6 +18,14 @@ TERMS = (
 )
 # What is to be equal in any case.
 IMAGES = ('val_dataloader.dataset', 'test_dataloader.dataset')
+# Arguments of a data set that say how images are read, not which.
+READING = {
+    'backend_args',
+    'lazy_init',
+    'max_refetch',
+    'pipeline',
+    'serialize_data',
+}
 # Schedules that do not fall to an end of their own.
 ENDLESS = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
 RISING = ('LinearLR', 'WarmUpLR')
@@ -42,20 +49,16 @@ def check_terms(
     """
     for key in TERMS + IMAGES:
         names: dict[str, list[str]] = {}
-        texts: dict[str, str] = {}
         for method, cfg in zip(methods, configs, strict=True):
             value = value_at(cfg, key)
             if value is None or (key in TERMS and _sets(method, key)):
                 continue
-            text = json.dumps(_without_pipelines(value), default=str)
-            # Two configs may read the same images.
-            same = str([*trace_images(value)]) if key in IMAGES else text
-            texts.setdefault(same, text)
-            names.setdefault(same, []).append(method.name)
+            text = json.dumps(_without_reading(value), default=str)
+            names.setdefault(text, []).append(method.name)
         if len(names) > 1:
             shown = '; '.join(
-                f'{texts[same]} of {", ".join(map(repr, those))}'
-                for same, those in names.items()
+                f'{text} of {", ".join(map(repr, those))}'
+                for text, those in names.items()
             )
             raise ValueError(
                 f'data set {dataset!r}: methods differ in {key}: {shown}. '
@@ -154,13 +157,13 @@ def _sets(method: Method, key: str) -> bool:
     )
 
 
-def _without_pipelines(part: Any) -> Any:
+def _without_reading(part: Any) -> Any:
     if isinstance(part, Mapping):
         return {
-            key: _without_pipelines(value)
+            key: _without_reading(value)
             for key, value in sorted(part.items())
-            if key != 'pipeline'
+            if key not in READING
         }
     if isinstance(part, (list, tuple)):
-        return [_without_pipelines(one) for one in part]
+        return [_without_reading(one) for one in part]
     return part

@@ -37,6 +37,10 @@ REWRITTEN = (
 )
 
 
+# What was found to share no image.
+_CHECKED: set[str] = set()
+
+
 @dataclass(frozen=True)
 class Variant:
     """A method with one value of an axis, or as it is.
@@ -254,7 +258,7 @@ class Pair:
         for name in LOADERS:
             check_data_roots(cfg.get(name))
         try:
-            check_splits(cfg, tuple(filter(cfg.get, LOADERS)))
+            _check_images(cfg)
             check_schedule(cfg, bool(self.method.search.learning_rate))
             check_final_schedule(cfg)
             check_weights(cfg)
@@ -367,6 +371,15 @@ def make_pairs(plan: Plan) -> list[Pair]:
                 'Correct the key.'
             )
     return pairs
+
+
+def _check_images(cfg: Config) -> None:
+    """Compare the images of data loaders, once for all runs that read them."""
+    parts = (*LOADERS, 'default_hooks', 'custom_hooks')
+    text = repr([cfg.get(part) for part in parts])
+    if text not in _CHECKED:
+        check_splits(cfg, LOADERS)
+        _CHECKED.add(text)
 
 
 def _make_searchers(

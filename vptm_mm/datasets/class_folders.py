@@ -187,6 +187,12 @@ def _class_folders(folder: Path, known: list[str] | None) -> list[Path]:
             f'{len(loose)} images lie in {folder} itself, outside of any '
             f'class folder, such as {show_names(sorted(loose))}; move them.'
         )
+    strange = [path for path in folders if not _is_utf8(path.name)]
+    if strange:
+        raise ValueError(
+            f'{folder}: the name {strange[0].name!r} is not UTF-8, and could '
+            'not be written into a task file; rename the folder.'
+        )
     unknown = [
         path
         for path in folders
@@ -203,6 +209,14 @@ def _class_folders(folder: Path, known: list[str] | None) -> list[Path]:
             f'{folder} holds {len(folders)} class folders{only}; it takes two.'
         )
     return folders
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _find_own(home: Path, root: Path, owners: dict[str, str]) -> FoundFiles:

@@ -21,9 +21,10 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'no {osp.abspath(path)}')
-    text = Path(path).read_text(encoding='utf-8-sig', errors='replace')
+    # Names of files may be any bytes, and hold what splitlines() splits at.
+    text = Path(path).read_text('utf-8-sig', errors='surrogateescape')
     pairs = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split('\n'), start=1):
         if not line.strip():
             continue
         first, _, rest = line.strip().partition(' ')

@@ -1,10 +1,7 @@
 """Stanford Dogs, in its official folder format."""
 
-import math
-import zlib
 from os import path as osp
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from mmpretrain.datasets import BaseDataset
@@ -14,12 +11,6 @@ from .class_names import set_classes
 from .index_files import refuse_repeats, require_images
 
 SPLITS = ('train', 'test')
-# Of a list in memory, and of all arrays and cells in it.
-MAX_BYTES = 2**26
-MAX_ITEMS = 2**22
-# Tags of a MATLAB file.
-MATRIX = 14
-COMPRESSED = 15
 
 
 @DATASETS.register_module()
@@ -108,7 +99,6 @@ def _read_list(path: str) -> list[tuple[str, int]]:
     if not osp.isfile(path):
         raise FileNotFoundError(f'no {osp.abspath(path)}')
     try:
-        _require_small(path)
         content = loadmat(path, squeeze_me=True)
     # What scipy raises depends on where the file is damaged.
     except Exception as error:
@@ -130,72 +120,3 @@ def _read_list(path: str) -> list[tuple[str, int]]:
     if not all(isinstance(label, int) for label in labels):
         raise ValueError(f'{path}: its labels are no whole numbers.')
     return [(str(p), i) for p, i in zip(paths, labels, strict=True)]
-
-
-def _require_small(path: str) -> None:
-    """Inflate a list part by part before SciPy inflates all of it."""
-    from scipy.io import whosmat
-
-    content = Path(path).read_bytes()
-    order: Literal['little', 'big'] = (
-        'little' if content[126:128] == b'IM' else 'big'
-    )
-    start, size, parts = 128, len(content), []
-    while start + 8 <= len(content):
-        kind, length = (
-            int.from_bytes(content[i : i + 4], order)
-            for i in (start, start + 4)
-        )
-        start += 8
-        if kind == COMPRESSED:
-            part = content[start : start + length]
-            parts.append(zlib.decompressobj().decompress(part, MAX_BYTES))
-            size += len(parts[-1])
-            if size > MAX_BYTES:
-                raise ValueError(
-                    f'it inflates to {size:,} bytes; the lists have 2 MB'
-                )
-        else:
-            parts.append(content[start - 8 : start + length])
-        start += length
-    for name, shape, _ in whosmat(path):
-        if math.prod(shape) > MAX_BYTES:
-            raise ValueError(f'its {name} claims shape {shape}')
-    items = sum(_count_items(part, order) for part in parts)
-    if items > MAX_ITEMS:
-        raise ValueError(
-            f'its arrays and cells claim {items:,} items, and {MAX_ITEMS:,} '
-            'are allowed'
-        )
-
-
-def _count_items(content: bytes, order: Literal['little', 'big']) -> int:
-    """Add up what arrays claim to hold, those in cells as well.
-
-    As SciPy does, it takes no length of an array at its word, and goes on to
-    what is inside: flags of 16 bytes, dimensions, the rest.
-    """
-    items = start = 0
-    while start + 8 <= len(content):
-        kind, data, end = _read_tag(content, start, order)
-        if kind == MATRIX and end > data:
-            _, data, end = _read_tag(content, data + 16, order)
-            items += math.prod(
-                int.from_bytes(content[i : i + 4], order)
-                for i in range(data, min(end, len(content)), 4)
-            )
-        start = data if kind == MATRIX and end == data else end
-        start += -start % 8
-    return items
-
-
-def _read_tag(
-    content: bytes, start: int, order: Literal['little', 'big']
-) -> tuple[int, int, int]:
-    """Return an element's type, and where its data begin and end."""
-    kind, length = (
-        int.from_bytes(content[i : i + 4], order) for i in (start, start + 4)
-    )
-    if kind >> 16:  # at most four bytes, within the tag
-        return kind & 0xFFFF, start + 4, start + 4 + min(kind >> 16, 4)
-    return kind, start + 8, start + 8 + length

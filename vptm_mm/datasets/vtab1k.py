@@ -134,6 +134,21 @@ class VTAB1k(BaseDataset):
             )
         return data_list
 
+    @property
+    def copied_images(self) -> list[str]:
+        """Images of other splits that this one holds under other names."""
+        if self.split != 'train800val200':
+            return []
+        lists = (
+            osp.join(self.data_root, f'{split}.txt')
+            for split in ('train800', 'val200')
+        )
+        return [
+            osp.join(self.img_prefix, path)
+            for name in filter(osp.isfile, lists)
+            for path, _ in read_pairs(name)
+        ]
+
     def extra_repr(self) -> list[str]:
         """Name task and split when the data set is printed."""
         return [f'Task: \t{self.task}', f'Split: \t{self.split}']

@@ -129,7 +129,6 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
         check_data_roots(cfg.get(name))
     if 'train_dataloader' in loaders:
         check_data_roots(cfg.get('custom_hooks'))
-    check_splits(cfg, loaders)
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(
             'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '
@@ -145,7 +144,10 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     gc.freeze()
     if get_device() == 'cpu':
         keep_freed_memory()
-    return RUNNERS.build(cfg)
+    runner = RUNNERS.build(cfg)
+    # Not before: one process downloads for all.
+    check_splits(cfg, loaders)
+    return runner
 
 
 def leave_process_group() -> None:
