@@ -11,7 +11,11 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...bricks import freeze, tensors_sha256
-from ...checkpoints.checkpoint_file import fetch, read_module
+from ...checkpoints.checkpoint_file import (
+    fetch,
+    read_module,
+    read_tensors,
+)
 from ..backbones.frozen_beit import FrozenBEiT
 
 
@@ -91,27 +95,48 @@ class FeatureTeacher(BaseModule):
 def _build_timm(cfg: dict) -> nn.Module:
     """Build a backbone of timm, which takes any file: it is not strict.
 
-    What is still drawn after the file was read differs from draw to draw.
+    So it is built twice, from the file's tensors and from others: what is
+    equal then was not read. Weights that timm fetches are as it gives them.
     """
-    states = []
-    for seed in (0, 1):
+    overlay = cfg.get('pretrained_cfg_overlay') or {}
+    if 'file' not in overlay:
+        return MODELS.build(cfg)
+    path = fetch(overlay['file'])
+    tensors, _ = read_tensors(path)
+    backbones = []
+    for shift in (1, 0):
+        shifted = {
+            name: tensor + shift if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        }
+        rest = {k: v for k, v in overlay.items() if k != 'file'}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            backbone = MODELS.build(cfg)
-        states.append(backbone.state_dict())
-    drawn = [
+            torch.manual_seed(0)
+            backbones.append(
+                MODELS.build(
+                    {
+                        **cfg,
+                        'pretrained_cfg_overlay': {
+                            **rest,
+                            'state_dict': shifted,
+                        },
+                    }
+                )
+            )
+    other, backbone = (backbone.state_dict() for backbone in backbones)
+    unread = [
         name
-        for name, tensor in states[0].items()
-        if not torch.equal(tensor, states[1][name])
+        for name, tensor in backbone.items()
+        if tensor.is_floating_point() and torch.equal(tensor, other[name])
     ]
-    if drawn:
+    if unread:
         raise ValueError(
-            f'the weights of the teacher {cfg["model_name"]} lack '
-            f'{len(drawn)} of {len(states[0])} tensors, which were drawn: '
-            f'{", ".join(drawn[:5])}{", ..." * (len(drawn) > 5)}. Names in '
-            'the file must be those of timm.'
+            f'{path} lacks {len(unread)} of {len(other)} tensors of the '
+            f'teacher {cfg["model_name"]}: {", ".join(unread[:5])}'
+            f'{", ..." * (len(unread) > 5)}. Names in the file must be those '
+            'of timm.'
         )
-    return backbone
+    return backbones[1]
 
 
 def _build_backbone(cfg: dict) -> nn.Module:
