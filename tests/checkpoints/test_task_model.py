@@ -13,7 +13,6 @@ from mmpretrain import ImageClassificationInferencer, get_model
 from vptm_mm.checkpoints import (
     FROZEN_SHA256,
     classifier_of,
-    download,
     frozen_init,
     load_classifier,
     make_task,
@@ -273,7 +272,7 @@ def test_a_file_does_not_decide_what_is_imported_or_fetched(
         classifier_of(with_part(head=nested))
 
     monkeypatch.setattr(
-        download, 'urlopen', lambda *args: pytest.fail('a download')
+        torch.hub, 'urlopen', lambda *args: pytest.fail('a download')
     )
     with pytest.raises(ValueError, match='at https://x.org/y.pth; to downl'):
         classifier_of(with_weights('https://x.org/y.pth'))

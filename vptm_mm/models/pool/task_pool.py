@@ -170,12 +170,12 @@ class VPTMTaskPool(FrozenBEiT):
             pooled = self._fit(task)
         except Exception as error:  # a config can be wrong in any way
             raise ValueError(f'task {name!r}: {error}') from error
+        warn_of_preprocessing(self, pooled.data_preprocessor)
         # The pool may have been moved, to another type of number, too; what
         # was tuned is float32 at least.
         like = self.encoder.cls_token
         dtype = torch.promote_types(like.dtype, torch.float32)
         self._tasks[name] = pooled.to(like.device, dtype).eval()
-        warn_of_preprocessing(self, pooled.data_preprocessor)
         return name
 
     def _fit(self, task: Task) -> PooledTask:
