@@ -109,6 +109,12 @@ def test_class_means_are_the_normalised_means(tmp_path):
     assert 'Prototypes: means of 64 images' in read_log(tmp_path)
 
 
+def test_a_head_of_another_width_is_told_the_number(tmp_path):
+    runner = digits_runner(tmp_path, **{'model.backbone.mask_grid': 2})
+    with pytest.raises(ValueError, match='set model.head.in_channels=512'):
+        runner.train()
+
+
 PLAIN = {
     'model.head.prototype_init': 'discriminant',
     'optim_wrapper.optimizer.lr': 0.0,

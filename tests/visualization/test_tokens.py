@@ -151,6 +151,19 @@ def test_no_pre_training_file(checkpoint):
         build_untuned(model, config)
 
 
+def test_how_many_tokens_there_are_is_read_from_the_file(checkpoint, tmp_path):
+    model = make_classifier(checkpoint)
+    config = make_config(checkpoint)
+    del config.model.backbone['num_visual_tokens']  # 8192 by default
+    untuned = build_untuned(model, config)
+    assert untuned.token_predictor.out_features == NUM_VISUAL_TOKENS
+    path = tmp_path / 'own.pth'  # has none: with 'hidden' it is not kept
+    torch.save(dict(state_dict=model.state_dict()), path)
+    config.model.backbone.init_cfg.checkpoint = str(path)
+    with pytest.raises(ValueError, match='own.pth has no token predictor'):
+        build_untuned(model, config)
+
+
 def test_another_pre_training_file(checkpoint, tmp_path):
     content = torch.load(checkpoint, weights_only=True)
     content['state_dict']['backbone.cls_token'] += 1

@@ -1,6 +1,6 @@
 from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
 from .preprocessing import preprocessing_of, warn_of_preprocessing
-from .pretrained import read_pretrained
+from .pretrained import count_visual_tokens, read_pretrained
 from .task_file import Task, name_and_path, read_task, write_task
 from .task_model import (
     classifier_of,
@@ -36,6 +36,7 @@ __all__ = [
     'WriteError',
     'UnsafeCheckpointError',
     'classifier_of',
+    'count_visual_tokens',
     'encoder_settings',
     'explained',
     'frozen_init',

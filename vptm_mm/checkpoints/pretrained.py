@@ -88,6 +88,26 @@ def read_pretrained(
     return Pretrained(tensors, preprocessing)
 
 
+def count_visual_tokens(checkpoint: str | PathLike) -> int:
+    """Return how many visual tokens the predictor of a file tells apart.
+
+    Args:
+        checkpoint: As in ``read_pretrained``.
+
+    Raises:
+        ValueError: If it has no token predictor.
+    """
+    path = fetch(checkpoint)
+    _, tensors, _ = to_our_names(read_tensors(path), path)
+    weight = tensors.get(f'{PREDICTOR}weight')
+    if weight is None:
+        raise ValueError(
+            f'{path} has no token predictor, which names visual tokens; take '
+            'the file of a pre-training that has one.'
+        )
+    return len(weight)
+
+
 def _resize_table(
     tensors: dict[str, Tensor], frozen: dict[str, Tensor]
 ) -> str:

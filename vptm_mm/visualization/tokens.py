@@ -14,6 +14,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..bricks import tensors_sha256
+from ..checkpoints import count_visual_tokens
 from .attention import require_sequence
 from .image_source import to_pixels, true_labels
 
@@ -35,7 +36,8 @@ def build_untuned(model: Any, cfg: Config) -> Any:
 
     Raises:
         ValueError: If the model is no VPTM, the config names no pre-training
-            file, or the classifier was tuned on other frozen tensors.
+            file, that file has no token predictor, or the classifier was
+            tuned on other frozen tensors.
     """
     require_sequence(model.backbone)
     backbone_cfg = dict(cfg.model.backbone)
@@ -45,7 +47,13 @@ def build_untuned(model: Any, cfg: Config) -> Any:
             'predictor of the pre-training; set --cfg-options '
             'model.backbone.init_cfg.checkpoint=PATH to its file.'
         )
-    backbone_cfg.update(visual_token='logits', prompt_length=0)
+    backbone_cfg.update(
+        visual_token='logits',
+        num_visual_tokens=count_visual_tokens(
+            backbone_cfg['init_cfg']['checkpoint']
+        ),
+        prompt_length=0,
+    )
     untuned = MODELS.build(backbone_cfg)
     # What the model was tuned on may be without the token predictor.
     frozen = tuple(f'{name}.' for name in model.backbone.frozen_children)

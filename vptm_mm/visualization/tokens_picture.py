@@ -77,7 +77,8 @@ def draw_tokens(
                 row[0].set_ylabel(
                     name, rotation=0, ha='right', va='center', fontsize=9
                 )
-    line = Line2D([0.5, 0.5], [0.02, 0.93], color='0.7', lw=1)
+    below_title = 1 - 0.45 / height
+    line = Line2D([0.5, 0.5], [0.02, below_title], color='0.7', lw=1)
     figure.add_artist(line)
     figure.suptitle(
         'Visual tokens at [MASK], by class: id, share of the class, patches '

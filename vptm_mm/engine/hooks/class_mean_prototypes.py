@@ -122,7 +122,8 @@ def _training_states(
         disable=runner.rank != 0,
     ):
         data = model.data_preprocessor(batch, False)
-        states.append(model.extract_feat(data['inputs'])[-1].cpu())
+        feats = model.extract_feat(data['inputs'])
+        states.append(model.head.read(feats).cpu())
         samples = data['data_samples']
         labels.append(torch.cat([s.gt_label for s in samples]).cpu())
     if views == 1 or not states:

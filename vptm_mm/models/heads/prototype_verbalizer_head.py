@@ -127,17 +127,25 @@ class PrototypeVerbalizerHead(ClsHead):
             self.awaits_class_means = False
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
-        """Project the last feature to the space of the prototypes."""
+    def read(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Return the last feature, ``(B, in_channels)``."""
         feature = feats[-1]
         if feature.ndim != 2 or feature.size(1) != self.in_channels:
-            raise ValueError(
-                f'feature of shape {tuple(feature.shape)} must be '
-                f'(B, in_channels={self.in_channels}); set in_channels of the '
-                "head, or add neck=dict(type='GlobalAveragePooling') behind a "
+            advice = (
+                f'set model.head.in_channels={feature.size(1)}.'
+                if feature.ndim == 2
+                else "add neck=dict(type='GlobalAveragePooling') behind a "
                 'backbone that returns feature maps.'
             )
-        return self.verbalizer.projection(feature)  # (B, d)
+            raise ValueError(
+                f'feature of shape {tuple(feature.shape)} must be '
+                f'(B, in_channels={self.in_channels}); {advice}'
+            )
+        return feature
+
+    def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
+        """Project the last feature to the space of the prototypes."""
+        return self.verbalizer.projection(self.read(feats))  # (B, d)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         return self._scores(self.pre_logits(feats))  # (B, K)
