@@ -35,6 +35,7 @@ from vptm_mm.pretraining.card import write_card
 from vptm_mm.pretraining.rounds import (
     TOKENS,
     Step,
+    can_go_on,
     describe_tokens,
     export_name,
     plan_steps,
@@ -125,6 +126,14 @@ def run_step(
         write_whole(config, text)
     wait_for(config, PATIENCE)
     before = config.read_text(encoding='utf-8')
+    if before != text and not export.exists():
+        is_begun = any(folder.glob('*.pth'))
+        if not is_begun or can_go_on(config, cfg, text):
+            print(f'{step.name} goes on with other settings.', flush=True)
+            if is_first(args.launcher):
+                write_whole(config, text)
+            wait_for(config, PATIENCE, text)
+            before = text
     if before != text:
         changed = difflib.unified_diff(
             before.splitlines(), text.splitlines(), 'before', 'now', '', '', 0
@@ -179,10 +188,12 @@ def run_until_it_ends(command: list[str], environ: dict[str, str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def wait_for(path: Path, seconds: float) -> None:
-    """Wait until rank 0 has written a file."""
+def wait_for(path: Path, seconds: float, text: str | None = None) -> None:
+    """Wait until rank 0 has written a file, or a text to it."""
     end = time.monotonic() + seconds
-    while not path.exists():
+    while not path.exists() or (
+        text is not None and path.read_text(encoding='utf-8') != text
+    ):
         if time.monotonic() > end:
             raise RuntimeError(
                 f'{path} has not been written within {seconds} s; do all '

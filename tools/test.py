@@ -17,7 +17,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
 from vptm_mm.checkpoints import prediction_pipeline, read_checkpoint
-from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
@@ -152,8 +151,7 @@ def main() -> None:
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out)
         )
-    with explain_failures(cfg):
-        metrics = runner.test()
+    metrics = runner.test()
     if args.out and args.out_item == 'metrics':
         mmengine.dump(metrics, args.out)
 

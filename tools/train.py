@@ -15,7 +15,6 @@ from mmengine.device import get_device
 
 from vptm_mm.checkpoints import explained
 from vptm_mm.engine import ResumableCheckpointHook
-from vptm_mm.engine.failures import explain_failures
 from vptm_mm.engine.hooks.resumable_checkpoint import AUTO
 from vptm_mm.engine.launch import (
     LOADERS,
@@ -109,7 +108,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     merge_args(cfg, args)
-    with explain_failures(cfg), explained(cfg.work_dir):
+    with explained(cfg.work_dir):
         build_runner(cfg, LOADERS).train()
 
 

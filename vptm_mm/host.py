@@ -1,6 +1,7 @@
 """The host: is MMPretrain there, and do its checkpoints load safely?"""
 
 import importlib
+import warnings
 from argparse import Namespace
 from pickle import UnpicklingError
 from typing import Any
@@ -14,9 +15,15 @@ def require_host() -> None:
     Raises:
         ImportError: If one of them is missing or does not import.
     """
-    for package in ('cv2', 'mmengine', 'mmcv', 'mmpretrain'):
+    packages = 'cv2', 'mmengine', 'mmcv', 'mmpretrain', 'mmpretrain.models'
+    for package in packages:
         try:
-            importlib.import_module(package)
+            with warnings.catch_warnings():
+                # It advises the full mmcv, of which nothing is needed here.
+                warnings.filterwarnings(
+                    'ignore', 'Fail to import ``MultiSc', module='mmcv'
+                )
+                importlib.import_module(package)
         # A torch that does not match torchvision, or a foreign mmcv, ends in
         # a RuntimeError or an AssertionError.
         except (ImportError, RuntimeError, AssertionError) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -181,7 +182,7 @@ def pretraining_runner(tmp_path) -> Runner:
             'experiment_name': f'{tmp_path}',
         }
     )
-    return Runner.from_cfg(cfg)
+    return RUNNERS.build(cfg)
 
 
 def test_pre_training_makes_a_backbone_that_vptm_reads(
@@ -190,6 +191,7 @@ def test_pre_training_makes_a_backbone_that_vptm_reads(
     runner = pretraining_runner
     runner.train()
     assert runner.model.target_generator.is_fitted
+    assert 'paramwise_options' not in read_log(tmp_path)
     report = json.loads((tmp_path / 'masked_token_accuracy.json').read_text())
     assert report['images'] == 32
     assert report['masked_patches'] == 32 * 6

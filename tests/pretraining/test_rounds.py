@@ -40,6 +40,30 @@ def test_the_first_round_is_the_config(cfg):
     assert step.make_config(cfg, None, None).pretty_text == cfg.pretty_text
 
 
+def test_what_may_change_while_a_round_goes_on(cfg, tmp_path):
+    """What a resumed run follows; not what it learns from, nor what."""
+    file = tmp_path / '1_patches.py'
+    file.write_text(rounds.settings(cfg, [], ['--amp']))
+
+    def can_go_on(flags=('--amp',), **options):
+        now = Config.fromfile(DIGITS)
+        now.merge_from_dict(options)
+        text = rounds.settings(now, [], flags)
+        return rounds.can_go_on(file, now, text)
+
+    assert can_go_on(
+        **{
+            'train_cfg.max_epochs': 1000,
+            'train_dataloader.batch_size': 32,
+            'optim_wrapper.optimizer.lr': 1e-4,
+            'param_scheduler.0.end': 1,
+        }
+    )
+    assert not can_go_on(**{'train_dataloader.dataset.split': 'val'})
+    assert not can_go_on(**{'model.head.num_embed': 16})
+    assert not can_go_on(flags=())
+
+
 @pytest.mark.parametrize(('block', 'expected'), [(None, 3), (5, 5)])
 def test_features_of_the_round_before(cfg, block, expected):
     before = cfg.pretty_text

@@ -243,6 +243,14 @@ def test_what_asks_it_to_stop_reaches_the_training(number, tmp_path):
         process.send_signal(number)  # to it alone
     assert process.wait(60) == 75
     assert (first / 'interrupted.pth').exists()
+    if number == signal.SIGINT:  # begun again with what its warning names
+        options = (*SMALL, 'train_cfg.max_epochs=30')
+        options += ('train_dataloader.batch_size=32',)
+        options += ('default_hooks.checkpoint.interval=1',)
+        flags = '--tokens', 'patches', '--cfg-options'
+        result = pretrain(tmp_path, '--work-dir', 'rounds', *flags, *options)
+        assert '1_patches goes on with other settings' in result.stdout
+        assert (first / 'beitv2-tiny_digits.pth').exists()
 
 
 @pytest.mark.slow

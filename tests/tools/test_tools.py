@@ -107,6 +107,9 @@ def test_train_leaves_what_it_promises(trained):
     assert 'Pre-trained weights:' in output
     assert re.search(r'seed: 0\b', output)
     assert 'Traceback' not in output
+    # Nothing of what the host and torch say in each run.
+    assert 'Warning' not in output
+    assert 'will be deprecated' not in output
 
 
 def test_test_gives_the_accuracy_of_the_end_of_training(trained):

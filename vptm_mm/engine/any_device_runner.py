@@ -1,5 +1,6 @@
 """A runner that starts several processes on CPUs as on GPUs."""
 
+import logging
 import os
 import re
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_state_dict
 from torch import nn
@@ -39,6 +41,11 @@ VARIABLES = {
         'MASTER_ADDR',
     ),
 }
+NO_NEWS = (
+    'paramwise_options -- ',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
 STARTERS = {
     'pytorch': 'torchrun, or tools/dist_train.sh',
     'slurm': 'srun, or tools/slurm_train.sh',
@@ -77,6 +84,12 @@ class AnyDeviceRunner(Runner):
     @cfg.setter
     def cfg(self, cfg: Config) -> None:
         self._cfg = LaidOutConfig.of(cfg)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build a logger that leaves out lines without news."""
+        logger = super().build_logger(*args, **kwargs)
+        logger.addFilter(_is_news)
+        return logger
 
     def setup_env(self, env_cfg: dict) -> None:
         """Join the group of processes, if there are several."""
@@ -152,6 +165,11 @@ class AnyDeviceRunner(Runner):
             'The backbone is compiled in the first iteration, which takes '
             'its time.'
         )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out what the host says of itself, and of each parameter."""
+    return not str(record.msg).startswith(NO_NEWS)
 
 
 def _require_variables(launcher: str) -> tuple[str, ...]:

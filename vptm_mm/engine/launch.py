@@ -3,7 +3,7 @@
 import argparse
 import gc
 import os
-import time
+import warnings
 from os import path as osp
 from pathlib import Path
 
@@ -139,6 +139,10 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
             'to cut; see docs/launching.md.'
         )
     cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
+    # Of the host's relative position bias.
+    warnings.filterwarnings(
+        'ignore', 'torch.meshgrid: in an', module=r'torch\.functional'
+    )
     # What was imported stays; the host collects garbage for each data set,
     # and would look at all of it again.
     gc.freeze()
@@ -159,8 +163,5 @@ def leave_process_group() -> None:
     that failed: the other processes may be waiting for this one.
     """
     if dist.is_available() and dist.is_initialized():
-        # A thread that drops such a tensor waits for the interpreter's lock;
-        # torch 2.1 holds it while it waits for the thread to end.
-        time.sleep(0.1)
         dist.destroy_process_group()
         gc.collect()  # the runner, and with it the group, is in cycles

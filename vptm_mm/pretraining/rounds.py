@@ -6,6 +6,7 @@ round before.
 """
 
 import copy
+import json
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -151,6 +152,32 @@ def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
     if flags:
         notes.append(f'For tools/train.py {shlex.join(flags)}.')
     return ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
+
+
+def can_go_on(before: Path, cfg: Config, text: str) -> bool:
+    """Whether a step that was begun can be resumed with other settings.
+
+    As long as they are of the optimizer, the schedule, the batch size or the
+    length: a resumed run follows its config there.
+
+    Args:
+        before: File of the config that it was begun with.
+        cfg: Config of the step now.
+        text: Its settings now.
+    """
+    content = before.read_text(encoding='utf-8')
+    if _notes(content) != _notes(text):
+        return False
+    old, new = Config.fromfile(before).to_dict(), cfg.to_dict()
+    for said in (old, new):
+        for key in ('train_cfg', 'optim_wrapper', 'param_scheduler'):
+            said.pop(key, None)
+        said['train_dataloader'].pop('batch_size')
+    return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+
+
+def _notes(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith('# ')]
 
 
 def feature_tokens(cfg: Config, backbone: Path, block: int | None) -> Config:

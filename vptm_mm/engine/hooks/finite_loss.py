@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
 from ...bricks import tuned_parameters
-from ..last_checkpoint_line import describe_last_checkpoint
 from ..unwrap import unwrap_model
 
 SHOWN = 10
@@ -136,7 +136,7 @@ def _stop(runner: Runner, what: str, lines: list[str]) -> None:
         f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}: {what}.',
         *lines,
         f'learning rate: {", ".join(dict.fromkeys(rates))}',
-        describe_last_checkpoint(runner.work_dir),
+        _describe_last_checkpoint(runner.work_dir),
         'Try a lower rate (optim_wrapper.optimizer.lr), clip the gradient '
         '(optim_wrapper.clip_grad.max_norm=1), look at the images'
         + (
@@ -146,3 +146,15 @@ def _stop(runner: Runner, what: str, lines: list[str]) -> None:
         ),
     ]
     raise RuntimeError('\n  '.join(text))
+
+
+def _describe_last_checkpoint(work_dir: str) -> str:
+    """Name the checkpoint that the run noted; the folder may have moved."""
+    folder = Path(work_dir).absolute()
+    note = folder / 'last_checkpoint'
+    if note.is_file():
+        path = Path(note.read_text().strip())
+        for place in (path.absolute(), folder / path.name):
+            if place.is_file():
+                return f'last checkpoint: {place}'
+    return f'last checkpoint: none yet in {folder}'
