@@ -108,7 +108,23 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
             f'  {difference}\n'
             'Use the config that it was trained with; it is in its work dir. '
             'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
+            + _compare_classes(model, checkpoint)
         )
+
+
+def _compare_classes(model: BaseModel, checkpoint: dict) -> str:
+    """Return what to do if numbers of classes differ; empty if not."""
+    meta = checkpoint.get('meta') or {}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    count = getattr(getattr(model, 'head', None), 'num_classes', None)
+    if not classes or count is None or count == len(classes):
+        return ''
+    return (
+        f' The file has {len(classes)} classes, and the head num_classes='
+        f'{count}. A config of a folder counts the sub-folders of '
+        'IMAGE_FOLDER: set it to the images that the file was trained on, or '
+        f'--cfg-options model.head.num_classes={len(classes)}.'
+    )
 
 
 def _wanted(model: BaseModel) -> dict[str, Tensor]:
