@@ -98,7 +98,8 @@ def count_visual_tokens(checkpoint: str | PathLike) -> int:
         ValueError: If it has no token predictor.
     """
     path = fetch(checkpoint)
-    _, tensors, _ = to_our_names(read_tensors(path), path)
+    read, _ = read_tensors(path)
+    _, tensors, _ = to_our_names(read, path)
     weight = tensors.get(f'{PREDICTOR}weight')
     if weight is None:
         raise ValueError(
