@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import struct
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from vptm_mm import __version__
-from vptm_mm.checkpoints import read_task, write_task
+from vptm_mm.checkpoints import (
+    find_task_file,
+    name_and_path,
+    read_task,
+    task_file_name,
+    write_task,
+)
 from vptm_mm.checkpoints.task_file import TASK_KEY
 
 from ..made_tasks import make_classifier, task_of
@@ -154,3 +161,27 @@ def test_any_changed_byte_is_noticed_or_a_blank(data, task, tmp_path_factory):
     # Only blanks behind the header can change and mean nothing.
     write_task(task, path)
     assert path.read_bytes() == whole
+
+
+def test_names_of_files(tmp_path):
+    """Of runs, and of tasks: ``NAME=FILE``, or the file's own."""
+    assert task_file_name('configs/vptm_cub.py') == 'vptm_cub.task.safetensors'
+    assert task_file_name(None) == 'task.safetensors'
+    assert find_task_file(tmp_path) is None
+    for name in ('task.safetensors', 'vptm_cub.task.safetensors'):
+        (tmp_path / name).touch()
+        assert find_task_file(tmp_path).name == name
+    path = tmp_path / 'vptm_cub.task.safetensors'
+    odd = tmp_path / 'lr=0.1.safetensors'
+    odd.touch()
+    for text, expected in (
+        (path, ('vptm_cub', path)),
+        (f'birds={path}', ('birds', path)),
+        ('a=b=c.safetensors', ('a', Path('b=c.safetensors'))),
+        (odd, ('lr=0.1', odd)),
+    ):
+        assert name_and_path(text) == expected
+    packaged = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
+    name, path = name_and_path(f'digits={packaged}')
+    assert name == 'digits'
+    assert read_task(path).classes == tuple('0123456789')

@@ -2,13 +2,18 @@
 
 import copy
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
+from PIL import Image
+from torchvision.transforms import InterpolationMode
 
 from vptm_mm.checkpoints import (
     FROZEN_SHA256,
@@ -23,7 +28,7 @@ from vptm_mm.checkpoints import (
 from vptm_mm.models import VPTMTaskPool
 
 from ..conftest import make_pretraining_model
-from ..made_tasks import make_classifier, make_config, task_of
+from ..made_tasks import PIPELINE, make_classifier, make_config, task_of
 
 
 @pytest.fixture(scope='module')
@@ -206,6 +211,99 @@ def test_the_pipeline_is_looked_for_in_wrappers(model):
     config.val_dataloader = None
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipe'):
         make_task(model, config)
+
+
+WRAPPERS = [
+    lambda one: one,
+    lambda one: dict(type='RepeatDataset', dataset=one, times=2),
+    lambda one: dict(type='ConcatDataset', datasets=[one, one]),
+    lambda one: dict(type='ClassBalancedDataset', dataset=one),
+]
+
+
+@pytest.mark.parametrize('wrap', WRAPPERS)
+@pytest.mark.parametrize(
+    'steps',
+    [
+        [
+            dict(type='Resize', scale=(40, 30), keep_ratio=True),
+            dict(type='CenterCrop', crop_size=(16, 16)),
+        ],
+        [
+            dict(type='NumpyToPIL', to_rgb=True),
+            dict(
+                type='torchvision/Resize',
+                size=(16, 16),
+                interpolation=InterpolationMode.BICUBIC,
+            ),
+            dict(type='PILToNumpy', to_bgr=True),
+        ],
+    ],
+)
+def test_a_pipeline_predicts_as_it_trains(model, tmp_path, steps, wrap):
+    """Tuples, which JSON has no word for; transforms of torchvision."""
+    image = tmp_path / 'image.png'
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(image)
+    pipeline = [dict(type='LoadImageFromFile'), *steps, PIPELINE[-1]]
+    config = copy.deepcopy(model._config)
+    config.test_dataloader.dataset = wrap(
+        dict(type='CustomDataset', pipeline=pipeline)
+    )
+    path = tmp_path / 'task.safetensors'
+    write_task(make_task(model, config), path)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        packed = Compose(pipeline)(dict(img_path=str(image)))
+    with torch.no_grad():
+        (expected,) = model.test_step({k: [v] for k, v in packed.items()})
+    (result,) = VPTMTaskPool.from_files([path]).predict([image], 'task')
+    np.testing.assert_allclose(
+        result['task']['pred_scores'], expected.pred_score, atol=1e-5
+    )
+
+
+def test_what_no_task_file_holds(model):
+    config = copy.deepcopy(model._config)
+    dataset = config.test_dataloader.dataset
+    for step, message in (
+        (dict(type='NoSuchTransform'), "'NoSuchTransform', which is not in"),
+        (dict(type='Resize'), 'describes a pipeline that cannot be built'),
+        (dict(type='Resize', scale=model), 'a task file cannot hold Image'),
+        ({0: 1, (1, 2): 3}, 'a task file cannot hold this: keys must be'),
+    ):
+        dataset.pipeline = [step]
+        with pytest.raises(ValueError, match=message):
+            make_task(model, config)
+
+
+def test_weights_of_another_folder_are_found(
+    model, checkpoint, tmp_path, monkeypatch
+):
+    """Beside the task, in torch's cache; of two files, the right one."""
+    config = copy.deepcopy(model._config)
+    config.model.backbone.init_cfg.checkpoint = 'weights/beitv2-moved.pth'
+    path = tmp_path / 'tasks' / 'birds.safetensors'
+    path.parent.mkdir()
+    write_task(make_task(model, config), path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))
+    stored = tmp_path / 'cache' / 'hub' / 'checkpoints' / '0123' / 'x'
+    with pytest.raises(FileNotFoundError, match='give their path by --weig'):
+        VPTMTaskPool.from_files([path])
+    for folder in (stored.parent, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkpoint, folder / 'beitv2-moved.pth')
+        assert VPTMTaskPool.from_files([path])
+        assert classifier_of(read_task(path))
+        (folder / 'beitv2-moved.pth').rename(tmp_path / 'put away')
+    shutil.copy(checkpoint, path.parent / 'beitv2-moved.pth')
+    other = make_pretraining_model()
+    other.backbone.cls_token.data += 1
+    here = tmp_path / 'weights' / 'beitv2-moved.pth'
+    here.parent.mkdir()
+    torch.save(dict(state_dict=other.state_dict()), here)
+    assert VPTMTaskPool.from_files([path])
+    assert VPTMTaskPool.from_files([path], weights=str(checkpoint))
 
 
 def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):

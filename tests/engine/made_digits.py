@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from ..conftest import ROOT
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
+TASK = f'{DIGITS.stem}.task.safetensors'
 
 
 def digits_runner(

@@ -175,7 +175,7 @@ def outcome(folder: Path) -> dict[str, Any]:
             content[name] = _without_times(load_file(path))
         elif name == 'test_results.json':
             content[name] = json.loads(path.read_text())
-        elif name == 'task.safetensors':
+        elif name.endswith('task.safetensors'):
             content[name] = path.read_bytes()
     return content
 

@@ -11,7 +11,7 @@ from vptm_mm.engine import (
     CheckpointCheckHook,
 )
 
-from .made_digits import digits_runner
+from .made_digits import TASK, digits_runner, read_log
 
 
 def test_a_wrong_checkpoint_is_refused(tmp_path):
@@ -76,9 +76,39 @@ def test_a_head_on_images_without_class_names(tmp_path, monkeypatch):
 
 def test_a_task_with_other_class_names_is_refused(tmp_path):
     digits_runner(tmp_path / 'first').train()
-    path = tmp_path / 'first' / 'task.safetensors'
+    path = tmp_path / 'first' / TASK
     names = ('zero', *'123456789')
     write_task(dataclasses.replace(read_task(path), classes=names), path)
     runner = digits_runner(tmp_path / 'second', load_from=str(path))
     with pytest.raises(ValueError, match="class 0 is 'zero' in the task and "):
         runner.test()
+
+
+def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path):
+    """Of another number, too; a head of the host's starts as a whole."""
+    digits_runner(tmp_path / 'first').train()
+    path = tmp_path / 'first' / TASK
+    names = dict(classes=tuple('abcdefghijkl'))
+    runner = digits_runner(
+        tmp_path / 'second',
+        **{
+            'load_from': str(path),
+            'model.head.num_classes': 12,
+            'model.head.prototype_init': 'class_mean',
+            'optim_wrapper.optimizer.lr': 0.0,
+            **{
+                f'{split}_dataloader.dataset.metainfo': names
+                for split in ('train', 'val', 'test')
+            },
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path / 'second')
+    assert 'The task has 10 classes, the training images 12' in log
+    assert 'and the classes start afresh' in log
+    assert 'Prototypes: means of 64 images' in log
+    state = runner.model.state_dict()
+    for name, tensor in read_task(path).tensors.items():
+        is_taken = not name.endswith('prototypes')
+        assert torch.equal(state[name], tensor) == is_taken, name
+    assert state['head.verbalizer.prototypes'].shape == (12, 128)

@@ -8,7 +8,7 @@ from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import AnyDeviceRunner
 
 from . import made_digits
-from .made_digits import digits_runner, read_log
+from .made_digits import TASK, digits_runner, read_log
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +66,7 @@ def test_bfloat16_run(tmp_path, plain):
     for name in ('plain', 'run'):
         checkpoint = load_file(tmp_path / name / 'epoch_1.pth')
         states.append(checkpoint['state_dict'])
-        task = read_task(tmp_path / name / 'task.safetensors')
+        task = read_task(tmp_path / name / TASK)
         digests.append(task.frozen_sha256)
     assert digests[0] == digests[1]
     tuned = tuned_parameters(plain.model)

@@ -10,7 +10,8 @@ from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import TaskFileHook
 from vptm_mm.engine.hooks.best_checkpoint import find_best
 
-from .made_digits import DIGITS, digits_runner, read_log, read_log_of
+from ..conftest import ROOT
+from .made_digits import DIGITS, TASK, digits_runner, read_log, read_log_of
 
 
 class NotingHook(Hook):
@@ -26,13 +27,13 @@ def test_a_task_file_of_the_last_state_is_no_checkpoint(tmp_path):
     )
     runner.register_hook(NotingHook())
     runner.train()
-    assert read_task(tmp_path / 'task.safetensors').tensors
+    assert read_task(tmp_path / TASK).tensors
 
 
 def test_a_task_file_of_the_best_checkpoint(tmp_path):
     runner = digits_runner(tmp_path)
     runner.train()
-    task = read_task(tmp_path / 'task.safetensors')
+    task = read_task(tmp_path / TASK)
     best = load_file(tmp_path / 'best_accuracy_top1_epoch_1.pth')['state_dict']
     for name, tensor in task.tensors.items():
         assert torch.equal(tensor, best[name]), name
@@ -78,7 +79,7 @@ def test_a_task_file_of_averaged_weights(tmp_path, slim, save_best):
         )
         runner.train()
         written = tmp_path / f'epoch_{epochs}.pth'
-        task = read_task(tmp_path / 'task.safetensors')
+        task = read_task(tmp_path / TASK)
         best = load_file(find_best(runner) or written)
         for name, tensor in task.tensors.items():
             assert torch.equal(tensor, best['state_dict'][name]), name
@@ -90,7 +91,7 @@ def test_a_task_file_of_averaged_weights(tmp_path, slim, save_best):
 
 def test_a_run_resumed_from_a_task_starts_a_schedule(tmp_path):
     digits_runner(tmp_path / 'first').train()
-    task = tmp_path / 'first' / 'task.safetensors'
+    task = tmp_path / 'first' / TASK
     runner = digits_runner(
         tmp_path / 'second',
         **{
@@ -137,4 +138,46 @@ def test_a_tuned_encoder_has_no_task_file(tmp_path, name):
     runner.train()
     assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
     assert (tmp_path / 'test_results.json').is_file()
-    assert not (tmp_path / 'task.safetensors').exists()
+    assert not (tmp_path / TASK).exists()
+
+
+def test_what_no_task_file_can_hold_is_said_before_training(tmp_path):
+    """And the run ends well, without a file that nobody could read."""
+    cfg = Config.fromfile(DIGITS).test_dataloader.dataset
+    cfg.indices = 32
+    other = cfg.copy()
+    other.pipeline = [dict(type='Resize', scale=32), cfg.pipeline[-1]]
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'test_dataloader.dataset': dict(
+                type='ConcatDataset', datasets=[cfg, other], _delete_=True
+            )
+        },
+    )
+    runner.train()
+    log = read_log(tmp_path)
+    line = 'There will be no task file of this run: the data sets of test_'
+    assert log.index(line) < log.index('Epoch(val)')
+    assert (tmp_path / 'test_results.json').is_file()
+    assert not list(tmp_path.glob('*.safetensors'))
+
+
+def test_an_exported_backbone_holds_the_averages(tmp_path):
+    config = 'rivals/full_beitv2-tiny_digits.py'
+    hooks = Config.fromfile(ROOT / 'configs' / config).custom_hooks
+    hooks += [
+        dict(type='EMAHook', momentum=0.5),
+        dict(type='ExportBackboneHook', filename='exported.pth'),
+    ]
+    runner = digits_runner(tmp_path, config, custom_hooks=hooks)
+    runner.train()
+    written = load_file(tmp_path / 'epoch_1.pth')
+    raw = written['ema_state_dict']  # EMAHook exchanges them
+    exported = load_file(tmp_path / 'exported.pth')['state_dict']
+    assert len(exported) > 50
+    for name, tensor in exported.items():
+        assert torch.equal(tensor, written['state_dict'][name]), name
+    name = 'backbone.encoder.layers.0.ln1.weight'
+    assert not torch.equal(exported[name], raw[f'module.{name}'])
+    assert torch.equal(runner.model.state_dict()[name], raw[f'module.{name}'])

@@ -56,7 +56,8 @@ def losses(folder, name) -> torch.Tensor:
 
 def assert_same_task(folder, name) -> None:
     one, other = (
-        load_file(folder / run / 'task.safetensors') for run in ('none', name)
+        load_file(checkpoints.find_task_file(folder / run))
+        for run in ('none', name)
     )
     assert one.keys() == other.keys()
     for key, tensor in one.items():
@@ -91,7 +92,7 @@ def test_two_processes_test_each_image_once(folder):
     for launcher in ('none', 'pytorch'):
         launch(
             'test.py',
-            *('plain.py', folder / 'none' / 'task.safetensors'),
+            *('plain.py', folder / 'none' / 'plain.task.safetensors'),
             *('--work-dir', 'tested', '--out', f'{launcher}.pkl'),
             *('--cfg-options', *OPTIONS[2:]),
             cwd=folder,

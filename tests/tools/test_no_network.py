@@ -20,7 +20,7 @@ socket.socket.connect = refuse
 socket.socket.connect_ex = refuse
 socket.getaddrinfo = lambda host, *args, **kw: sys.exit(f'a look-up of {host}')
 tools, config, image, *options = sys.argv[1:]
-task = 'run/task.safetensors'
+task = 'run/vptm_beitv2-tiny_digits.task.safetensors'
 for name, *args in (
     ('train.py', config, '--work-dir', 'run', *options),
     ('test.py', config, task, '--work-dir', 'tested', *options),

@@ -124,7 +124,7 @@ def test_two_machines(tmp_path):
     assert first.count('Tuned parameters:') == 1
     assert 'Tuned parameters:' not in second
     assert ended_well(first) == ended_well(second) == 1
-    assert (tmp_path / 'run' / 'task.safetensors').is_file()
+    assert (tmp_path / 'run' / 'plain.task.safetensors').is_file()
 
 
 @pytest.mark.slow
@@ -137,7 +137,7 @@ def test_the_other_scripts(tmp_path):
         start('slurm_train.sh', *job, 'run', *OPTIONS, cwd=tmp_path, **srun)
     )
     assert output.count('Tuned parameters:') == 1
-    task = tmp_path / 'run' / 'task.safetensors'
+    task = tmp_path / 'run' / 'plain.task.safetensors'
     end = metrics(tmp_path / 'run' / 'test_results.json')
     wanted = ('--out-item', 'metrics', *OPTIONS[::2], '--out')
     finish(

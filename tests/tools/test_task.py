@@ -14,6 +14,8 @@ from vptm_mm.models import VPTMTaskPool
 
 from .test_tools import DIGITS, SMALL, fails, run
 
+TASK = 'run/vptm_beitv2-tiny_digits.task.safetensors'
+
 
 @pytest.fixture(scope='module')
 def trained(tmp_path_factory):
@@ -35,7 +37,7 @@ def test_test_takes_a_task_file(trained):
     run(
         'test.py',
         DIGITS,
-        'run/task.safetensors',
+        TASK,
         *('--work-dir', 'tested', '--out', 'task.json', *options),
         cwd=trained,
     )
@@ -49,7 +51,7 @@ def test_a_second_task_joins_a_running_pool(trained):
     dataset = SklearnDigits(split='test', indices=20)
     images = [dataset.get_data_info(i)['img'] for i in range(20)]
     before = pool.predict(images, 'first')
-    pool.add(trained / 'run' / 'task.safetensors', 'second')
+    pool.add(trained / TASK, 'second')
     mixed = pool.predict(images, ['first', 'second'] * 10)
     for i in range(0, 20, 2):
         np.testing.assert_allclose(
@@ -57,7 +59,7 @@ def test_a_second_task_joins_a_running_pool(trained):
             before[i]['first']['pred_scores'],
             atol=1e-5,
         )
-    model = classifier_of(read_task(trained / 'run' / 'task.safetensors'))
+    model = classifier_of(read_task(trained / TASK))
     expected = ImageClassificationInferencer(model)(images, batch_size=20)
     for i in range(1, 20, 2):
         np.testing.assert_allclose(
@@ -78,8 +80,7 @@ def test_there_and_back_again(trained):
     assert 'a.safetensors: ' in first.stdout
     assert (trained / 'a.safetensors').stat().st_size < 90_000
     ours, theirs = (
-        read_task(trained / name)
-        for name in ('a.safetensors', 'run/task.safetensors')
+        read_task(trained / name) for name in ('a.safetensors', TASK)
     )
     assert ours.frozen_sha256 == theirs.frozen_sha256
     for name, tensor in theirs.tensors.items():
@@ -98,19 +99,19 @@ def test_there_and_back_again(trained):
 
 
 def test_info_and_check(trained):
-    shown = run('task.py', 'info', 'run/task.safetensors', cwd=trained).stdout
+    shown = run('task.py', 'info', TASK, cwd=trained).stdout
     for text in ('10: 0, 1, 2', 'prompt_length=2', 'vptm_mm://beitv2-tiny'):
         assert text in shown
-    task = read_task(trained / 'run' / 'task.safetensors')
+    task = read_task(trained / TASK)
     assert task.frozen_sha256 in shown
-    checked = run('task.py', 'check', 'run/task.safetensors', cwd=trained)
+    checked = run('task.py', 'check', TASK, cwd=trained)
     assert 'fits its backbone' in checked.stdout
 
 
 def test_errors(trained):
-    whole = (trained / 'run' / 'task.safetensors').read_bytes()
+    whole = (trained / TASK).read_bytes()
     (trained / 'cut.safetensors').write_bytes(whole[:500])
-    task = read_task(trained / 'run' / 'task.safetensors')
+    task = read_task(trained / TASK)
     foreign = vars(task) | dict(frozen_sha256='0' * 64)
     write_task(type(task)(**foreign), trained / 'foreign.safetensors')
     best = next((trained / 'run').glob('best_*.pth'))
@@ -120,7 +121,7 @@ def test_errors(trained):
         (('check', 'foreign.safetensors'), 'on frozen tensors of sha256 000'),
         (('export', best, '--out', 'x.safetensors'), '--config is needed'),
         (
-            ('export', 'run/task.safetensors', '--out', 'y.safetensors'),
+            ('export', TASK, '--out', 'y.safetensors'),
             'must not end in .safetensors',
         ),
         (('export', best, '--out', 'no/x.safetensors'), 'no folder'),
@@ -138,5 +139,5 @@ def test_errors(trained):
             cwd=trained,
         )
         assert message in error
-    error = fails('test.py', DIGITS, 'run/task.safetensors', cwd=trained)
+    error = fails('test.py', DIGITS, TASK, cwd=trained)
     assert '! backbone.prompt_tokens.prompts: (1, 2, 128) in' in error

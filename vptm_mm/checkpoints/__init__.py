@@ -1,7 +1,14 @@
 from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
 from .preprocessing import preprocessing_of, warn_of_preprocessing
 from .pretrained import count_visual_tokens, read_pretrained
-from .task_file import Task, name_and_path, read_task, write_task
+from .task_file import (
+    Task,
+    find_task_file,
+    name_and_path,
+    read_task,
+    task_file_name,
+    write_task,
+)
 from .task_model import (
     classifier_of,
     frozen_init,
@@ -39,6 +46,7 @@ __all__ = [
     'count_visual_tokens',
     'encoder_settings',
     'explained',
+    'find_task_file',
     'frozen_init',
     'load_classifier',
     'load_file',
@@ -53,6 +61,7 @@ __all__ = [
     'read_task',
     'remove_parts',
     'require_fit',
+    'task_file_name',
     'task_state',
     'trust_file',
     'validate',

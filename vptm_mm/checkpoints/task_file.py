@@ -24,6 +24,7 @@ from .checkpoint_file import PACKAGED, SUFFIX, TASK_KEY, fetch
 from .whole_file import write_whole
 
 FORMAT_VERSION = 1
+TASK_NAME = 'task.safetensors'  # behind the name of a config
 # Mixup and its like: nobody who has a task trains with it.
 TRAINING = ('train_cfg', 'batch_augments')
 
@@ -89,6 +90,21 @@ def write_task(task: Task, path: str | Path) -> None:
     # One entry: safetensors writes several in any order.
     metadata = {TASK_KEY: json.dumps(content)}
     write_whole(path, save(tensors, metadata))
+
+
+def task_file_name(config: str | Path | None) -> str:
+    """Name the task file of a run after its config."""
+    return f'{Path(config).stem}.{TASK_NAME}' if config else TASK_NAME
+
+
+def find_task_file(folder: str | Path) -> Path | None:
+    """Find the task file of a work dir; the newest, if there are several.
+
+    Earlier versions named all of them ``task.safetensors``.
+    """
+    found = [*Path(folder).glob(f'*.{TASK_NAME}'), Path(folder, TASK_NAME)]
+    found = [path for path in found if path.is_file()]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def name_and_path(file: str | Path) -> tuple[str, Path]:
@@ -193,7 +209,10 @@ def plain(cfg: Any) -> Any:
     Raises:
         ValueError: If it holds something that JSON has no word for.
     """
-    return json.loads(json.dumps(cfg, default=_plain))
+    try:
+        return json.loads(json.dumps(cfg, default=_plain))
+    except TypeError as error:  # a key is no text
+        raise ValueError(f'a task file cannot hold this: {error}.') from error
 
 
 def plain_pipeline(transforms: Any) -> list[dict[str, Any]]:

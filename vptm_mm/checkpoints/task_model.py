@@ -66,7 +66,7 @@ def make_task(
             if name not in IDENTITY
         },
         model=without_training(model_cfg),
-        classes=tuple(classes),
+        classes=tuple(str(name) for name in classes),
         data_preprocessor=without_training(plain(preprocessor or {})),
         pipeline=prediction_pipeline(cfg),
         frozen_sha256=digest,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import find_task_file
+
 # Iteration and value.
 Point = tuple[int, float]
 SPLIT = re.compile(r'^.* - INFO - (.*sha256.*)$', re.MULTILINE)
@@ -160,7 +162,7 @@ def _find_checkpoint(folder: Path, results: dict) -> Path | None:
         *(folder / Path(name).name for name in names if name),
         *_newest(folder, 'best_*.pth'),
         folder / (Path(written.strip()).name or last.name),
-        folder / 'task.safetensors',
+        *filter(None, [find_task_file(folder)]),
     )
 
 

@@ -1,10 +1,13 @@
 """Refuses checkpoints, tasks and heads that do not fit the run."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch import Tensor
 
 from ...checkpoints import FROZEN_SHA256, require_fit, warn_of_preprocessing
 from ..unwrap import unwrap_model
@@ -16,7 +19,9 @@ class CheckpointCheckHook(Hook):
 
     The host loads with ``strict=False`` and only logs what is missing, so a
     wrong checkpoint tests a model of random parts. This hook raises instead,
-    for ``test``, ``resume`` and ``load_from``.
+    for ``test``, ``resume`` and ``load_from``. Training may start from a task
+    of other classes: its prompts and its projection are taken, and the classes
+    start afresh.
 
     A head with too many classes would train without a word, and one with too
     few ends in an error of indices, so it is compared with the data sets; if
@@ -31,6 +36,9 @@ class CheckpointCheckHook(Hook):
             or if ``NWay`` draws from other classes in one of them.
     """
 
+    # Whether the run started from a task of other classes.
+    _starts_classes = False
+
     def before_run(self, runner: Runner) -> None:
         """Warn if images are not prepared as in pre-training."""
         model = unwrap_model(runner.model)
@@ -41,6 +49,9 @@ class CheckpointCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Compare the head with all images that the run will read."""
+        head: Any = getattr(unwrap_model(runner.model), 'head', None)
+        if self._starts_classes and hasattr(head, 'restart_prototypes'):
+            head.restart_prototypes()
         _require_head(runner)
         _require_same_draw(runner)
         _require_same_names(runner)
@@ -56,20 +67,53 @@ class CheckpointCheckHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
-        require_fit(unwrap_model(runner.model), checkpoint)
-        if FROZEN_SHA256 in checkpoint.get('state_dict', checkpoint):
+        model = unwrap_model(runner.model)
+        state = checkpoint.get('state_dict', checkpoint)
+        is_task = FROZEN_SHA256 in state
+        has_optimizer = 'optimizer' in checkpoint
+        if is_task and not has_optimizer and _starts_from(runner, checkpoint):
+            state.update(_own_class_tensors(model))
+            self._starts_classes = True
+        elif is_task:
             _require_classes(runner, checkpoint.get('meta') or {})
-            if runner._resume and 'optimizer' not in checkpoint:
-                runner.logger.warning(
-                    'A task file has no state of an optimizer: the schedule '
-                    'starts at epoch 0, from its prompts and prototypes.'
-                )
+        require_fit(model, checkpoint)
+        if is_task and runner._resume and not has_optimizer:
+            runner.logger.warning(
+                'A task file has no state of an optimizer: the schedule '
+                'starts at epoch 0, from what the task holds.'
+            )
+
+
+def _starts_from(runner: Runner, checkpoint: dict) -> bool:
+    """Whether a run trains other classes than those of the task."""
+    if not isinstance(runner._train_loop, BaseLoop):
+        return False
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    old = [str(name) for name in meta.get('classes') or ()]
+    metainfo = getattr(runner._train_loop.dataloader.dataset, 'metainfo', {})
+    new = [str(name) for name in metainfo.get('classes') or ()]
+    if not old or not new or old == new:
+        return False
+    runner.logger.info(
+        f'The task has {len(old)} classes, the training images {len(new)}'
+        f'{_first_difference(old, new, "task", "data set")}. What the task '
+        'has learnt before its classes is taken, prompts and projection, and '
+        'the classes start afresh.'
+    )
+    return True
+
+
+def _own_class_tensors(model: BaseModel) -> dict[str, Tensor]:
+    """Return what belongs to the classes of a head: all of it, or a part."""
+    names = getattr(model.head, 'class_tensors', model.head.state_dict())
+    own = model.head.state_dict()
+    return {f'head.{name}': own[name] for name in names}
 
 
 def _require_classes(runner: Runner, meta: dict) -> None:
     wanted = (meta.get('dataset_meta') or {}).get('classes')
     for _, found in _class_names(runner):
-        if wanted is None or list(found) == list(wanted):
+        if wanted is None or list(map(str, found)) == list(wanted):
             continue
         raise ValueError(
             f'the task has {len(wanted)} classes, the data set {len(found)}, '

@@ -10,7 +10,7 @@ from mmpretrain.registry import HOOKS
 from ...bricks import without_derived
 from ...checkpoints import open_whole, preprocessing_of
 from ...checkpoints.preprocessing import META
-from ..unwrap import unwrap_model
+from ..unwrap import validated_model
 
 DTYPES = ('float32', 'float16')
 
@@ -22,7 +22,8 @@ class ExportBackboneHook(Hook):
     The file has MMPretrain's layout (``state_dict`` with ``backbone.*``,
     ``neck.norm.*``, ``head.cls_head.*``), so ``VPTMBackbone`` reads it by
     ``init_cfg=dict(type='Pretrained', checkpoint=...)``. It says how images
-    were normalised, which is compared with the classifier's.
+    were normalised, which is compared with the classifier's. With ``EMAHook``
+    it holds the averages, which were validated.
 
     Args:
         filename: Name of the file in the work dir.
@@ -45,14 +46,14 @@ class ExportBackboneHook(Hook):
         """Write the file from rank 0."""
         if runner.rank != 0:
             return
-        model = unwrap_model(runner.model)
-        tensors = {
-            name: tensor.cpu().to(self.dtype)
-            if tensor.is_floating_point()
-            else tensor.cpu()
-            for name, tensor in without_derived(model.state_dict()).items()
-            if name.startswith(self.parts)
-        }
+        with validated_model(runner) as model:
+            tensors = {
+                name: tensor.cpu().to(self.dtype, copy=True)
+                if tensor.is_floating_point()
+                else tensor.cpu().clone()
+                for name, tensor in without_derived(model.state_dict()).items()
+                if name.startswith(self.parts)
+            }
         path = Path(runner.work_dir) / self.filename
         meta = {}
         preprocessing = preprocessing_of(model.data_preprocessor)

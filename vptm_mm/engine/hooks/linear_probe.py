@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...checkpoints import write_whole
-from ..unwrap import unwrap_model
+from ..unwrap import validated_model
 
 
 @HOOKS.register_module()
@@ -64,11 +64,11 @@ class LinearProbeHook(Hook):
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        model = unwrap_model(runner.model)
-        model.eval()
-        (train, train_labels), (test, test_labels) = (
-            _read(model, loader) for loader in self._loaders
-        )
+        with validated_model(runner) as model:
+            model.eval()
+            (train, train_labels), (test, test_labels) = (
+                _read(model, loader) for loader in self._loaders
+            )
         report = {}
         for readout in train:
             probe = make_pipeline(

@@ -13,7 +13,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ...checkpoints import write_whole
-from ..unwrap import unwrap_model
+from ..unwrap import validated_model
 
 
 @torch.no_grad()
@@ -63,19 +63,19 @@ class MaskedTokenAccuracyHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Predict every held-out batch and write the two shares."""
-        model = unwrap_model(runner.model)
-        model.eval()
         predicted, true, count = [], [], 0
-        for batch in self._loader:
-            data = model.data_preprocessor(batch, False)
-            mask = torch.stack([s.mask for s in data['data_samples']])
-            images, targets = data['inputs']
-            batch_predicted, batch_true = predict_masked_tokens(
-                model, images, targets, mask
-            )
-            predicted.append(batch_predicted.cpu())
-            true.append(batch_true.cpu())
-            count += len(mask)
+        with validated_model(runner) as model:
+            model.eval()
+            for batch in self._loader:
+                data = model.data_preprocessor(batch, False)
+                mask = torch.stack([s.mask for s in data['data_samples']])
+                images, targets = data['inputs']
+                batch_predicted, batch_true = predict_masked_tokens(
+                    model, images, targets, mask
+                )
+                predicted.append(batch_predicted.cpu())
+                true.append(batch_true.cpu())
+                count += len(mask)
         # Each rank has read a part of the images.
         answers = torch.cat(all_gather_object(torch.cat(predicted)))
         truth = torch.cat(all_gather_object(torch.cat(true)))

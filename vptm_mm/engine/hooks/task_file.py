@@ -3,19 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...checkpoints import (
     IDENTITY,
+    Task,
     load_state,
     make_task,
     read_checkpoint,
+    task_file_name,
     task_state,
     write_task,
 )
-from ..unwrap import unwrap_model
+from ..unwrap import unwrap_model, validated_model
 from .best_checkpoint import find_best
 
 
@@ -23,10 +25,11 @@ from .best_checkpoint import find_best
 class TaskFileHook(Hook):
     """Write a task file when training ends, from the best checkpoint.
 
-    ``task.safetensors`` in the work dir holds what was tuned, the class names
-    and the preprocessing; ``tools/test.py`` and the inferencer take it in
-    place of a checkpoint. Without a best checkpoint it is the last state. A
-    model without a frozen backbone has no task file.
+    ``CONFIG.task.safetensors`` in the work dir, named after the config, holds
+    what was tuned, the class names and the preprocessing; ``tools/test.py``
+    and the inferencer take it in place of a checkpoint. Without a best
+    checkpoint it is the last state. A model without a frozen backbone has no
+    task file; what else a task file cannot hold is said before training.
 
     Args:
         slim_checkpoints: Whether checkpoints leave the frozen tensors out,
@@ -39,6 +42,7 @@ class TaskFileHook(Hook):
 
     def __init__(self, slim_checkpoints: bool = False) -> None:
         self.slim_checkpoints = slim_checkpoints
+        self._obstacle = ''
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the frozen tensors out, if asked for."""
@@ -59,33 +63,51 @@ class TaskFileHook(Hook):
                     {prefix + name: task[name] for name in IDENTITY}
                 )
 
+    def before_train(self, runner: Runner) -> None:
+        """Say what a task file cannot hold, before time is spent."""
+        self._obstacle = ''
+        if not _is_on_frozen(unwrap_model(runner.model)):
+            return
+        try:
+            _make_task(runner)
+        except ValueError as error:
+            self._obstacle = (
+                f'There will be no task file of this run: {error} Checkpoints '
+                'hold the whole model, and are used with the config.'
+            )
+            runner.logger.warning(self._obstacle)
+
     def after_train(self, runner: Runner) -> None:
         """Write the file from rank 0."""
         model = unwrap_model(runner.model)
         if not _is_on_frozen(model):
             runner.logger.info('No frozen backbone, so no task file.')
             return
+        if self._obstacle:
+            runner.logger.warning(self._obstacle)
+            return
         best = find_best(runner)
         if best is None:
-            checkpoint = dict(state_dict=model.state_dict())
-            for hook in runner.hooks:
-                if isinstance(hook, EMAHook):  # what was validated
-                    hook.before_save_checkpoint(runner, checkpoint)
+            with validated_model(runner):
+                task = _make_task(runner)
         else:
-            checkpoint = read_checkpoint(str(best))
-        # Not by the runner: in a resumed run EMAHook would load other values.
-        load_state(model, checkpoint)
+            # Not by the runner: in a resumed run EMAHook would load others.
+            load_state(model, read_checkpoint(str(best)))
+            task = _make_task(runner)
         if runner.rank != 0:
             return
-        dataset = runner.train_dataloader.dataset
-        classes = getattr(dataset, 'metainfo', {}).get('classes')
-        task = make_task(model, runner.cfg, classes)
-        path = Path(runner.work_dir) / 'task.safetensors'
+        path = Path(runner.work_dir) / task_file_name(runner.cfg.filename)
         write_task(task, path)
         runner.logger.info(
             f'Task file of {best.name if best else "the last state"}: {path}, '
             f'{path.stat().st_size / 1e3:,.1f} kB.'
         )
+
+
+def _make_task(runner: Runner) -> Task:
+    dataset = runner.train_dataloader.dataset
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    return make_task(unwrap_model(runner.model), runner.cfg, classes)
 
 
 def _is_on_frozen(model: Any) -> bool:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ...checkpoints import write_whole
 from ..token_statistics import token_statistics
-from ..unwrap import unwrap_model
+from ..unwrap import validated_model
 
 
 @HOOKS.register_module()
@@ -50,12 +50,14 @@ class TokenReportHook(Hook):
     @torch.no_grad()
     def after_train(self, runner: Runner) -> None:
         """Turn images into tokens and describe them."""
-        model = unwrap_model(runner.model)
-        model.eval()
+        with validated_model(runner) as model:
+            model.eval()
+            held_out, labels = _read(model, self._loader)
+            trained, _ = _read(
+                model, runner.train_dataloader, self.max_patches
+            )
         size = _tokenizer(model).num_visual_tokens
-        held_out, labels = _read(model, self._loader)
         report = token_statistics(held_out, size, labels)
-        trained, _ = _read(model, runner.train_dataloader, self.max_patches)
         for name, value in token_statistics(trained, size).items():
             report[f'training_{name}'] = value
         runner.logger.info(f'Visual tokens: {report}')

@@ -102,6 +102,13 @@ class PrototypeVerbalizerHead(ClsHead):
         # True until somebody sets the class means.
         self.awaits_class_means = prototype_init != 'xavier'
 
+    # What belongs to the classes; the rest serves other classes, too.
+    class_tensors = ('verbalizer.prototypes',)
+
+    def restart_prototypes(self) -> None:
+        """Wait for class means again, where prototypes are to be these."""
+        self.awaits_class_means = self.prototype_init != 'xavier'
+
     def set_class_means(self, means: Tensor) -> None:
         """Set the prototypes to class means of ``pre_logits``, ``(K, d)``."""
         self.verbalizer.set_prototypes(means)
