@@ -55,7 +55,7 @@ def predict(folder, monkeypatch, capsys):
 
 
 def test_a_folder_with_two_tasks(folder, predict):
-    both = ('--task', TASK, '--task', 'chinese.safetensors')
+    both = ('--task', f'digits={TASK}', '--task', 'chinese.safetensors')
     predict(
         *('digits', *both, '--format', 'json', '--out', 'out.json'),
         *('--topk', '2', '--batch-size', '3'),
@@ -72,7 +72,7 @@ def test_a_folder_with_two_tasks(folder, predict):
     right = 0
     for digit, chinese in zip(rows[::2], rows[1::2], strict=True):
         assert digit['image'] == chinese['image']
-        assert chinese['task'] == 'chinese'
+        assert (digit['task'], chinese['task']) == ('digits', 'chinese')
         first, second = digit['top']
         assert 0 <= second['confidence'] <= first['confidence'] <= 1
         assert chinese['top'][0]['class'] == names[int(first['class'])]

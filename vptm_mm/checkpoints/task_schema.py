@@ -4,16 +4,17 @@ A description is data. It names registered parts that compute, by plain names;
 nothing is imported, read or fetched on its behalf.
 """
 
+import json
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
 from mmengine.registry import DefaultScope, Registry
 from mmpretrain.registry import MODELS, TRANSFORMS
-from torch import nn
 
 from ..bricks import compare_states, module_settings
-from .task_file import Task
+from .task_file import Task, plain
 
 # Packages whose classes a task may name only if they compute, and no more.
 HOSTS = ('mmpretrain.', 'mmengine.', 'mmcv.', 'torch.', 'torchvision.')
@@ -64,7 +65,7 @@ def validate(task: Task) -> None:
             'the head that the task describes does not fit its tensors '
             f'(- missing, + unexpected, ! wrong):\n  {difference}'
         )
-    build_encoder(task)
+    encoder_settings(task)
     preprocessor = {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
     _build('data_preprocessor', MODELS, preprocessor)
     for step in task.pipeline:
@@ -79,18 +80,19 @@ def encoder_settings(task: Task) -> dict[str, str]:
     Raises:
         ValueError: As ``validate``.
     """
-    for part in _dicts(task.model['backbone'].get('encoder')):
-        _require_plain(MODELS, part)
-    return module_settings(build_encoder(task))
-
-
-def build_encoder(task: Task) -> nn.Module:
-    """Build the encoder that a validated task describes, without memory."""
     cfg = task.model.get('backbone', {}).get('encoder')
-    if isinstance(cfg, dict):
+    for part in _dicts(cfg):
+        _require_plain(MODELS, part)
+    return _settings_of(json.dumps(plain(cfg)))
+
+
+@lru_cache(maxsize=8)  # the tasks of a pool have one encoder
+def _settings_of(cfg: str) -> dict[str, str]:
+    encoder = json.loads(cfg)
+    if isinstance(encoder, dict):
         # As a frozen backbone does.
-        cfg = {**cfg, 'final_norm': True}
-    return _build('model.backbone.encoder', MODELS, cfg)
+        encoder['final_norm'] = True
+    return module_settings(_build('model.backbone.encoder', MODELS, encoder))
 
 
 def _require_plain(registry: Registry, part: dict[str, Any]) -> None:
