@@ -53,12 +53,12 @@ def open_header(content: bytes) -> Image.Image:
     """Read what a file says about itself: format, size, kind of pixels.
 
     Raises:
-        UnreadableImageError: If it is no image, or too large or too thin to
-            be decoded.
+        UnreadableImageError: If it is not an image, or too large or too
+            thin to be decoded.
     """
     if not content:
         raise UnreadableImageError(
-            'the file is empty (0 bytes); get it anew.', 'empty'
+            'the file is empty (0 bytes); download it again.', 'empty'
         )
     if content[4:8] == FILE_TYPE_BOX:
         can_read_heif()
@@ -72,8 +72,8 @@ def open_header(content: bytes) -> Image.Image:
     except Exception as error:  # damaged bytes raise nearly anything
         raise UnreadableImageError(
             f'the file ({len(content)} bytes, beginning with '
-            f'{content[:8]!r}) is no image, or not enough of one; remove it, '
-            'or get it anew.',
+            f'{content[:8]!r}) is not an image, or not enough of one; '
+            'remove it, or download it again.',
             'no image',
         ) from error
     width, height = image.size
@@ -110,7 +110,7 @@ def decode(
     if header.format in ('JPEG', 'MPO') and not ends_as_jpeg(content):
         raise UnreadableImageError(
             f'the JPEG file of {len(content)} bytes is cut short: its end is '
-            'missing. Get it anew.',
+            'missing. Download it again.',
             'cut short',
         )
     if header.format == 'HEIF':  # OpenCV cannot
@@ -145,7 +145,7 @@ def read_file(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no image that ``decode`` takes.
+        ValueError: If it is not an image that ``decode`` takes.
     """
     path = Path(path)
     if not path.is_file():
@@ -153,7 +153,7 @@ def read_file(
     try:
         return decode(path.read_bytes(), flag, backend)
     except UnreadableImageError as error:
-        raise ValueError(f'{path} is no readable image: {error}') from error
+        raise ValueError(f'{path} is not a readable image: {error}') from error
 
 
 def ends_as_jpeg(content: bytes) -> bool:
@@ -191,7 +191,7 @@ def _damaged(
     return UnreadableImageError(
         f'{name} cannot decode this {header.format} file of {width} x '
         f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
-        'short, or of a kind that the decoder does not know. Get it anew, or '
-        'convert it to JPEG or PNG.',
+        'short, or of a kind that the decoder does not know. Download it '
+        'again, or convert it to JPEG or PNG.',
         'not decodable',
     )

@@ -108,4 +108,4 @@ def test_configs_that_keep_images_keep_their_workers():
         if dataset.pipeline[0].get('cache_mb'):
             found += 1
             assert loader.persistent_workers, path
-    assert found == 3
+    assert found == 4

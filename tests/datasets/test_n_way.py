@@ -1,4 +1,4 @@
-"""Some classes of a data set, numbered anew."""
+"""Some classes of a data set, numbered again."""
 
 import shutil
 

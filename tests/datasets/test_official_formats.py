@@ -170,8 +170,8 @@ def change_list(root: Path, **changes) -> Path:
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        (dict(labels=lambda _: None), 'has no labels; get the file anew'),
-        (dict(labels=lambda a: a / 2), 'its labels are no whole numbers'),
+        (dict(labels=lambda _: None), 'has no labels; download it again'),
+        (dict(labels=lambda a: a / 2), 'its labels are not whole numbers'),
         (dict(labels=lambda a: a[:-1]), 'has 126 images and 125 labels'),
         (
             dict(labels=lambda a: np.minimum(a, 119)),
@@ -197,7 +197,9 @@ def test_stanford_dogs_missing_files(copied):
         StanfordDogs(data_root=str(root))
     path = root / 'lists' / 'train_list.mat'
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r'train_list\.mat is no MATLAB file'):
+    with pytest.raises(
+        ValueError, match=r'train_list\.mat is not a MATLAB file'
+    ):
         StanfordDogs(data_root=str(root))
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r'no .*train_list\.mat'):

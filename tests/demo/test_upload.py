@@ -32,14 +32,14 @@ def whole_png(path, size=(40, 30)):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (b'no image', 'is no readable image'),
-        (b'', 'is no readable image'),
+        (b'no image', 'is not a readable image'),
+        (b'', 'is not a readable image'),
         (b'0' * 20_001, '0.02 MB, and 0.02 MB are allowed'),
         (header_of_png(100, 51), '100 x 51 = 5,100 pixels, and 5,000 are'),
         # What PIL itself refuses.
         (header_of_png(10**6, 10**6), 'far more than the 5,000 pixels'),
         (header_of_png(64, 3), '64 x 3 pixels is too thin'),
-        (header_of_png(50, 50), 'is no readable image'),
+        (header_of_png(50, 50), 'is not a readable image'),
     ],
 )
 def test_uploads_that_are_refused(tmp_path, content, message):

@@ -456,7 +456,7 @@ def test_bad_batches_are_refused(pool, tmp_path):
         pool.predict([tmp_path / 'missing.png'], 'deep')
     text = tmp_path / 'text.png'
     text.write_text('no image')
-    with pytest.raises(ValueError, match='text.png is no readable image'):
+    with pytest.raises(ValueError, match='text.png is not a readable image'):
         pool.predict([text], 'deep')
     short = tmp_path / 'short.jpg'
     short.write_bytes(KINDS['JPEG cut short'][1]())

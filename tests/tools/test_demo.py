@@ -174,7 +174,7 @@ def test_the_page_in_a_browser(page_address, tmp_path):
         page.screenshot(path=tmp_path / 'demo.png')
 
         upload(page, tmp_path / 'text.png')
-        expect(message).to_contain_text('This file is no readable image.')
+        expect(message).to_contain_text('This file is not a readable image.')
         expect(top).to_have_count(0)
         upload(page, tmp_path / 'large.png')
         expect(message).to_contain_text('has 10.01 MB, and 10 MB are allowed')

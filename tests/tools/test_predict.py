@@ -86,7 +86,7 @@ def test_an_unreadable_image_is_named_and_the_rest_goes_on(folder, predict):
     images = ('digits/a', 'text.png', 'gone.jpg')
     code, out, err = predict(*images, '--task', TASK, '--format', 'csv')
     assert code == 1
-    assert 'text.png: text.png is no readable image' in err
+    assert 'text.png: text.png is not a readable image' in err
     assert 'gone.jpg: no image at' in err
     assert '2 of 7 images were unreadable.' in err
     lines = [line for line in out.splitlines() if line.count(',') == 4]

@@ -156,7 +156,7 @@ def test_missing_files(files, draw, tmp_path):
         draw('attention', DIGITS, checkpoint, '--images', 'gone.png')
     damaged = tmp_path / 'damaged.png'
     damaged.write_bytes(b'no image')
-    with pytest.raises(ValueError, match='is no readable image'):
+    with pytest.raises(ValueError, match='is not a readable image'):
         draw('attention', DIGITS, checkpoint, '--images', damaged)
     assert not (tmp_path / 'out').exists()
 

@@ -54,11 +54,13 @@ def test_missing_and_damaged_files(checkpoint, picture, tmp_path):
         ImageFiles([picture, tmp_path / 'gone.png'], config)
     damaged = tmp_path / 'damaged.png'
     damaged.write_bytes(picture.read_bytes()[:40])
-    with pytest.raises(ValueError, match='damaged.png is no readable image'):
+    with pytest.raises(
+        ValueError, match='damaged.png is not a readable image'
+    ):
         ImageFiles([damaged], config)
     thin = tmp_path / 'thin.png'
     Image.new('RGB', (1600, 10)).save(thin)
-    with pytest.raises(ValueError, match='thin.png is no .* is too thin'):
+    with pytest.raises(ValueError, match='thin.png is not .* is too thin'):
         ImageFiles([thin], config)
     config.pop('test_dataloader')
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipel'):

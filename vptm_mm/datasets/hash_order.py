@@ -35,7 +35,7 @@ def rank_classes(
         seed: Another seed gives another order.
 
     Raises:
-        ValueError: If ``seed`` is no whole number, or an image has several
+        ValueError: If ``seed`` is not a whole number, or an image has several
             labels.
     """
     # 0 and 0.0 are equal and give other orders.

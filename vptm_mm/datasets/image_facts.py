@@ -82,7 +82,7 @@ def examine_pixels(pixels: np.ndarray) -> ImageFacts:
     if pixels.ndim < 2 or not pixels.size:
         return ImageFacts(
             problem='no image',
-            reason=f'an array of shape {pixels.shape} is no image.',
+            reason=f'an array of shape {pixels.shape} is not an image.',
         )
     return ImageFacts(
         size=(pixels.shape[1], pixels.shape[0]),

@@ -31,11 +31,11 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
         if not rest:
             raise ValueError(
                 f'{path}, line {number}: {line!r} must have two parts with a '
-                'space between them; get the file anew.'
+                'space between them; download it again.'
             )
         pairs.append((first, rest.strip()))
     if not pairs:
-        raise ValueError(f'{path} is empty; get the file anew.')
+        raise ValueError(f'{path} is empty; download it again.')
     return pairs
 
 
@@ -54,7 +54,7 @@ def read_table(path: str) -> dict[str, str]:
     if len(table) < len(pairs):
         twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
         raise ValueError(
-            f'{path}: {twice!r} is there more than once; get the file anew.'
+            f'{path}: {twice!r} is there more than once; download it again.'
         )
     return table
 
@@ -83,7 +83,7 @@ def require_images(data_list: list[dict], index: str) -> None:
     if missing:
         raise FileNotFoundError(
             f'{len(missing)} of {len(paths)} images that {index} names are '
-            'missing; unpack the images anew. The first:\n  '
+            'missing; unpack the images again. The first:\n  '
             + '\n  '.join(missing[:SHOWN])
         )
 
@@ -99,7 +99,7 @@ def refuse_repeats(paths: Iterable[str], index: str) -> None:
     if twice:
         raise ValueError(
             f'{index} names {len(twice)} images more than once, such as '
-            f'{", ".join(twice[:SHOWN])}; get the file anew.'
+            f'{", ".join(twice[:SHOWN])}; download it again.'
         )
 
 

@@ -30,9 +30,9 @@ def KShot(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``shots`` is no whole number above 0, ``seed`` is none,
-            a class has fewer images, or an image has no label, several, or
-            one beyond the classes.
+        ValueError: If ``shots`` is not a whole number above 0, ``seed`` is
+            not one, a class has fewer images, or an image has no label,
+            several, or one beyond the classes.
     """
     if not is_whole(shots) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')

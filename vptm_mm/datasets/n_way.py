@@ -16,7 +16,7 @@ def NWay(  # noqa: N802 (a registry name)
     """Build a data set of some of the classes of another one.
 
     Classes are ranked by the sha256 of seed and name; the first ones are
-    taken and numbered anew, in the order that they had. So the same seed
+    taken and numbered again, in the order that they had. So the same seed
     gives the same classes on every machine, and fewer ways are a part of
     more ways. Their names are logged.
 
@@ -33,7 +33,7 @@ def NWay(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``ways`` is no whole number from 2 to the number of
+        ValueError: If ``ways`` is not a whole number from 2 to the number of
             classes, ``seed`` is none, or the data set does not name its
             classes, or has no image of those that are drawn.
     """
@@ -74,7 +74,7 @@ def NWay(  # noqa: N802 (a registry name)
         f'{_listed(chosen)}'
     )
     for info in infos:
-        del info['sample_idx']  # counted anew
+        del info['sample_idx']  # counted again
     whole.data_list = infos
     if whole.serialize_data:
         whole.data_bytes, whole.data_address = whole._serialize_data()

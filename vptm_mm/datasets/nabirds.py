@@ -79,7 +79,7 @@ class NABirds(BaseDataset):
         if not data_list:
             raise ValueError(
                 f'{self._path("train_test_split.txt")} has no image for '
-                f'{self.split} ({wanted}). Get the file anew.'
+                f'{self.split} ({wanted}). Download it again.'
             )
         require_images(data_list, self.ann_file)
         return data_list
@@ -122,7 +122,7 @@ class NABirds(BaseDataset):
         if len(used) != self.NUM_CLASSES:
             raise ValueError(
                 f'{index} names {len(used)} classes; NABirds has '
-                f'{self.NUM_CLASSES}. Get the file anew.'
+                f'{self.NUM_CLASSES}. Download it again.'
             )
         names = read_table(self._path('classes.txt'))
         ids = sorted(used, key=int)

@@ -65,8 +65,8 @@ class StanfordDogs(BaseDataset):
             raise ValueError(
                 f'{self.ann_file} pairs {len(set(labels))} labels with '
                 f'{len(folders)} folders; Stanford Dogs has labels 1 to '
-                f'{self.NUM_CLASSES}, each with one folder. Get the file '
-                'anew.'
+                f'{self.NUM_CLASSES}, each with one folder. Download it '
+                'again.'
             )
         # n02085620-Chihuahua, n02086240-Shih-Tzu
         set_classes(
@@ -103,20 +103,20 @@ def _read_list(path: str) -> list[tuple[str, int]]:
     # What scipy raises depends on where the file is damaged.
     except Exception as error:
         raise ValueError(
-            f'{path} is no MATLAB file ({error}); get it anew.'
+            f'{path} is not a MATLAB file ({error}); download it again.'
         ) from error
     missing = [key for key in ('file_list', 'labels') if key not in content]
     if missing:
         raise ValueError(
-            f'{path} has no {" and no ".join(missing)}; get the file anew.'
+            f'{path} has no {" and no ".join(missing)}; download it again.'
         )
     paths = np.atleast_1d(content['file_list']).tolist()
     labels = np.atleast_1d(content['labels']).tolist()
     if len(paths) != len(labels):
         raise ValueError(
-            f'{path} has {len(paths)} images and {len(labels)} labels; get '
-            'the file anew.'
+            f'{path} has {len(paths)} images and {len(labels)} labels; '
+            'download it again.'
         )
     if not all(isinstance(label, int) for label in labels):
-        raise ValueError(f'{path}: its labels are no whole numbers.')
+        raise ValueError(f'{path}: its labels are not whole numbers.')
     return [(str(p), i) for p, i in zip(paths, labels, strict=True)]

@@ -36,7 +36,7 @@ def TrainValSplit(  # noqa: N802 (a registry name)
     Raises:
         TypeError: If the data set is a wrapper of others.
         ValueError: If ``part`` or ``val_fraction`` is out of range, ``seed``
-            is no whole number, no class has two images, or an image has
+            is not a whole number, no class has two images, or an image has
             several labels.
     """
     if part not in PARTS:

@@ -46,7 +46,7 @@ def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
             f'{limits.max_bytes / MB:g} MB are allowed. Give a smaller image.'
         )
     unreadable = (
-        'This file is no readable image. Give a whole file in one of the '
+        'This file is not a readable image. Give a whole file in one of the '
         f'formats {", ".join(FORMATS)}.'
     )
     try:
