@@ -91,6 +91,7 @@ def test_what_is_exported_says_it(pretraining_model, tmp_path):
         model=pretraining_model,
         work_dir=str(tmp_path),
         logger=logging.getLogger('none'),
+        hooks=[],
     )
     ExportBackboneHook('a.pth').after_train(runner)
     pretraining_model.data_preprocessor = kept
