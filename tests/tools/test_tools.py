@@ -16,6 +16,7 @@ from PIL import Image
 from vptm_mm.checkpoints import load_file
 from vptm_mm.datasets import SklearnDigits
 
+from .. import launched
 from ..conftest import (
     ENCODER,
     NUM_VISUAL_TOKENS,
@@ -38,7 +39,16 @@ SMALL = (
 )
 
 
-def run(tool, *args, cwd, launcher=(), check=True, **environment):
+def run(tool, *args, cwd, check=True, **environment):
+    """Run a tool in a process that need not import the package."""
+    if any(name.startswith('PYTHON') for name in environment):
+        return run_anew(tool, *args, cwd=cwd, check=check, **environment)
+    script = ROOT / 'tools' / tool
+    return launched.run(script, *args, cwd=cwd, check=check, **environment)
+
+
+def run_anew(tool, *args, cwd, launcher=(), check=True, **environment):
+    """Run a tool as a user does, by ``python``."""
     command = [sys.executable, *launcher, str(ROOT / 'tools' / tool)]
     result = subprocess.run(
         [*command, *map(str, args)],
@@ -88,7 +98,7 @@ def trained(tmp_path_factory):
     """A two-epoch run that the tests below share."""
     cwd = tmp_path_factory.mktemp('elsewhere')
     options = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=2')
-    result = run('train.py', DIGITS, *options, cwd=cwd)
+    result = run_anew('train.py', DIGITS, *options, cwd=cwd)
     return cwd, result.stdout + result.stderr
 
 
@@ -116,7 +126,7 @@ def test_test_gives_the_accuracy_of_the_end_of_training(trained):
     cwd, _ = trained
     work_dir = cwd / 'work_dirs' / 'vptm_beitv2-tiny_digits'
     end = metrics(work_dir / 'test_results.json')
-    run(
+    run_anew(
         'test.py',
         DIGITS,
         work_dir / end['checkpoint'],
@@ -362,7 +372,7 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
         *('--cfg-options', 'train_dataloader.batch_size=32'),
         cwd=tmp_path,
     )
-    result = run(
+    result = run_anew(
         'train.py',
         'plain.py',
         *('--work-dir', 'two', '--launcher', 'pytorch'),
