@@ -1,8 +1,6 @@
-"""Runs that are killed and resumed end like the ones left alone.
+"""A run that is killed and resumed ends like the one left alone.
 
-    python -m pytest tests/engine/test_killed_runs.py -s
-
-prints each moment at which a run was killed.
+``tests/nightly/test_killed_runs.py`` kills many.
 """
 
 import random
@@ -12,8 +10,6 @@ from functools import cache
 import pytest
 
 from .made_runs import Run, differences, outcome
-
-KILLS = 36
 
 
 @pytest.fixture(scope='module')
@@ -31,14 +27,7 @@ def left_alone(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize(
-    'number',
-    [
-        pytest.param(n, marks=[pytest.mark.slow] if n > 2 else [])
-        for n in range(KILLS)
-    ],
-)
-def test_killed_at_a_random_moment(tmp_path, left_alone, number):
+def kill_and_resume(folder, left_alone, number):
     """Every third kill is aimed at a file that is being written."""
     workers = 2 if number % 2 else 0
     moments, expected = left_alone(workers)
@@ -49,7 +38,6 @@ def test_killed_at_a_random_moment(tmp_path, left_alone, number):
         if number % 3 or moment.endswith('.part')
     ]
     count, delay = rng.choice(candidates), rng.uniform(0, 0.08)
-    folder = tmp_path / 'run'
     killed = Run(folder, workers)
     killed.wait_for(count)
     time.sleep(delay)
@@ -66,3 +54,9 @@ def test_killed_at_a_random_moment(tmp_path, left_alone, number):
         f'{found or "identical"} |'
     )
     assert found == []
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_killed_and_resumed(tmp_path, left_alone, number):
+    """While a file is written; with workers of data loaders."""
+    kill_and_resume(tmp_path / 'run', left_alone, number)
