@@ -68,9 +68,14 @@ class Away(Tensor):
 
 
 class _Lists(TorchFunctionMode):
-    """Turn lists in an index into tensors; torch makes them without values."""
+    """Turn lists in an index into tensors, and tensors into lists.
+
+    Torch makes the ones without values, and refuses the others.
+    """
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is Tensor.tolist:
+            args = (args[0].cpu(),)
         if func in (Tensor.__getitem__, Tensor.__setitem__):
             where = args[1] if isinstance(args[1], tuple) else (args[1],)
             where = tuple(

@@ -65,7 +65,7 @@ def test_files_that_are_gone(trained, report):
     if not (folder / 'test_predictions.npz').is_file():
         report('a run')
     right = right_of_64(folder)
-    for path in (*folder.glob('*.pth'), folder / 'task.safetensors'):
+    for path in (*folder.glob('*.pth'), *folder.glob('*.safetensors')):
         path.unlink()
     options = ('--out', 'pages/page.html', '--mistakes', '3', '--no-predict')
     assert report('a run', *options) == ''
