@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--no-persistent-workers',
         action='store_true',
-        help='start the workers of data loaders anew in each epoch',
+        help='start the workers of data loaders again in each epoch',
     )
     parser.add_argument(
         '--watch',

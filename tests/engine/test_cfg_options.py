@@ -155,8 +155,8 @@ def test_no_index_of_a_list(index):
     [
         ({'model.backbone.type': {}}, 'type: {} does not fit what the'),
         ({'custom_hooks.0.type': False}, 'type=False must be the name of'),
-        ({'custom_hooks.³.type': 'x'}, "'³' is no index of it"),
-        ({f'custom_hooks.{"9" * 5000}.type': 'x'}, "9' is no index of it"),
+        ({'custom_hooks.³.type': 'x'}, "'³' is not an index of it"),
+        ({f'custom_hooks.{"9" * 5000}.type': 'x'}, "9' is not an index of it"),
     ],
 )
 def test_values_of_another_kind(options, message):

@@ -189,7 +189,7 @@ def test_a_damaged_file_is_made_anew(tmp_path):
         content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
     )
     again, log = run_and_read(tmp_path, 'damaged')
-    assert f'{path} is damaged: its sha256 differs. It is made anew.' in log
+    assert f'{path} is damaged: its sha256 differs. It is made again.' in log
     assert path.read_bytes() == content
     for key, tensor in first.items():
         assert torch.equal(again[key], tensor), key

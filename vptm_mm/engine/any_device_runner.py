@@ -14,7 +14,7 @@ from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
 from ..checkpoints import read_checkpoint
-from .laid_out_config import LaidOutConfig
+from .cached_text_config import CachedTextConfig
 from .resumed_settings import follow_config, settings_of
 from .runners.resumable_train_loop import EPOCH_START
 from .unwrap import unwrap_model
@@ -63,7 +63,7 @@ class AnyDeviceRunner(Runner):
     gives a local rank of -1, which ``torch.cuda.set_device`` ignores, the
     backend gloo, and no device.
 
-    The text of the config is laid out once, not at each checkpoint. The key
+    The text of the config is formatted once, not at each checkpoint. The key
     ``compile`` compiles the backbone; the host's compiles the whole step, with
     data samples and optimizer, which newer versions of torch cannot.
 
@@ -77,13 +77,13 @@ class AnyDeviceRunner(Runner):
     """
 
     @property
-    def cfg(self) -> LaidOutConfig:
+    def cfg(self) -> CachedTextConfig:
         """The config of the run."""
         return self._cfg
 
     @cfg.setter
     def cfg(self, cfg: Config) -> None:
-        self._cfg = LaidOutConfig.of(cfg)
+        self._cfg = CachedTextConfig.of(cfg)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build a logger that leaves out lines without news."""

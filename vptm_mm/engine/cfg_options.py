@@ -116,7 +116,7 @@ def _check_lists(cfg: Config, option: str) -> None:
             if not is_index or int(key) >= len(node):
                 raise ValueError(
                     f'--cfg-options {option}: {".".join(keys[:depth])} is a '
-                    f'list of {len(node)}; {key!r} is no index of it.'
+                    f'list of {len(node)}; {key!r} is not an index of it.'
                 )
             node = node[int(key)]
         elif isinstance(node, Mapping):

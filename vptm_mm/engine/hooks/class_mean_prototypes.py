@@ -29,7 +29,7 @@ class ClassMeanPrototypesHook(Hook):
 
     Before the first epoch a pass over the training images, without gradient,
     collects what the head reads, N x C numbers. Of few images one view each
-    says little, so they are passed again, augmented anew: V = least_views / N
+    says little, so they are passed again, augmented again: V = least_views / N
     times, rounded up. With ``prototype_init='discriminant'`` the projection
     becomes the linear discriminants of these states, with a shrunk covariance
     and without the direction of their mean, which tells nothing apart (Fisher,
@@ -45,7 +45,7 @@ class ClassMeanPrototypesHook(Hook):
         least_views: How many states are collected at least; 1 for one pass.
 
     Raises:
-        ValueError: If it is no whole number >= 1.
+        ValueError: If it is not a whole number >= 1.
     """
 
     def __init__(self, least_views: int = 1000) -> None:

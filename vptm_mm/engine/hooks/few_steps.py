@@ -10,11 +10,11 @@ class FewStepsHook(Hook):
     """Warn before pre-training of few steps.
 
     A small folder has few batches an epoch, and a number of epochs that is
-    enough for a large one leaves the backbone as it was drawn.
+    enough for a large one leaves the backbone as it was initialised.
 
     Args:
-        steps: How many are not few. The tiny backbones of the package were
-            trained for 2,000 and more.
+        steps: Warn below this number of optimizer steps. The tiny backbones of
+            the package were trained for 2,000 and more.
 
     Raises:
         ValueError: If ``steps`` < 1.

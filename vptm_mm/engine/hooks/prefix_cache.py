@@ -177,7 +177,7 @@ class PrefixCacheHook(Hook):
                     runner.logger.info(f'Prefix cache, {part}: read {path}.')
                 except (FileNotFoundError, DamagedStatesError) as error:
                     if isinstance(error, DamagedStatesError):
-                        runner.logger.warning(f'{error} It is made anew.')
+                        runner.logger.warning(f'{error} It is made again.')
                     pieces, shape = self._compute(
                         runner, leaf, loader, part, views
                     )

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from vptm_mm.checkpoints import load_file
-from vptm_mm.engine.laid_out_config import LaidOutConfig
+from vptm_mm.engine.cached_text_config import CachedTextConfig
 from vptm_mm.engine.launch import build_runner
 
 from ..conftest import ROOT
@@ -33,7 +33,7 @@ def formatted(monkeypatch):
 
 def test_is_the_hosts_text_until_the_config_changes(formatted):
     host = Config.fromfile(PATH)
-    ours = LaidOutConfig.of(host)
+    ours = CachedTextConfig.of(host)
     assert ours.pretty_text == host.pretty_text
     assert ours.pretty_text == ours.pretty_text
     assert len(formatted) == 2
@@ -46,7 +46,7 @@ def test_is_the_hosts_text_until_the_config_changes(formatted):
 
 @pytest.mark.parametrize('repeat', [copy.deepcopy, copy.copy])
 def test_copies(repeat):
-    ours = LaidOutConfig.of(Config.fromfile(PATH))
+    ours = CachedTextConfig.of(Config.fromfile(PATH))
     text = ours.pretty_text
     other = repeat(ours)
     assert other.pretty_text == text
