@@ -83,6 +83,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             wait_time=args.wait_time,
             out_dir=args.show_dir,
             interval=args.interval,
+            resize=336,  # pixels: text on a small image is not legible
         )
     if args.folder is not None:
         test_folder(cfg, args.checkpoint, args.folder)

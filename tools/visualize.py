@@ -35,7 +35,7 @@ class Subject:
         cfg: The config, with ``--cfg-options``.
         model: The classifier.
         images: The chosen images; None if none are needed.
-        image_names: One for each of them.
+        image_names: For each of them the name of its picture, and its own.
         classes: Names of the classes.
     """
 
@@ -43,7 +43,7 @@ class Subject:
     cfg: Config
     model: BaseModel
     images: Any
-    image_names: list[str]
+    image_names: list[tuple[str, str]]
     classes: list[str]
 
     def batches(self) -> Iterator[dict]:
@@ -64,8 +64,8 @@ def draw_attention(subject: Subject) -> None:
         masks, prompts = vis.attention_maps(model.backbone, inputs)
         found.append((masks, prompts))
         for row, pixels in enumerate(vis.to_pixels(model, inputs)):
-            name = subject.image_names[number]
-            title = f'{name}: predicted {classes[said.predicted[number]]}'
+            picture, image = subject.image_names[number]
+            title = f'{image}: predicted {classes[said.predicted[number]]}'
             if said.labels is not None:
                 title += f', true {classes[said.labels[number]]}'
             figure = vis.draw_attention(
@@ -75,7 +75,7 @@ def draw_attention(subject: Subject) -> None:
                 model.backbone.sequence.mask_places,
                 title,
             )
-            subject.write(figure, f'attention_{name}')
+            subject.write(figure, f'attention_{picture}')
             number += 1
     masks, prompts = (
         vis.AttentionMaps(
@@ -203,18 +203,27 @@ def add_image_arguments(
 
 def choose_images(
     args: argparse.Namespace, cfg: Config
-) -> tuple[Any, list[str]]:
-    """Open what the flags name; give each image a name."""
+) -> tuple[Any, list[tuple[str, str]]]:
+    """Open what the flags name; name the picture of each image, and it."""
     if args.batch_size < 1:
         raise ValueError(f'--batch-size={args.batch_size} must be >= 1.')
     if args.images:
         files = vis.ImageFiles(args.images, cfg)
-        names = [f'{i}_{path.stem}' for i, path in enumerate(files.paths)]
-        return files, names
+        return files, [
+            (f'{i}_{path.stem}', path.name)
+            for i, path in enumerate(files.paths)
+        ]
     check_data_roots(cfg.get(f'{args.split}_dataloader'))
     dataset = vis.open_split(cfg, args.split)
     sample = vis.draw_sample(dataset, args.num_images, args.seed)
-    return sample, [f'{args.split}_{i}' for i in sample.indices]
+    names = []
+    for i in sample.indices:
+        picture, image = f'{args.split}_{i}', vis.file_name(dataset, i)
+        if image:
+            names.append((f'{picture}_{Path(image).stem}', image))
+        else:
+            names.append((picture, f'{args.split} no. {i}'))
+    return sample, names
 
 
 def main() -> None:

@@ -41,6 +41,7 @@ def test_a_whole_run(tmp_path):
         'commit of vptm_mm 0123456789ab',
         'is a & b taken for "c"',
         'a & b taken for "c": 1 of 4',
+        '4.jpg',
         '11 of 12 test images right',
         'note = \'<b>"quoted" & bold</b>\'',
         '<script>alert(1)</script>',

@@ -91,8 +91,9 @@ def test_which_checkpoint(tmp_path):
     assert read_run(tmp_path).checkpoint.name == 'task.safetensors'
     (tmp_path / 'epoch_3.pth').write_bytes(b'')
     assert read_run(tmp_path).checkpoint.name == 'epoch_3.pth'
-    (tmp_path / 'best_a_epoch_2.pth').write_bytes(b'')
-    assert read_run(tmp_path).checkpoint.name == 'best_a_epoch_2.pth'
+    for epoch in (10, 2):  # in a copy, 2 may be the later file
+        (tmp_path / f'best_a_epoch_{epoch}.pth').write_bytes(b'')
+    assert read_run(tmp_path).checkpoint.name == 'best_a_epoch_10.pth'
     results = dict(checkpoint='/elsewhere/epoch_3.pth')
     (tmp_path / 'test_results.json').write_text(json.dumps(results))
     assert read_run(tmp_path).checkpoint == tmp_path / 'epoch_3.pth'

@@ -32,6 +32,7 @@ def test_predictions_of_the_test_set():
     tested = predict_test(cfg, TASK, 'cpu')
     assert tested.classes == list('0123456789')
     assert tested.checkpoint == TASK.name
+    assert set(tested.images) == {''}  # they come from no file
     # The task is a tuned one.
     right = tested.predicted == tested.labels
     assert right.mean() > 0.7
@@ -70,15 +71,15 @@ def test_kept_predictions(tmp_path):
     again = read_tested(path, checkpoint)
     assert again.classes == tested.classes
     assert again.checkpoint == tested.checkpoint
+    assert again.images == tested.images
     for name in ('labels', 'predicted', 'confidence'):
         assert np.array_equal(getattr(again, name), getattr(tested, name))
     assert read_tested(path, None) is not None
-    # Of another checkpoint, or of an older state of it.
-    other = tmp_path / 'other.pth'
-    other.write_bytes(b'')
-    assert read_tested(path, other) is None
+    # A copy is the same checkpoint, whatever its time.
     later = path.stat().st_mtime + 10
     os.utime(checkpoint, (later, later))
+    assert read_tested(path, checkpoint) is not None
+    checkpoint.write_bytes(b'trained again')
     assert read_tested(path, checkpoint) is None
 
 
@@ -94,6 +95,7 @@ def test_damaged_predictions(tmp_path):
     for name, value in (
         ('labels', tested.labels + 1),
         ('predicted', tested.predicted[:-1]),
+        ('images', tested.images[:-1]),
         ('classes', np.array([dict()], dtype=object)),  # a pickle
     ):
         np.savez(path, **{**parts, name: value})

@@ -225,7 +225,8 @@ def _mistakes(
             (
                 f'is {tested.classes[tested.labels[index]]}',
                 f'taken for {tested.classes[tested.predicted[index]]}',
-                f'{100 * tested.confidence[index]:.1f} %, no. {index}',
+                f'{100 * tested.confidence[index]:.1f} %',
+                tested.images[index] or f'no. {index}',
             ),
         )
         for index, uri in pictures

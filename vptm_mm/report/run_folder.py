@@ -147,10 +147,9 @@ def _first_file(*paths: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _newest(folder: Path, pattern: str) -> list[Path]:
-    return sorted(
-        folder.glob(pattern), key=lambda p: p.stat().st_mtime, reverse=True
-    )
+def _progress(checkpoint: Path) -> list[int]:
+    """Epoch or iteration in a name: a copy of a folder has other times."""
+    return [int(number) for number in re.findall(r'\d+', checkpoint.stem)[-1:]]
 
 
 def _find_checkpoint(folder: Path, results: dict) -> Path | None:
@@ -160,7 +159,7 @@ def _find_checkpoint(folder: Path, results: dict) -> Path | None:
     written = last.read_text(errors='replace') if last.is_file() else ''
     return _first_file(
         *(folder / Path(name).name for name in names if name),
-        *_newest(folder, 'best_*.pth'),
+        *sorted(folder.glob('best_*.pth'), key=_progress, reverse=True),
         folder / (Path(written.strip()).name or last.name),
         *filter(None, [find_task_file(folder)]),
     )

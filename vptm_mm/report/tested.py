@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import track
 
 from ..checkpoints import load_classifier, open_whole
+from ..checkpoints.download import sha256
 from ..datasets import check_data_roots
-from ..visualization import class_names, open_split, predict
+from ..visualization import class_names, file_name, open_split, predict
 
 FILENAME = 'test_predictions.npz'
 
@@ -29,6 +30,8 @@ class Tested:
         confidence: Scores of the predicted classes, 0-1.
         classes: Names of the classes.
         checkpoint: Name of the file that predicted.
+        sha256: Digest of that file.
+        images: Names of the files of the images; empty where there is none.
     """
 
     labels: np.ndarray
@@ -36,6 +39,8 @@ class Tested:
     confidence: np.ndarray
     classes: Sequence[str]
     checkpoint: str
+    sha256: str
+    images: Sequence[str]
 
     def worst(self, limit: int) -> list[int]:
         """Indices of the mistakes with the highest confidence."""
@@ -95,6 +100,8 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
         confidence=said.confidence.numpy(),
         classes=class_names(model, dataset),
         checkpoint=checkpoint.name,
+        sha256=sha256(checkpoint),
+        images=[file_name(dataset, i) for i in range(len(dataset))],
     )
 
 
@@ -108,6 +115,8 @@ def write_tested(tested: Tested, path: Path) -> None:
             confidence=tested.confidence,
             classes=np.array(tested.classes, dtype=np.str_),
             checkpoint=np.str_(tested.checkpoint),
+            sha256=np.str_(tested.sha256),
+            images=np.array(tested.images, dtype=np.str_),
         )
 
 
@@ -119,8 +128,7 @@ def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
         checkpoint: The checkpoint; None for whatever predicted.
 
     Returns:
-        None if the file is missing, damaged, older than the checkpoint, or of
-        another one.
+        None if the file is missing, damaged, or of another checkpoint.
     """
     if not path.is_file():
         return None
@@ -135,15 +143,21 @@ def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
                 confidence=arrays['confidence'],
                 classes=arrays['classes'].tolist(),
                 checkpoint=str(arrays['checkpoint']),
+                sha256=str(arrays['sha256']),
+                images=arrays['images'].tolist(),
             )
     except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return None
-    if checkpoint is not None and checkpoint.is_file():
-        is_newer = checkpoint.stat().st_mtime > path.stat().st_mtime
-        if is_newer or checkpoint.name != tested.checkpoint:
-            return None
+    # By content: a copy of a work dir has other times.
+    if (
+        checkpoint is not None
+        and checkpoint.is_file()
+        and sha256(checkpoint) != tested.sha256
+    ):
+        return None
     columns = (tested.labels, tested.predicted, tested.confidence)
     shapes = {column.shape for column in columns}
+    shapes.add((len(tested.images),))
     known = np.arange(len(tested.classes))
     if len(shapes) > 1 or not np.isin(columns[:2], known).all():
         return None

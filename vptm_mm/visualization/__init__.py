@@ -13,6 +13,7 @@ from .image_source import (
     ImageFiles,
     batches,
     draw_sample,
+    file_name,
     open_split,
     to_pixels,
 )
@@ -54,6 +55,7 @@ __all__ = [
     'draw_shares',
     'draw_tokens',
     'embed',
+    'file_name',
     'find_examples',
     'mask_attention',
     'nearest_pairs',

@@ -103,6 +103,16 @@ def draw_sample(dataset: Any, num_images: int | None, seed: int = 0) -> Subset:
     return Subset(dataset, sorted(order[:num_images].tolist()))
 
 
+def file_name(dataset: Any, index: int) -> str:
+    """Return the name of an image's file; empty if it has none.
+
+    Args:
+        dataset: A data set of the host.
+        index: Which image.
+    """
+    return Path(dataset.get_data_info(index).get('img_path') or '').name
+
+
 def batches(dataset: Any, batch_size: int) -> Iterator[dict]:
     """Collate images as the host does, one batch after the other."""
     for start in range(0, len(dataset), batch_size):
