@@ -32,15 +32,18 @@ model = dict(
 )
 train_pipeline = [
     dict(type='LoadCheckedImage'),
-    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
-    dict(type='RandomCrop', crop_size=32),
+    dict(
+        type='RandomResizedCrop',
+        scale=32,
+        crop_ratio_range=(0.7, 1.0),
+        interpolation='bicubic',
+    ),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadCheckedImage'),
-    dict(type='ResizeEdge', scale=36, edge='short', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=32),
+    dict(type='Resize', scale=(32, 32), interpolation='bicubic'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
