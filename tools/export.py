@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
-from vptm_mm.checkpoints import load_classifier, make_task
+from vptm_mm.checkpoints import load_classifier, prediction_pipeline
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.export import OPSET, TOLERANCE, export_onnx, export_program
@@ -94,7 +94,7 @@ def main() -> None:
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = load_classifier(cfg, args.checkpoint, device='cpu')
-    task = make_task(model, cfg)
+    classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
     encoder = model.backbone.encoder
     channels = encoder.patch_embed.projection.in_channels
     images, kind = verification_images(cfg, (channels, *encoder.img_size))
@@ -103,13 +103,13 @@ def main() -> None:
         args.out,
         images,
         preprocessing=args.preprocessing,
-        classes=task.classes,
-        pipeline=task.pipeline,
+        classes=classes,
+        pipeline=prediction_pipeline(cfg),
         tolerance=args.tolerance,
     )
     print(
         f'{args.out}: {Path(args.out).expanduser().stat().st_size / 1e6:.1f} '
-        f'MB, {len(task.classes)} classes, '
+        f'MB, {model.head.num_classes} classes, '
         f'{"opset " + str(OPSET) if args.format == "onnx" else "torch.export"}'
         f'\n  {len(images)} {kind}: max difference of a score '
         f'{difference:.1e}, allowed {args.tolerance:.0e}'

@@ -85,7 +85,7 @@ def test_a_task_with_other_class_names_is_refused(tmp_path):
 
 
 def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path):
-    """Of another number, too; a head of the host's starts as a whole."""
+    """Of another number, too."""
     digits_runner(tmp_path / 'first').train()
     path = tmp_path / 'first' / TASK
     names = dict(classes=tuple('abcdefghijkl'))
@@ -105,7 +105,7 @@ def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path):
     runner.train()
     log = read_log(tmp_path / 'second')
     assert 'The task has 10 classes, the training images 12' in log
-    assert 'and the classes start afresh' in log
+    assert 'as prompts, is taken; so is its projection; the proto' in log
     assert 'Prototypes: means of 64 images' in log
     state = runner.model.state_dict()
     for name, tensor in read_task(path).tensors.items():

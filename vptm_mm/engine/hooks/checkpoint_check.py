@@ -94,11 +94,17 @@ def _starts_from(runner: Runner, checkpoint: dict) -> bool:
     new = [str(name) for name in metainfo.get('classes') or ()]
     if not old or not new or old == new:
         return False
+    head: Any = unwrap_model(runner.model).head
+    if not hasattr(head, 'class_tensors'):
+        rest = 'its head starts afresh'
+    elif head.prototype_init == 'discriminant':
+        rest = 'projection and prototypes come from the training images'
+    else:
+        rest = 'so is its projection; the prototypes start afresh'
     runner.logger.info(
         f'The task has {len(old)} classes, the training images {len(new)}'
-        f'{_first_difference(old, new, "task", "data set")}. What the task '
-        'has learnt before its classes is taken, prompts and projection, and '
-        'the classes start afresh.'
+        f'{_first_difference(old, new, "task", "data set")}. What its '
+        f'backbone has learnt, as prompts, is taken; {rest}.'
     )
     return True
 
