@@ -93,6 +93,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f'--folder: no {Path(folder).absolute()}')
     meta = read_checkpoint(checkpoint).get('meta') or {}
     classes = (meta.get('dataset_meta') or {}).get('classes')
     if not classes:

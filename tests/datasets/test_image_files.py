@@ -1,7 +1,12 @@
 """One walk through folders, for training, checks and prediction."""
 
 import runpy
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+import numpy as np
+
+from vptm_mm import image_content
 from vptm_mm.datasets import image_files
 from vptm_mm.datasets.image_files import find_files
 
@@ -39,3 +44,13 @@ def test_prediction_finds_the_same(tmp_path, monkeypatch, capsys):
     predict = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))
     assert predict['find_images']([root]) == find_files(root).images
     assert 'HEIC' in capsys.readouterr().err
+
+
+def test_heic_is_decoded_by_pillow(monkeypatch):
+    """OpenCV cannot, whatever the loader asks for."""
+    header = SimpleNamespace(format='HEIF', mode='RGB', size=(2, 2))
+    decode = Mock(return_value=np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr(image_content, 'open_header', lambda _: header)
+    monkeypatch.setattr(image_content, 'imfrombytes', decode)
+    image_content.decode(b'heic', 'color', 'cv2')
+    assert decode.call_args.kwargs == dict(backend='pillow')

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -164,8 +165,12 @@ def test_all_images_of_a_folder(tmp_path, monkeypatch):
     arguments = [DIGITS, TASK, '--folder', 'mine', '--work-dir', 'run']
     arguments += ['--out', 'out.json', '--out-item', 'metrics']
     monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
-    runpy.run_path(str(ROOT / 'tools' / 'test.py'))['main']()
+    test = runpy.run_path(str(ROOT / 'tools' / 'test.py'))['main']
+    test()
     assert metrics(tmp_path / 'out.json')['accuracy/top1'] > 70
+    shutil.move(tmp_path / 'mine', tmp_path / 'gone')
+    with pytest.raises(FileNotFoundError, match='--folder: no .*mine'):
+        test()
 
 
 def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):
