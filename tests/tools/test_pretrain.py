@@ -207,7 +207,7 @@ def test_the_card_of_a_labelled_folder(tmp_path):
     assert re.search(r'\| images a second \| \d[\d,]*\.\d \|', card)
     for name, values in (
         ('masked token accuracy', 'accuracy .*chance .*masked_patches 24,'),
-        ('visual tokens', '.*used .*perplexity .*nmi .*training_used'),
+        ('visual tokens', '.*used .*perplexity .*ami .*training_used'),
         ('linear probe', 'cls .*patches'),
     ):
         assert re.search(rf'\| {name} \| {values} .*\|', card), name

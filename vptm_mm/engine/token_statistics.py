@@ -21,8 +21,10 @@ def token_statistics(
         ``images`` and ``patches``, how many there are; ``used``, the share of
         the codebook that occurs; ``perplexity``, e to the entropy of the
         tokens: V if all are equally frequent; with labels
-        ``nmi``, the mutual information of token and class of its image over
-        the mean of their entropies, 0-1.
+        ``ami``, the adjusted mutual information of token and class of its
+        image: 1 if each tells the other, about 0 if neither tells anything.
+        Patches of one image are alike, so that few images raise it: compare
+        tokens on the same images.
     """
     counts = tokens.flatten().bincount(minlength=num_visual_tokens)
     shares = counts / counts.sum()
@@ -34,9 +36,9 @@ def token_statistics(
     )
     if labels is not None:
         # Not at the top: it would take a third of the time of a start.
-        from sklearn.metrics import normalized_mutual_info_score
+        from sklearn.metrics import adjusted_mutual_info_score
 
-        found['nmi'] = normalized_mutual_info_score(
+        found['ami'] = adjusted_mutual_info_score(
             labels.repeat_interleave(tokens.shape[1]).numpy(),
             tokens.flatten().numpy(),
         )

@@ -20,7 +20,7 @@ from ..unwrap import validated_model
 
 @HOOKS.register_module()
 class TokenReportHook(Hook):
-    """Write ``visual_tokens.json`` after training: use, perplexity, NMI.
+    """Write ``visual_tokens.json`` after training: use, perplexity, AMI.
 
     A few held-out images cannot hold all of a codebook, so use and perplexity
     are also reported of training images, as training crops them.
