@@ -9,7 +9,8 @@
 training images of Tiny-ImageNet in ``TINYIMAGENET`` (``train/CLASS/*.jpg``,
 ``val/CLASS/*.jpg``), without their labels. A patch's token is the k-means
 group of the last stage of EfficientNet-Lite0, which sees the image at 256 px.
-``CIFAR10`` holds ``train/CLASS/*``, for a linear probe.
+``CIFAR10`` holds ``train/CLASS/*``, for a linear probe. ``tools/pretrain.py``
+in place of ``tools/train.py`` writes a card, too.
 
 The rate is constant until the last fifth, in which it falls to 0: a
 checkpoint from before can be finished at another length, by ``load_from``.

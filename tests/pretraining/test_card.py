@@ -41,6 +41,8 @@ def test_what_a_card_says(folder):
     make_start(folder, '20260102_000001', epochs(10.0, 1300.0, 1200.5))
     report = dict(accuracy=0.25, masked_patches=12)
     (folder / 'masked_token_accuracy.json').write_text(json.dumps(report))
+    for name in ('linear_probe', 'linear_probe_other'):
+        (folder / f'{name}.json').write_text(json.dumps(dict(cls=0.5)))
     found = rows(folder)
     assert found['sha256'] == hashlib.sha256(b'weights').hexdigest()
     assert found['predicts'] == 'patches'
@@ -49,7 +51,8 @@ def test_what_a_card_says(folder):
     assert found['starts'] == '1'
     assert found['images a second'] == '1,200.5'
     assert found['masked token accuracy'] == 'accuracy 0.25, masked_patches 12'
-    assert 'linear probe' not in found
+    assert found['linear probe'] == found['linear probe other'] == 'cls 0.5'
+    assert 'visual tokens' not in found
 
 
 def test_epochs_of_all_starts_count_once(folder):

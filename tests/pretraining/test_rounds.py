@@ -227,6 +227,18 @@ def test_a_first_round_of_tokens_that_were_distilled_elsewhere(cfg):
     assert rounds.describe_tokens(cfg) == 'vqkd'
 
 
+def test_kept_tokens_are_one_round():
+    cfg = Config.fromfile(DIGITS.with_name('beitv2-mini_tinyimagenet.py'))
+    (step,) = rounds.plan_steps(cfg)
+    assert step.name == '1_features'
+    said = rounds.describe_tokens(step.make_config(cfg, None, None))
+    assert said == (
+        'features of TIMMBackbone, model_name tf_efficientnet_lite0'
+    )
+    with pytest.raises(ValueError, match='must be one round: with KeptTok'):
+        rounds.plan_steps(cfg, ['features', 'features'])
+
+
 def test_a_tokenizer_of_another_kind(cfg):
     cfg.model.target_generator = dict(type='DALLEEncoder')
     message = "type='DALLEEncoder' must be one of PatchKMeansTokenizer, "

@@ -12,7 +12,7 @@ from ..report import read_run
 REPORTS = (
     'masked_token_accuracy.json',
     'visual_tokens.json',
-    'linear_probe.json',
+    'linear_probe*.json',
 )
 
 
@@ -49,10 +49,9 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
         'versions': _join(record.get('versions', {})),
         'commit': record.get('commit'),
     }
-    for name in REPORTS:
-        report = folder / name
-        if report.is_file():
-            rows[Path(name).stem.replace('_', ' ')] = _join(
+    for pattern in REPORTS:
+        for report in sorted(folder.glob(pattern)):
+            rows[report.stem.replace('_', ' ')] = _join(
                 json.loads(report.read_text())
             )
     lines = [f'# {path.stem}', '', '| | |', '|---|---|']

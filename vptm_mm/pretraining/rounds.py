@@ -24,6 +24,7 @@ TOKENS = ('patches', 'features', 'vqkd')
 FIRST = dict(
     PatchKMeansTokenizer=('patches',),
     FeatureKMeansTokenizer=('features', 'vqkd'),
+    KeptTokens=('features',),
     VQKDTokenizer=('vqkd',),
 )
 EXPORTS = ('ExportBackboneHook', 'ExportTokenizerHook')
@@ -56,7 +57,8 @@ def plan_steps(
     Args:
         cfg: Config of the first round.
         tokens: The kind of tokens of each round, of ``TOKENS``; None for
-            what the config predicts, then features twice.
+            what the config predicts, then features twice, unless it
+            predicts kept tokens.
         block: Block of the last backbone whose states are read, counted from
             0; None for the middle one.
 
@@ -72,7 +74,8 @@ def plan_steps(
             f'{", ".join(FIRST)}; train one round by tools/train.py.'
         )
     if tokens is None:
-        tokens = [FIRST[tokenizer][0], 'features', 'features']
+        later = [] if tokenizer == 'KeptTokens' else ['features'] * 2
+        tokens = [FIRST[tokenizer][0], *later]
     unknown = sorted(set(tokens) - set(TOKENS))
     if unknown or not tokens:
         raise ValueError(f'tokens={tokens} must be of {TOKENS}.')
@@ -81,6 +84,12 @@ def plan_steps(
             f'tokens={tokens} must begin with '
             f'{" or ".join(map(repr, FIRST[tokenizer]))}: the first round '
             f'predicts what its config says, by {tokenizer}.'
+        )
+    if tokenizer == 'KeptTokens' and tokens[1:]:
+        raise ValueError(
+            f'tokens={tokens} must be one round: with KeptTokens a pipeline '
+            'has the ids of an image in place of its second view, which later '
+            'rounds need. Begin with a FeatureKMeansTokenizer and TwoViewCrop.'
         )
     if 'patches' in tokens[1:]:
         raise ValueError(
@@ -112,6 +121,8 @@ def describe_tokens(cfg: Config, distilled: Config | None = None) -> str:
     """
     generator = cfg.model.target_generator
     kind = FIRST[generator.type][0]
+    if generator.type == 'KeptTokens':
+        generator = cfg.kept_tokens.tokenizer
     source = (distilled.model if distilled else generator).get('teacher')
     if source is None:
         return kind
