@@ -81,6 +81,7 @@ def test_the_number_of_epochs_is_all_there_is_to_say(epochs, tmp_path):
     assert rate < 5e-4 if epochs == 6 else rate > 1e-6
     log = read_log(tmp_path)
     assert ('The warm-up of the learning rate takes' in log) == (epochs < 3)
+    assert ('1 of 2 param_scheduler would begin' in log) == (epochs <= 3)
 
 
 def test_a_schedule_that_a_config_pins_to_a_longer_run(tmp_path):

@@ -54,7 +54,13 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             )
         schedulers = self.runner.param_schedulers
         if isinstance(schedulers, list):  # not built yet
-            self.runner.param_schedulers = [*filter(self._begins, schedulers)]
+            begun = [*filter(self._begins, schedulers)]
+            self.runner.param_schedulers = begun
+            if len(begun) < len(schedulers):
+                self.runner.logger.info(
+                    f'{len(schedulers) - len(begun)} of {len(schedulers)} '
+                    'param_scheduler would begin after the run: left out.'
+                )
 
     def run(self) -> Module:
         """Train, from the beginning or from where the checkpoint is."""
