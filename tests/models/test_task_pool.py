@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmcv.transforms import Compose
+from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain import ImageClassificationInferencer
 from mmpretrain.registry import MODELS, TRANSFORMS
 from PIL import Image
@@ -272,6 +272,29 @@ def test_a_task_keeps_the_options_of_its_loader(
         assert np.abs(shares[0] - shares[1]).max() > 1e-2
 
 
+@TRANSFORMS.register_module()
+class LoadNumpyFile(LoadImageFromFile):
+    """A loader of another package, for files that no decoder knows."""
+
+    def transform(self, results):
+        pixels = np.load(results['img_path'])
+        size = pixels.shape[:2]
+        return dict(results, img=pixels, img_shape=size, ori_shape=size)
+
+
+def test_a_loader_of_another_package_loads(pool, classifiers, tmp_path):
+    task = task_of(classifiers['deep'])
+    pipeline = [dict(type='LoadNumpyFile'), *task.pipeline[1:]]
+    pool.add(dataclasses.replace(task, pipeline=pipeline), 'own')
+    pixels = np.random.default_rng(2).integers(0, 256, (20, 24, 3), np.uint8)
+    np.save(tmp_path / 'pixels.npy', pixels)
+    (result,) = pool.predict([tmp_path / 'pixels.npy'], 'own')
+    (expected,) = pool.predict([pixels], 'deep')
+    np.testing.assert_array_equal(
+        result['own']['pred_scores'], expected['deep']['pred_scores']
+    )
+
+
 def test_images_of_another_type_are_refused(pool):
     with pytest.raises(TypeError, match='type Tensor must be a path, an arr'):
         pool.predict([torch.zeros(3, 4, 4)], 'deep')
@@ -460,7 +483,9 @@ def test_bad_batches_are_refused(pool, tmp_path):
         pool.predict([text], 'deep')
     short = tmp_path / 'short.jpg'
     short.write_bytes(KINDS['JPEG cut short'][1]())
-    with pytest.raises(ValueError, match='short.jpg is no .* its end is miss'):
+    with pytest.raises(
+        ValueError, match='short.jpg is not .* its end is miss'
+    ):
         pool.predict([short], 'deep')
     with pytest.raises(ValueError, match=r'shape \(4, 4\) and type float64'):
         pool.predict([np.zeros((4, 4))], 'deep')

@@ -43,7 +43,13 @@ def make_task(
         ValueError: If the number of names is not that of the head, the config
             has no test images, or a task file cannot hold what it describes.
     """
-    num_classes = model.head.num_classes
+    head = getattr(model, 'head', None)
+    num_classes = getattr(head, 'num_classes', None)
+    if num_classes is None:
+        raise ValueError(
+            f'{type(head).__name__} has no num_classes, and a task names the '
+            'class of each score.'
+        )
     if classes is None:
         classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
     if classes is None:

@@ -19,6 +19,9 @@ from ...checkpoints import Task
 from ...image_content import read_file
 from ..backbones.vptm_backbone import VPTMBackbone
 
+# Packages whose loaders are followed, not called: they fill up a file that is
+# cut short, or keep what they have read.
+READ_BY_US = ('mmcv.', 'vptm_mm.')
 # What a pool classifies: a path, an array in BGR, or an image of Pillow.
 Picture = str | Path | np.ndarray | Image.Image
 DEFAULTS = {
@@ -52,12 +55,8 @@ class PooledTask(nn.Module):
         self.sequence: TokenSequence
         steps = [TRANSFORMS.build(transform) for transform in task.pipeline]
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
-        loader = loaders[0] if loaders else LoadImageFromFile()
-        self.loading = (
-            loader.color_type,
-            loader.imdecode_backend,
-            loader.to_float32,
-        )
+        self.loader = loaders[0] if loaders else LoadImageFromFile()
+        self.loading = repr(self.loader)
         self.pipeline = Compose([s for s in steps if s not in loaders])
         self.data_preprocessor = MODELS.build(
             {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
@@ -81,9 +80,12 @@ class PooledTask(nn.Module):
             As ``read_image``.
         """
         if isinstance(image, (str, Path)):
-            flag, backend, to_float32 = self.loading
-            pixels = read_file(image, flag, backend)
-            if to_float32:
+            if not type(self.loader).__module__.startswith(READ_BY_US):
+                return self.loader(dict(img_path=str(image)))
+            pixels = read_file(
+                image, self.loader.color_type, self.loader.imdecode_backend
+            )
+            if self.loader.to_float32:
                 pixels = pixels.astype(np.float32)
             path = dict(img_path=str(image))
         else:

@@ -333,7 +333,7 @@ class VPTMTaskPool(FrozenBEiT):
             As ``predict``.
         """
         (names,) = self._names([tasks], 1)
-        loaded: dict[tuple, dict] = {}
+        loaded: dict[str, dict] = {}
         inputs: dict[str, Tensor] = {}
         readers: dict[str, list[str]] = {}
         for name in names:
