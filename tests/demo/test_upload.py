@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from vptm_mm.demo import Limits, read_upload
+from vptm_mm.image_content import can_read_heif
 from vptm_mm.models.pool import read_image
+
+from ..made_images import HEIGHT, IMAGE, KINDS, WIDTH
 
 LIMITS = Limits(max_bytes=20_000, max_pixels=5_000)
 
@@ -60,6 +63,26 @@ def test_a_file_cut_short_and_another_format(tmp_path):
             read_upload(refused, LIMITS)
 
 
-def test_an_upload_is_read_as_the_pool_reads_it(tmp_path):
-    path = whole_png(tmp_path / 'good.png')
+@pytest.mark.parametrize(
+    'kind', ['JPEG', 'rotated by EXIF', 'CMYK', '16 bit PNG', 'palette']
+)
+def test_an_upload_is_read_as_the_pool_reads_it(tmp_path, kind):
+    name, make = KINDS[kind]
+    path = tmp_path / name
+    path.write_bytes(make())
+    image = read_upload(path, LIMITS)
+    np.testing.assert_array_equal(image, read_image(path))
+    upright = (HEIGHT, WIDTH) if kind != 'rotated by EXIF' else (WIDTH, HEIGHT)
+    assert image.shape[:2] == upright
+
+
+def test_what_phones_write(tmp_path):
+    """Read where Pillow can; else the text lists what can be read."""
+    path = tmp_path / 'photo.heic'
+    if not can_read_heif():
+        path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(1000))
+        with pytest.raises(ValueError, match='formats BMP, JPEG, .* WEBP.$'):
+            read_upload(path, LIMITS)
+        return
+    IMAGE.save(path)
     np.testing.assert_array_equal(read_upload(path, LIMITS), read_image(path))

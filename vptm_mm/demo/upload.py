@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..image_content import read_file
+from ..image_content import can_read_heif, read_file
 
 FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 MB = 10**6  # bytes
@@ -45,12 +45,13 @@ def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
             f'This file has {num_bytes / MB:.2f} MB, and '
             f'{limits.max_bytes / MB:g} MB are allowed. Give a smaller image.'
         )
+    formats = (*FORMATS, 'HEIF') if can_read_heif() else FORMATS
     unreadable = (
         'This file is not a readable image. Give a whole file in one of the '
-        f'formats {", ".join(FORMATS)}.'
+        f'formats {", ".join(formats)}.'
     )
     try:
-        image = Image.open(path, formats=FORMATS)  # reads the header
+        image = Image.open(path, formats=formats)  # reads the header
     except Image.DecompressionBombError as error:
         raise ValueError(
             f'This image has far more than the {limits.max_pixels:,} pixels '

@@ -95,6 +95,7 @@ def _draw(
     for color, (text, points) in zip(COLORS, curves.items(), strict=False):
         _draw_curve(ax, text, np.array(points), color)
     ax.set(xlabel='iteration', ylabel=label)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if is_log:
         ax.set_yscale('log')
     if len(curves) > 1:
