@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..visualization.style import INK, OKABE_ITO
 from .run_folder import Point
@@ -95,7 +96,7 @@ def _draw(
     for color, (text, points) in zip(COLORS, curves.items(), strict=False):
         _draw_curve(ax, text, np.array(points), color)
     ax.set(xlabel='iteration', ylabel=label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if is_log:
         ax.set_yscale('log')
     if len(curves) > 1:
