@@ -15,16 +15,17 @@ from mmpretrain import get_model
 from mmpretrain.registry import TRANSFORMS
 
 from vptm_mm.checkpoints import make_task, write_task
-from vptm_mm.export import export_onnx, export_program
 
 from ..conftest import ROOT, draw_class_means
 from ..made_images import oriented
-from ..tools.test_predict import tool
+from ..tools.test_export import tool as export
+from ..tools.test_predict import tool as predict
 from .conftest import needs_export
 
 CONFIG = ROOT / 'configs' / 'vptm_beitv2-tiny_folder.py'
 SHAPES = [(90, 60), (61, 97), (40, 41), (300, 77), (20, 25), (32, 32)]
 NAMES = [f'class {i}' for i in range(7)]
+OPTIONS = ('model.head.num_classes=7', 'data_preprocessor.num_classes=7')
 SQUASHED = [
     dict(type='LoadCheckedImage'),
     dict(type='Resize', scale=(32, 32)),
@@ -72,6 +73,12 @@ def test_prepare_does_what_the_pipeline_does(tmp_path, steps):
 def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     pytest.importorskip('onnxruntime')
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('IMAGE_FOLDER', raising=False)
+
+    def call(main, *args):
+        monkeypatch.setattr(sys, 'argv', ['tool', *args])
+        assert not main()
+
     cfg = Config.fromfile(CONFIG)
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(NAMES)
     torch.manual_seed(0)
@@ -79,18 +86,20 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     draw_class_means(model.head)
     task = make_task(model, cfg, NAMES)
     write_task(task, 'birds.safetensors')
-    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
-    options = dict(preprocessing=True, classes=NAMES, pipeline=task.pipeline)
-    export_onnx(model, 'birds.onnx', images, **options)
-    export_program(model, 'birds.pt2', images, **options)
+    for form in ('onnx', 'pt2'):  # as the document says
+        flags = ['--format', form, '--out', f'birds.{form}']
+        flags += ['--preprocessing', '--cfg-options', *OPTIONS]
+        call(export.main, str(CONFIG), 'birds.safetensors', *flags)
+        said = capsys.readouterr().out
+        assert f'birds.{form}: 5.' in said
+        assert '8 random images: max difference of a score' in said
     contents = list(photos())
     names = [f'{number}.jpg' for number in range(len(contents))]
     for name, content in zip(names, contents, strict=True):
         Path(name).write_bytes(content)
     flags = ['--task', 'birds.safetensors', '--format', 'json']
     flags += ['--out', 'said.json']
-    monkeypatch.setattr(sys, 'argv', ['predict.py', *names, *flags])
-    assert tool.main() == 0
+    call(predict.main, *names, *flags)
     said = json.loads(Path('said.json').read_text())['predictions']
     assert len({row['top'][0]['class'] for row in said}) > 1
     for content, row in zip(contents, said, strict=True):
