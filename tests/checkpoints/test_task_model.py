@@ -16,11 +16,14 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 
 from vptm_mm.checkpoints import (
+    ENCODER_SETTINGS,
     FROZEN_SHA256,
     classifier_of,
     frozen_init,
     load_classifier,
+    load_state,
     make_task,
+    read_checkpoint,
     read_task,
     task_state,
     write_task,
@@ -114,6 +117,15 @@ def test_a_task_state_holds_what_is_not_frozen(model):
                 )
             )
         )
+
+
+def test_slim_checkpoints_of_before_have_no_settings(fresh, path):
+    checkpoint = read_checkpoint(str(path))
+    settings = checkpoint['state_dict'].pop(ENCODER_SETTINGS)
+    load_state(fresh, checkpoint)
+    checkpoint['state_dict'][ENCODER_SETTINGS] = settings[:-5]
+    with pytest.raises(ValueError, match='must be a JSON object in bytes'):
+        load_state(fresh, checkpoint)
 
 
 def test_another_backbone_is_refused(model, path, tmp_path, checkpoint):
