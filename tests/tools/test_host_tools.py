@@ -1,13 +1,11 @@
 """MMPretrain's own tools, on a config of this package."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import mmpretrain
 import pytest
 
+from .. import launched
 from ..conftest import ROOT
 
 TOOLS = Path(mmpretrain.__file__).parent / '.mim' / 'tools'
@@ -15,15 +13,8 @@ CONFIG = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 
 
 def run(tool, *args, cwd):
-    result = subprocess.run(
-        [sys.executable, str(TOOLS / tool), str(CONFIG), *map(str, args)],
-        cwd=cwd,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'agg'},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
+    tool = TOOLS / tool
+    return launched.run(tool, CONFIG, *args, cwd=cwd, MPLBACKEND='agg').stdout
 
 
 def test_vis_scheduler(tmp_path):
