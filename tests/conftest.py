@@ -1,6 +1,7 @@
 """Tiny models and checkpoints, made by MMPretrain's own classes."""
 
 import gc
+import multiprocessing
 import re
 from pathlib import Path
 
@@ -18,6 +19,8 @@ ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
 # Each data set collects garbage; what was imported is none.
 gc.freeze()
+# What processes of tests are forked from.
+multiprocessing.set_forkserver_preload(['vptm_mm', 'mmpretrain.evaluation'])
 
 # C 16, D 3, h 2, 4x4 patches of 4 px, V 12.
 ARCH = dict(

@@ -17,7 +17,6 @@ import torch
 from .conftest import ROOT
 
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload(['vptm_mm', 'mmpretrain.evaluation'])
 
 
 def run(script, *args, cwd, check=True, **environment) -> CompletedProcess:

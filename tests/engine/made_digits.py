@@ -13,9 +13,15 @@ TASK = f'{DIGITS.stem}.task.safetensors'
 
 
 def digits_runner(
-    work_dir: Path, config='vptm_beitv2-tiny_digits.py', **options
+    work_dir: Path,
+    config='vptm_beitv2-tiny_digits.py',
+    least_views: int = 1,
+    **options,
 ) -> Runner:
-    """A runner of a digits config: 64 images, one epoch of two steps."""
+    """A runner of a digits config: 64 images, one epoch of two steps.
+
+    Class means are of one view of each image, in place of 1000 views.
+    """
     cfg = Config.fromfile(ROOT / 'configs' / config)
     cfg.merge_from_dict(
         {
@@ -32,6 +38,9 @@ def digits_runner(
     )
     if 'prompt_length' in cfg.model.backbone:
         cfg.model.backbone.prompt_length = 2
+    for hook in cfg.custom_hooks:
+        if hook['type'] == 'ClassMeanPrototypesHook':
+            hook.setdefault('least_views', least_views)
     return RUNNERS.build(cfg)
 
 

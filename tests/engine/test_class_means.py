@@ -58,8 +58,11 @@ def set_prototypes(rank: int, processes: int, folder: str) -> None:
 
 def test_two_processes_find_what_one_finds(tmp_path):
     for processes in (1, 2):
-        multiprocessing.spawn(
-            set_prototypes, (processes, str(tmp_path)), nprocs=processes
+        multiprocessing.start_processes(
+            set_prototypes,
+            (processes, str(tmp_path)),
+            nprocs=processes,
+            start_method='forkserver',
         )
     one, first, second = (
         torch.load(tmp_path / f'{name}.pth') for name in ('1_0', '2_0', '2_1')
@@ -283,6 +286,7 @@ def test_few_images_are_seen_in_several_views(tmp_path):
     """Each pass augments anew, whatever wraps the images."""
     runner = digits_runner(
         tmp_path,
+        least_views=1000,
         **{
             'train_dataloader.dataset': dict(
                 _delete_=True,
@@ -315,6 +319,7 @@ def test_kept_states_give_the_views_that_there_are(tmp_path, views):
     """Seen one after the other, and again."""
     runner = digits_runner(
         tmp_path,
+        least_views=1000,
         **{
             'model.backbone.prompt_blocks': [3],
             'model.head.prototype_init': 'discriminant',
@@ -344,6 +349,7 @@ def test_the_first_batches_of_a_wrapper_are_augmented_anew(tmp_path):
     )
     runner = digits_runner(
         tmp_path,
+        least_views=1000,
         **{
             'model.head.prototype_init': 'discriminant',
             'train_dataloader.dataset': dict(

@@ -37,6 +37,7 @@ SMALL = (
     'val_dataloader.dataset.indices=32',
     'test_dataloader.dataset.indices=64',
     'model.backbone.prompt_length=2',
+    'custom_hooks.1.least_views=1',
 )
 
 
