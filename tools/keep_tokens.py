@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.pretraining.keep_tokens import keep_tokens
+from vptm_mm.run_tool import run_tool
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
