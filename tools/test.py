@@ -16,7 +16,11 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from vptm_mm.checkpoints import prediction_pipeline, read_checkpoint
+from vptm_mm.checkpoints import (
+    prediction_pipeline,
+    read_checkpoint,
+    write_whole,
+)
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
@@ -156,7 +160,10 @@ def main() -> None:
         )
     metrics = runner.test()
     if args.out and args.out_item == 'metrics':
-        mmengine.dump(metrics, args.out)
+        out = Path(args.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        kind = out.suffix.removeprefix('.')
+        write_whole(out, mmengine.dump(metrics, file_format=kind))
 
 
 if __name__ == '__main__':
