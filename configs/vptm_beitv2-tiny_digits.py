@@ -4,7 +4,7 @@
 
 Result: top-1 90.5 ± 1.3 % on the test set (2026-11-26, CPU, 5 seeds).
 
-Epochs, rates and rivals: docs/results.md.
+Epochs, rates and baselines: docs/results.md.
 """
 
 _base_ = [

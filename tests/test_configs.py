@@ -18,7 +18,7 @@ from .conftest import ROOT, draw_class_means
 
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 MAIN = [path for path in CONFIGS if '_base_' not in path.parts]
-RIVALS = [path for path in MAIN if path.parent.name == 'rivals']
+BASELINES = [path for path in MAIN if path.parent.name == 'baselines']
 
 
 def name_of(path):
@@ -39,7 +39,7 @@ def transforms(dataset: dict) -> list:
 
 def test_all_are_found():
     assert len(MAIN) == 70
-    assert len(RIVALS) == 24
+    assert len(BASELINES) == 24
     assert ROOT / 'configs' / 'vptm_beitv2_cub.py' in MAIN
 
 
@@ -209,20 +209,21 @@ def test_environment_names_the_weights_and_the_data(monkeypatch):
     assert cfg.test_dataloader.dataset.data_root == '/data/cub'
 
 
-@pytest.mark.parametrize('path', RIVALS, ids=name_of)
-def test_rivals_share_encoder_runner_data_and_seed(path):
+@pytest.mark.parametrize('path', BASELINES, ids=name_of)
+def test_baselines_share_encoder_runner_data_and_seed(path):
     data = path.stem.partition('_')[2]
     ours = copy.deepcopy(read(ROOT / 'configs' / f'vptm_{data}.py'))
-    rival = copy.deepcopy(read(path))
-    backbones = [cfg.pop('model').backbone for cfg in (ours, rival)]
+    baseline = copy.deepcopy(read(path))
+    backbones = [cfg.pop('model').backbone for cfg in (ours, baseline)]
     for key in ('encoder', 'init_cfg'):
         assert backbones[0][key] == backbones[1][key]
-    for cfg in (ours, rival):
+    for cfg in (ours, baseline):
         assert cfg.optim_wrapper.optimizer.pop('lr') > 0
     # Of the optimizer, only full fine-tuning has a recipe of its own.
     if path.name.startswith('full_'):
         assert (
-            rival.optim_wrapper.pop('paramwise_cfg').layer_decay_rate == 0.65
+            baseline.optim_wrapper.pop('paramwise_cfg').layer_decay_rate
+            == 0.65
         )
-        rival.optim_wrapper.constructor = ours.optim_wrapper.constructor
-    assert rival.to_dict() == ours.to_dict()
+        baseline.optim_wrapper.constructor = ours.optim_wrapper.constructor
+    assert baseline.to_dict() == ours.to_dict()

@@ -17,7 +17,7 @@ from vptm_mm.models import VPTMTaskPool
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, draw_class_means
 from .made_datasets import MAKERS, write_image
-from .test_configs import MAIN, RIVALS, name_of
+from .test_configs import BASELINES, MAIN, name_of
 
 SMALL = {
     'ResizeEdge': dict(scale=18),
@@ -99,7 +99,7 @@ def shrink(cfg: Config, work_dir) -> Config:
 
 def test_all_tuning_configs_are_here():
     pretraining = [p for p in MAIN if p.parent.name == 'pretrain']
-    assert len(TINY) == 2 + len(RIVALS) / 2
+    assert len(TINY) == 2 + len(BASELINES) / 2
     assert {*BASE_SIZE, *TINY, *pretraining} == {*MAIN}
 
 

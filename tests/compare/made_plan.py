@@ -15,8 +15,8 @@ from ..conftest import ROOT
 
 CONFIGS = ROOT / 'configs'
 VPTM = CONFIGS / 'vptm_beitv2-tiny_digits.py'
-LINEAR = CONFIGS / 'rivals' / 'linear-cls_beitv2-tiny_digits.py'
-VPT = CONFIGS / 'rivals' / 'vpt-shallow_beitv2-tiny_digits.py'
+LINEAR = CONFIGS / 'baselines' / 'linear-cls_beitv2-tiny_digits.py'
+VPT = CONFIGS / 'baselines' / 'vpt-shallow_beitv2-tiny_digits.py'
 SMALL = {
     'train_dataloader.dataset.indices': 32,
     'train_dataloader.batch_size': 16,

@@ -142,14 +142,16 @@ def test_splits_that_share_images_end_the_start():
 
 def test_a_method_without_the_axis_is_a_reference():
     methods = (Method('a', VPTM, TWO_RATES), Method('b', VPT, TWO_RATES))
-    ours, rival = make_pairs(make_plan(methods=methods, axes=(LENGTH, DIMS)))
+    ours, baseline = make_pairs(
+        make_plan(methods=methods, axes=(LENGTH, DIMS))
+    )
     assert [(v.axis, v.value) for v in ours.variants] == [
         ('prompt_length', '5'),
         ('prompt_length', '10'),
         ('prototype_dim', '64'),
         ('prototype_dim', '128'),
     ]
-    assert [(v.axis, v.value) for v in rival.variants] == [
+    assert [(v.axis, v.value) for v in baseline.variants] == [
         ('prompt_length', '5'),
         ('prompt_length', '10'),
         ('prototype_dim', ''),

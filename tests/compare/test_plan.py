@@ -7,7 +7,7 @@ from vptm_mm.compare.search import PRESETS
 
 from .made_plan import CONFIGS, SHORT, load
 
-LORA = 'rivals/lora_beitv2-tiny_digits.py'
+LORA = 'baselines/lora_beitv2-tiny_digits.py'
 
 
 def test_methods_are_chosen_by_name_or_file(tmp_path):

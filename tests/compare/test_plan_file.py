@@ -77,11 +77,11 @@ def test_shipped_plans(path):
 @pytest.mark.parametrize(
     ('name', 'kind'), [('digits', '-tiny_digits'), ('fgvc', '_cub')]
 )
-def test_all_rivals_are_compared(name, kind):
+def test_all_baselines_are_compared(name, kind):
     plan = load_plan(CONFIGS / 'compare' / f'{name}.yml', CONFIGS)
-    rivals = set((CONFIGS / 'rivals').glob(f'*{kind}.py'))
-    assert len(rivals) == 12
-    assert rivals <= {method.config for method in plan.methods}
+    baselines = set((CONFIGS / 'baselines').glob(f'*{kind}.py'))
+    assert len(baselines) == 12
+    assert baselines <= {method.config for method in plan.methods}
 
 
 def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):

@@ -140,7 +140,7 @@ def test_partly_frozen_modules_log_no_warning(checkpoint, monkeypatch):
 
 def test_rates_by_layer_of_full_fine_tuning(tmp_path):
     """Each layer has 0.65 of the rate of the next; what is frozen has none."""
-    runner = digits_runner(tmp_path, 'rivals/full_beitv2-tiny_digits.py')
+    runner = digits_runner(tmp_path, 'baselines/full_beitv2-tiny_digits.py')
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     scales = {
         group['param_name'].removeprefix('backbone.encoder.'): group['lr']

@@ -333,7 +333,7 @@ def test_two_processes_read_what_one_wrote(tmp_path, in_file):
 
 def test_linear_probe_and_test_images(tmp_path):
     """All blocks are kept, of [CLS] only; a test keeps its images, too."""
-    config = 'rivals/linear-cls_beitv2-tiny_digits.py'
+    config = 'baselines/linear-cls_beitv2-tiny_digits.py'
     plain = digits_runner(tmp_path / 'plain', config, **{'resume': False})
     plain.train()
     runner = cached_runner(

@@ -133,7 +133,7 @@ def test_a_model_without_a_frozen_backbone_has_no_task_file(tmp_path):
 @pytest.mark.parametrize('name', ['full', 'bitfit'])
 def test_a_tuned_encoder_has_no_task_file(tmp_path, name):
     """And its training ends well, with a tested checkpoint."""
-    config = f'rivals/{name}_beitv2-tiny_digits.py'
+    config = f'baselines/{name}_beitv2-tiny_digits.py'
     runner = digits_runner(tmp_path, config)
     runner.train()
     assert 'No frozen backbone, so no task file.' in read_log(tmp_path)
@@ -164,7 +164,7 @@ def test_what_no_task_file_can_hold_is_said_before_training(tmp_path):
 
 
 def test_an_exported_backbone_holds_the_averages(tmp_path):
-    config = 'rivals/full_beitv2-tiny_digits.py'
+    config = 'baselines/full_beitv2-tiny_digits.py'
     hooks = Config.fromfile(ROOT / 'configs' / config).custom_hooks
     hooks += [
         dict(type='EMAHook', momentum=0.5),

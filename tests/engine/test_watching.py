@@ -162,7 +162,7 @@ def test_mixed_images_have_no_class_of_their_own(tmp_path):
 
 
 def test_a_linear_probe_has_only_a_gradient(tmp_path):
-    config = 'rivals/linear-cls_beitv2-tiny_digits.py'
+    config = 'baselines/linear-cls_beitv2-tiny_digits.py'
     digits_runner(tmp_path, config, custom_hooks=[]).train()
     assert measured(tmp_path) == {'tuning/grad_norm'}
 

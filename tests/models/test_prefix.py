@@ -21,7 +21,7 @@ VPTM = [
     (dict(prompt_length=0, mask_grid=2), 3),
     (dict(prompt_length=0, speedups=()), 3),
 ]
-RIVALS = [
+BASELINES = [
     (FrozenFeatures, dict(), 3),
     (FrozenFeatures, dict(readout='patches', pool_grid=2), 3),
     (VPTBackbone, dict(prompt_blocks=(1, 2)), 1),
@@ -37,7 +37,7 @@ TUNED = [
 
 
 @pytest.fixture
-def build_rival(checkpoint):
+def build_baseline(checkpoint):
     def _build(cls, **options):
         init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
         return cls(ENCODER, init_cfg=init_cfg, **options)
@@ -69,11 +69,11 @@ def test_states_replace_images(build, images, options, depth):
     require_equal_from_states(build(**options), images, depth)
 
 
-@pytest.mark.parametrize(('cls', 'options', 'depth'), RIVALS)
-def test_states_replace_images_of_rivals(
-    build_rival, images, cls, options, depth
+@pytest.mark.parametrize(('cls', 'options', 'depth'), BASELINES)
+def test_states_replace_images_of_baselines(
+    build_baseline, images, cls, options, depth
 ):
-    require_equal_from_states(build_rival(cls, **options), images, depth)
+    require_equal_from_states(build_baseline(cls, **options), images, depth)
 
 
 def test_prompts_do_not_change_the_states(build, images):
@@ -92,8 +92,8 @@ def test_no_prompts_keep_one_state_a_mask(build, images):
 
 
 @pytest.mark.parametrize(('cls', 'options'), TUNED)
-def test_a_tuned_first_block_has_no_prefix(build_rival, cls, options):
-    backbone = build_rival(cls, **options)
+def test_a_tuned_first_block_has_no_prefix(build_baseline, cls, options):
+    backbone = build_baseline(cls, **options)
     assert backbone.prefix_depth == 0
     with pytest.raises(ValueError, match='input of shape'):
         backbone(torch.zeros(2, 17, 16))

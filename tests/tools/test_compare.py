@@ -30,11 +30,11 @@ cfg_options:
 methods:
   VPTM: {config: vptm_beitv2-tiny_digits.py, search: fixed}
   broken:
-    config: rivals/linear-cls_beitv2-tiny_digits.py
+    config: baselines/linear-cls_beitv2-tiny_digits.py
     cfg_options: {model.head.in_channels: 7}
     search: fixed
   linear:
-    config: rivals/linear-cls_beitv2-tiny_digits.py
+    config: baselines/linear-cls_beitv2-tiny_digits.py
     search: {preset: grid, learning_rate: [5e-2, 0.2]}
 datasets:
   digits:
@@ -173,7 +173,9 @@ def test_options_of_the_command_line_override_those_of_a_method(make_plan):
 
 
 def test_a_config_of_ones_own_along_an_axis(make_plan):
-    own = str(ROOT / 'configs' / 'rivals' / 'vpt-deep_beitv2-tiny_digits.py')
+    own = str(
+        ROOT / 'configs' / 'baselines' / 'vpt-deep_beitv2-tiny_digits.py'
+    )
     Path('plan.yml').write_text(
         PLAN + 'search: vpt\naxes: {heads: {model.head.num_classes: [10]}}\n'
     )

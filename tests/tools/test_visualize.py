@@ -16,7 +16,7 @@ from vptm_mm.checkpoints import make_task, write_task
 from ..conftest import ROOT
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
-PROBE = ROOT / 'configs' / 'rivals' / 'linear-cls_beitv2-tiny_digits.py'
+PROBE = ROOT / 'configs' / 'baselines' / 'linear-cls_beitv2-tiny_digits.py'
 TOOL = ROOT / 'tools' / 'visualize.py'
 SPEC = importlib.util.spec_from_file_location('visualize', TOOL)
 visualize = importlib.util.module_from_spec(SPEC)

@@ -76,7 +76,7 @@ class Study:
         trial_id = self._storage.create_new_trial(
             self._id, self._new_trial(job)
         )
-        rivals = [
+        others = [
             trial
             for trial in self._trials()
             if trial.user_attrs.get('job') == job.key
@@ -84,11 +84,11 @@ class Study:
         ]
         own = self._storage.get_trial(trial_id).number
         retried = self._storage.get_study_user_attrs(self._id).get(RETRIED, [])
-        for rival in rivals:
-            if rival.number in retried or rival.number > own:
+        for other in others:
+            if other.number in retried or other.number > own:
                 continue
-            ended = 'result' in rival.user_attrs
-            if ended or rival.state == self._states.RUNNING:
+            ended = 'result' in other.user_attrs
+            if ended or other.state == self._states.RUNNING:
                 self.release(trial_id, 'withdrawn')
                 return None
         return trial_id

@@ -18,7 +18,7 @@ READOUTS = ('cls', 'patches')
 class FrozenFeatures(FrozenBEiT):
     """What a linear probe reads off the same frozen backbone.
 
-    Rivals of VPTM read the same features; each overrides
+    Baselines of VPTM read the same features; each overrides
     ``_run_tuned_blocks`` by what it adds to the blocks.
 
     Args:
@@ -68,7 +68,7 @@ class FrozenFeatures(FrozenBEiT):
 
     @property
     def prefix_depth(self) -> int:
-        """All D blocks; rivals that tune them have fewer."""
+        """All D blocks; baselines that tune them have fewer."""
         return len(self.encoder.layers)
 
     def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:

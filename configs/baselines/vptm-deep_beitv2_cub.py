@@ -1,6 +1,6 @@
 """VPTM on CUB with deep prompts: 10 at each of the 12 blocks.
 
-    python tools/train.py configs/rivals/vptm-deep_beitv2_cub.py
+    python tools/train.py configs/baselines/vptm-deep_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,6 +1,6 @@
 """VPT-deep on CUB: 10 prompts at each of the 12 blocks.
 
-    python tools/train.py configs/rivals/vpt-deep_beitv2_cub.py
+    python tools/train.py configs/baselines/vpt-deep_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,6 +1,6 @@
 """Linear probe on CUB: averaged patches of the same frozen backbone.
 
-    python tools/train.py configs/rivals/linear-avg_beitv2_cub.py
+    python tools/train.py configs/baselines/linear-avg_beitv2_cub.py
 
 Result: not yet measured.
 """

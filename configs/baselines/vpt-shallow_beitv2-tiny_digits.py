@@ -1,6 +1,6 @@
 """VPT-shallow on the digits: 10 prompts at the first block.
 
-    python tools/train.py configs/rivals/vpt-shallow_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/vpt-shallow_beitv2-tiny_digits.py
 
 Result: top-1 72.8 ± 1.9 % on the test set (2026-11-26, CPU, 5 seeds).
 """

@@ -1,6 +1,6 @@
 """BitFit on the digits: each bias of the encoder and a linear head.
 
-    python tools/train.py configs/rivals/bitfit_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/bitfit_beitv2-tiny_digits.py
 
 Result: top-1 83.5 ± 1.4 % on the test set (2026-11-26, CPU, 5 seeds).
 """

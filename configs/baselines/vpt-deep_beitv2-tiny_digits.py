@@ -1,6 +1,6 @@
 """VPT-deep on the digits: 10 prompts at each of the 6 blocks.
 
-    python tools/train.py configs/rivals/vpt-deep_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/vpt-deep_beitv2-tiny_digits.py
 
 Result: top-1 66.8 ± 1.9 % on the test set (2026-11-26, CPU, 5 seeds).
 """

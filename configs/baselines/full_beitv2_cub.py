@@ -1,6 +1,6 @@
 """Full fine-tuning on CUB: the whole encoder and a linear head.
 
-    python tools/train.py configs/rivals/full_beitv2_cub.py
+    python tools/train.py configs/baselines/full_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,6 +1,6 @@
 """LoRA on CUB: query and value of each block, rank 4.
 
-    python tools/train.py configs/rivals/lora_beitv2_cub.py
+    python tools/train.py configs/baselines/lora_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,4 +1,4 @@
-"""The rivals against the linear probe, closed forms and each other."""
+"""The baselines against the linear probe, closed forms and each other."""
 
 import copy
 import re
@@ -30,7 +30,7 @@ from ..conftest import ENCODER, ROOT, randomize
 
 DEEP = (0, 1, 2)
 # A class, its options, the names and the number of its tuned parameters.
-RIVALS = {
+BASELINES = {
     'linear': (FrozenFeatures, dict(), r'none', 0),
     'full': (
         FineTunedBackbone,
@@ -76,16 +76,16 @@ RIVALS = {
         2,
     ),
 }
-TUNED = [name for name in RIVALS if name != 'linear']
+TUNED = [name for name in BASELINES if name != 'linear']
 SMALL = [name for name in TUNED if name not in ('full', 'bitfit')]
 
 
 @pytest.fixture
-def rival(checkpoint):
-    """Build a rival on the tiny checkpoint."""
+def baseline(checkpoint):
+    """Build a baseline on the tiny checkpoint."""
 
-    def _rival(name: str, seed: int = 0, **options) -> FrozenFeatures:
-        cls, defaults, _, _ = RIVALS[name]
+    def _baseline(name: str, seed: int = 0, **options) -> FrozenFeatures:
+        cls, defaults, _, _ = BASELINES[name]
         torch.manual_seed(seed)
         options.setdefault('encoder', ENCODER)
         options.setdefault(
@@ -93,7 +93,7 @@ def rival(checkpoint):
         )
         return cls(**{**defaults, **options})
 
-    return _rival
+    return _baseline
 
 
 def disturb(module: torch.nn.Module, seed: int = 0) -> None:
@@ -104,10 +104,10 @@ def disturb(module: torch.nn.Module, seed: int = 0) -> None:
         parameter.data += 0.3 * noise
 
 
-@pytest.mark.parametrize('name', RIVALS)
-def test_each_parameter_is_tuned_or_frozen(rival, name):
-    _, _, pattern, count = RIVALS[name]
-    backbone = rival(name)
+@pytest.mark.parametrize('name', BASELINES)
+def test_each_parameter_is_tuned_or_frozen(baseline, name):
+    _, _, pattern, count = BASELINES[name]
+    backbone = baseline(name)
     tuned = set(tuned_parameters(backbone))
     expected = {
         parameter
@@ -123,10 +123,10 @@ def test_each_parameter_is_tuned_or_frozen(rival, name):
 @pytest.mark.parametrize('readout', ['cls', 'patches'])
 @pytest.mark.parametrize('name', TUNED)
 def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
-    rival, images, name, readout
+    baseline, images, name, readout
 ):
     # Half of each method stands still at its start: B and W_up are zero.
-    backbone = rival(name, readout=readout).train()
+    backbone = baseline(name, readout=readout).train()
     disturb(backbone)
     before = copy.deepcopy(backbone.state_dict())
     tuned = tuned_parameters(backbone)
@@ -156,9 +156,9 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
         ('vpt-deep', dict(prompt_length=0)),
     ],
 )
-def test_starts_at_the_linear_probe(rival, images, name, options, readout):
-    (expected,) = rival('linear', readout=readout)(images)
-    backbone = rival(name, readout=readout, **options)
+def test_starts_at_the_linear_probe(baseline, images, name, options, readout):
+    (expected,) = baseline('linear', readout=readout)(images)
+    backbone = baseline(name, readout=readout, **options)
     # Where the table asks for a gradient, the attention has another kernel.
     torch.testing.assert_close(
         backbone(images)[0], expected, atol=1e-5, rtol=1e-5
@@ -169,7 +169,7 @@ def test_starts_at_the_linear_probe(rival, images, name, options, readout):
     )
 
 
-@pytest.mark.parametrize('name', RIVALS)
+@pytest.mark.parametrize('name', BASELINES)
 @pytest.mark.parametrize(
     ('options', 'width'),
     [
@@ -178,28 +178,28 @@ def test_starts_at_the_linear_probe(rival, images, name, options, readout):
         (dict(readout='patches', pool_grid=2), 64),
     ],
 )
-def test_shapes(rival, images, name, options, width):
-    backbone = rival(name, **options)
+def test_shapes(baseline, images, name, options, width):
+    backbone = baseline(name, **options)
     assert backbone(images)[0].shape == (2, width)
     assert backbone.out_channels == width
 
 
 @pytest.mark.parametrize('name', SMALL)
-def test_the_pre_training_task_sees_nothing_of_it(rival, images, name):
-    backbone = rival(name)
+def test_the_pre_training_task_sees_nothing_of_it(baseline, images, name):
+    backbone = baseline(name)
     disturb(backbone)
     mask = torch.arange(32).view(2, 4, 4) % 3 == 0
     assert torch.equal(
         backbone.predict_masked_patches(images, mask),
-        rival('linear').predict_masked_patches(images, mask),
+        baseline('linear').predict_masked_patches(images, mask),
     )
 
 
 @pytest.mark.parametrize('name', TUNED)
-def test_modes(rival, images, name):
+def test_modes(baseline, images, name):
     """Frozen blocks have no dropout; the fine-tuned ones follow the mode."""
     encoder = dict(ENCODER, drop_path_rate=0.5)
-    backbone = rival(name, encoder=encoder)
+    backbone = baseline(name, encoder=encoder)
     assert backbone.train() is backbone
     follows = name in ('full', 'bitfit')
     assert all(m.training == follows for m in backbone.encoder.modules())
@@ -211,9 +211,11 @@ def test_modes(rival, images, name):
     assert torch.equal(backbone(many)[0], backbone(many)[0])
 
 
-def test_a_tuned_encoder_drops_what_the_host_drops(rival, images):
+def test_a_tuned_encoder_drops_what_the_host_drops(baseline, images):
     encoder = dict(ENCODER, drop_rate=0.3, drop_path_rate=0.5)
-    backbone = rival('full', encoder=encoder, readout='patches', pool_grid=4)
+    backbone = baseline(
+        'full', encoder=encoder, readout='patches', pool_grid=4
+    )
     backbone.train()
     torch.manual_seed(0)
     (ours,) = backbone(images)
@@ -222,10 +224,10 @@ def test_a_tuned_encoder_drops_what_the_host_drops(rival, images):
     torch.testing.assert_close(ours, hosts.mT.flatten(1))
 
 
-def test_lora_equals_weights_that_are_merged(rival, images):
-    backbone = rival('lora')
+def test_lora_equals_weights_that_are_merged(baseline, images):
+    backbone = baseline('lora')
     disturb(backbone)
-    merged = rival('linear')
+    merged = baseline('linear')
     for block, layer in enumerate(merged.encoder.layers):
         query, _, value = layer.attn.qkv.weight.data.chunk(3)
         lora_q, lora_v = backbone.lora_q[block], backbone.lora_v[block]
@@ -275,15 +277,15 @@ def prompted(backbone, images, prompts):
     return encoder.norm1(cls_token)[:, 0]
 
 
-def test_vpt_equals_a_sequence_built_by_hand(rival, images):
-    deep = rival('vpt-deep')
+def test_vpt_equals_a_sequence_built_by_hand(baseline, images):
+    deep = baseline('vpt-deep')
     table = deep.prompt_tokens.prompts
     expected = prompted(
         deep, images, lambda block, _: table[block].expand(2, -1, -1)
     )
     torch.testing.assert_close(deep(images)[0], expected)
 
-    shallow = rival('vpt-shallow')
+    shallow = baseline('vpt-shallow')
     first = shallow.prompt_tokens.prompts[0].expand(2, -1, -1)
     expected = prompted(
         shallow, images, lambda block, before: before if block else first
@@ -291,8 +293,8 @@ def test_vpt_equals_a_sequence_built_by_hand(rival, images):
     torch.testing.assert_close(shallow(images)[0], expected)
 
 
-def test_late_prompts_leave_the_blocks_before_alone(rival, images):
-    backbone = rival('vpt-shallow', prompt_blocks=(2,))
+def test_late_prompts_leave_the_blocks_before_alone(baseline, images):
+    backbone = baseline('vpt-shallow', prompt_blocks=(2,))
     seen = []
     for layer in backbone.encoder.layers:
         layer.ln1.register_forward_pre_hook(
@@ -304,30 +306,30 @@ def test_late_prompts_leave_the_blocks_before_alone(rival, images):
     assert feature.requires_grad
 
 
-def test_initial_prompts_are_as_wide_as_the_mask_token(rival):
+def test_initial_prompts_are_as_wide_as_the_mask_token(baseline):
     for name in ('vpt-shallow', 'vpt-deep', 'gatevpt'):
-        backbone = rival(name, prompt_length=200)
+        backbone = baseline(name, prompt_length=200)
         scale = backbone.encoder.mask_token.std().item()
         prompts = backbone.prompt_tokens.prompts
         assert prompts.std().item() == pytest.approx(scale, rel=0.1)
 
 
-def test_open_gates_are_vpt_shallow(rival, images):
-    gated, shallow = rival('gatevpt'), rival('vpt-shallow')
+def test_open_gates_are_vpt_shallow(baseline, images):
+    gated, shallow = baseline('gatevpt'), baseline('vpt-shallow')
     gated.prompt_tokens.prompts.data.copy_(shallow.prompt_tokens.prompts)
     gated.gate_logits.data.fill_(1e4)
     torch.testing.assert_close(gated(images), shallow(images))
 
 
-def test_shut_gates_are_vpt_deep_with_the_same_prompts(rival, images):
-    gated, deep = rival('gatevpt'), rival('vpt-deep')
+def test_shut_gates_are_vpt_deep_with_the_same_prompts(baseline, images):
+    gated, deep = baseline('gatevpt'), baseline('vpt-deep')
     deep.prompt_tokens.prompts.data.copy_(gated.prompt_tokens.prompts)
     gated.gate_logits.data.fill_(-1e4)
     torch.testing.assert_close(gated(images), deep(images))
 
 
-def test_each_block_has_its_gate(rival, images):
-    backbone = rival('gatevpt', initial_gate=0.25)
+def test_each_block_has_its_gate(baseline, images):
+    backbone = baseline('gatevpt', initial_gate=0.25)
     gates = backbone.gate_logits.sigmoid()
     torch.testing.assert_close(gates, torch.tensor([0.25, 0.25]))
     backbone.gate_logits.data[1] = 1.0
@@ -353,8 +355,8 @@ def test_each_block_has_its_gate(rival, images):
         ('gatevpt', 'gate_logits'),
     ],
 )
-def test_gradients_match_finite_differences(rival, name, parameter):
-    backbone = rival(name)
+def test_gradients_match_finite_differences(baseline, name, parameter):
+    backbone = baseline(name)
     disturb(backbone)
     backbone = backbone.double()
     image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
@@ -369,16 +371,16 @@ def test_gradients_match_finite_differences(rival, name, parameter):
 
 
 @pytest.mark.slow
-def test_lora_compiles_in_one_graph(rival, images):
-    backbone = rival('lora')
+def test_lora_compiles_in_one_graph(baseline, images):
+    backbone = baseline('lora')
     disturb(backbone)
     compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)
     torch.testing.assert_close(compiled(images)[0], backbone(images)[0])
 
 
 @pytest.mark.parametrize('name', TUNED)
-def test_bfloat16_autocast(rival, images, name):
-    backbone = rival(name)
+def test_bfloat16_autocast(baseline, images, name):
+    backbone = baseline(name)
     (plain,) = backbone(images)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         (mixed,) = backbone(images)
@@ -386,12 +388,12 @@ def test_bfloat16_autocast(rival, images, name):
     assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
 
 
-@pytest.mark.parametrize('name', RIVALS)
-def test_checkpoints_carry_everything(rival, images, name):
-    backbone = rival(name)
+@pytest.mark.parametrize('name', BASELINES)
+def test_checkpoints_carry_everything(baseline, images, name):
+    backbone = baseline(name)
     disturb(backbone)
     backbone.eval()
-    other = rival(name, init_cfg=None).eval()
+    other = baseline(name, init_cfg=None).eval()
     with pytest.raises(RuntimeError, match='no pre-trained weights'):
         other(images)
     other.load_state_dict(backbone.state_dict())
@@ -399,8 +401,8 @@ def test_checkpoints_carry_everything(rival, images, name):
 
 
 @pytest.mark.parametrize('name', TUNED)
-def test_initialisers_of_a_parent_cannot_change_it(rival, name):
-    backbone = rival(name)
+def test_initialisers_of_a_parent_cannot_change_it(baseline, name):
+    backbone = baseline(name)
     before = copy.deepcopy(backbone.state_dict())
     backbone.init_weights()
     for parameter, tensor in backbone.state_dict().items():
@@ -411,7 +413,7 @@ def test_initialisers_of_a_parent_cannot_change_it(rival, name):
 
 
 def classifier(name: str, seed: int = 0) -> tuple[Config, BaseModel]:
-    path = ROOT / 'configs' / 'rivals' / f'{name}_beitv2-tiny_digits.py'
+    path = ROOT / 'configs' / 'baselines' / f'{name}_beitv2-tiny_digits.py'
     cfg = Config.fromfile(path)
     torch.manual_seed(seed)
     model = MODELS.build(
@@ -469,11 +471,11 @@ def test_there_is_no_task_file_of_a_tuned_encoder(name):
         ('lora', dict(readout='mean'), "readout='mean' must be one of"),
     ],
 )
-def test_bad_options(rival, name, options, message):
+def test_bad_options(baseline, name, options, message):
     with pytest.raises(ValueError, match=message):
-        rival(name, **options)
+        baseline(name, **options)
 
 
-def test_prompt_blocks_that_are_no_list(rival):
+def test_prompt_blocks_that_are_no_list(baseline):
     with pytest.raises(TypeError, match=r'prompt_blocks=2 must list .*\(2,\)'):
-        rival('vpt-deep', prompt_blocks=2)
+        baseline('vpt-deep', prompt_blocks=2)

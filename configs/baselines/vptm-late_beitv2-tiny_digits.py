@@ -1,6 +1,6 @@
 """VPTM on the digits with late prompts: 10 at block 4 of 0 to 5.
 
-    python tools/train.py configs/rivals/vptm-late_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/vptm-late_beitv2-tiny_digits.py
 
 Result: top-1 88.4 ± 0.3 % on the test set (2026-11-26, CPU, 5 seeds).
 """

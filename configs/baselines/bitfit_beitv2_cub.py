@@ -1,6 +1,6 @@
 """BitFit on CUB: each bias of the encoder and a linear head.
 
-    python tools/train.py configs/rivals/bitfit_beitv2_cub.py
+    python tools/train.py configs/baselines/bitfit_beitv2_cub.py
 
 Result: not yet measured.
 """

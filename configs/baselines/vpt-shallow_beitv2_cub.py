@@ -1,6 +1,6 @@
 """VPT-shallow on CUB: 10 prompts at the first block.
 
-    python tools/train.py configs/rivals/vpt-shallow_beitv2_cub.py
+    python tools/train.py configs/baselines/vpt-shallow_beitv2_cub.py
 
 Result: not yet measured.
 """

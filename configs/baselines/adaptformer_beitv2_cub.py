@@ -1,6 +1,6 @@
 """AdaptFormer on CUB: an adapter of width 64 beside each MLP.
 
-    python tools/train.py configs/rivals/adaptformer_beitv2_cub.py
+    python tools/train.py configs/baselines/adaptformer_beitv2_cub.py
 
 Result: not yet measured.
 """

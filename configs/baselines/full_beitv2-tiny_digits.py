@@ -1,6 +1,6 @@
 """Full fine-tuning on the digits: the whole encoder and a linear head.
 
-    python tools/train.py configs/rivals/full_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/full_beitv2-tiny_digits.py
 
 With one rate for all blocks, as ``full fine-tuning`` of
 ``configs/compare/digits.yml`` sets it: top-1 92.9 ± 0.9 % on the test set

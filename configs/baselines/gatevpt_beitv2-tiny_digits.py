@@ -1,6 +1,6 @@
 """GateVPT on the digits: 10 shallow prompts, a gate for each block.
 
-    python tools/train.py configs/rivals/gatevpt_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/gatevpt_beitv2-tiny_digits.py
 
 Result: top-1 69.5 ± 2.2 % on the test set (2026-11-26, CPU, 5 seeds).
 """

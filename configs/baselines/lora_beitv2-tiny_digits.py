@@ -1,6 +1,6 @@
 """LoRA on the digits: query and value of each block, rank 4.
 
-    python tools/train.py configs/rivals/lora_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/lora_beitv2-tiny_digits.py
 
 Result: top-1 86.6 ± 2.1 % on the test set (2026-11-26, CPU, 5 seeds).
 """

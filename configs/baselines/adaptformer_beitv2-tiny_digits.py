@@ -1,6 +1,6 @@
 """AdaptFormer on the digits: an adapter of width 16 beside each MLP.
 
-    python tools/train.py configs/rivals/adaptformer_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/adaptformer_beitv2-tiny_digits.py
 
 Result: top-1 91.3 ± 0.8 % on the test set (2026-11-26, CPU, 5 seeds).
 """

@@ -1,6 +1,6 @@
 """Linear probe on CUB: [CLS] of the same frozen backbone.
 
-    python tools/train.py configs/rivals/linear-cls_beitv2_cub.py
+    python tools/train.py configs/baselines/linear-cls_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,6 +1,6 @@
 """Linear probe on the digits: [CLS] of the same frozen backbone.
 
-    python tools/train.py configs/rivals/linear-cls_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/linear-cls_beitv2-tiny_digits.py
 
 Result: top-1 66.7 ± 0.3 % on the test set (2026-11-26, CPU, 5 seeds).
 """

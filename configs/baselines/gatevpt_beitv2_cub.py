@@ -1,6 +1,6 @@
 """GateVPT on CUB: 10 shallow prompts, a gate for each block.
 
-    python tools/train.py configs/rivals/gatevpt_beitv2_cub.py
+    python tools/train.py configs/baselines/gatevpt_beitv2_cub.py
 
 Result: not yet measured.
 """

@@ -1,6 +1,6 @@
 """Linear probe on the digits: averaged patches of the same frozen backbone.
 
-    python tools/train.py configs/rivals/linear-avg_beitv2-tiny_digits.py
+    python tools/train.py configs/baselines/linear-avg_beitv2-tiny_digits.py
 
 Result: top-1 71.2 ± 1.0 % on the test set (2026-11-26, CPU, 5 seeds).
 """

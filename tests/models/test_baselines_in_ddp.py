@@ -1,4 +1,4 @@
-"""Every rival's config on digits in DDP: all that is tuned has a gradient."""
+"""Every baseline on the digits in DDP: all that is tuned has a gradient."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from vptm_mm.engine.launch import leave_process_group
 
 from ..conftest import ROOT, draw_class_means
 
-CONFIGS = sorted((ROOT / 'configs' / 'rivals').glob('*digits*.py'))
+CONFIGS = sorted((ROOT / 'configs' / 'baselines').glob('*digits*.py'))
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -43,7 +43,7 @@ def build(path) -> torch.nn.Module:
     return classifier.train()
 
 
-def test_there_are_rivals():
+def test_there_are_baselines():
     assert len(CONFIGS) == 12
 
 

@@ -1,6 +1,6 @@
 """Linear probe on CUB: 2x2-pooled patches of the same frozen backbone.
 
-    python tools/train.py configs/rivals/linear-pool2x2_beitv2_cub.py
+    python tools/train.py configs/baselines/linear-pool2x2_beitv2_cub.py
 
 Result: not yet measured.
 """
