@@ -1,6 +1,6 @@
 """Image files of every kind that a folder of a user's may hold.
 
-The keys of ``KINDS`` are rows of the table in docs/reliability.md.
+What docs/reliability.md says of images is tried on them.
 """
 
 import io
