@@ -18,7 +18,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     mean_loss=dict(type='MeanLossHook'),
-    progress=dict(type='ProgressHook', seconds=60),
     scalars=dict(type='TuningScalarsHook', interval=10),
     record=dict(type='RunRecordHook'),
 )

@@ -65,7 +65,6 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(interval=50),
     few_steps=dict(type='FewStepsHook'),
-    throughput=dict(type='ThroughputHook'),
 )
 in_order = dict(
     batch_size=128,

@@ -109,7 +109,6 @@ param_scheduler = [
 ]
 default_hooks = dict(
     few_steps=dict(type='FewStepsHook'),
-    throughput=dict(type='ThroughputHook'),
 )
 custom_hooks = [
     dict(type='FitTokenizerHook'),

@@ -1,6 +1,5 @@
 """What is seen of a run while it goes on, and what is written down of it."""
 
-import io
 import json
 import re
 import subprocess
@@ -12,7 +11,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from vptm_mm.engine import ProgressHook, TuningScalarsHook
+from vptm_mm.engine import TuningScalarsHook
 from vptm_mm.engine.hooks import run_record
 from vptm_mm.engine.vis_backends import (
     add_vis_backends,
@@ -20,7 +19,7 @@ from vptm_mm.engine.vis_backends import (
 )
 from vptm_mm.version import __version__
 
-from .made_digits import digits_runner, read_log
+from .made_digits import digits_runner
 
 # Only the hooks that every run has.
 NO_HOOKS = {'custom_hooks': [], 'model.head.prototype_init': 'xavier'}
@@ -29,54 +28,9 @@ TENSORBOARD = dict(type='TensorboardVisBackend')
 WANDB = dict(type='WandbVisBackend')
 
 
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
 def read_scalars(work_dir: Path) -> list[dict]:
     (path,) = work_dir.glob('*/vis_data/scalars.json')
     return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def test_progress_by_the_clock(tmp_path, monkeypatch):
-    """Each iteration takes 10 s; a line is due after 15, 30, ..."""
-    clock = iter(range(0, 10_000, 10))
-    monkeypatch.setattr(
-        'vptm_mm.engine.hooks.progress.time.monotonic', lambda: next(clock)
-    )
-    runner = digits_runner(
-        tmp_path,
-        **{
-            'train_cfg.max_epochs': 2,
-            'train_dataloader.batch_size': 16,
-            'val_dataloader.batch_size': 16,
-            'default_hooks.progress.seconds': 15,
-            'default_hooks.logger.interval': 1000,
-        },
-    )
-    runner.train()
-    lines = re.findall(r'Progress\((.*)', read_log(tmp_path))
-    # 8 iterations; after 2 of them there are 6 left, 10 s each.
-    assert lines[0] == ('train): iteration 2 of 8 (25.0 %), 0:01:00 left.')
-    assert 'val): batch 1 of 2 (50.0 %), 0:00:10 left.' in lines
-    # The 30 s of a validation are in the estimate of the second epoch.
-    assert 'train): iteration 5 of 8 (62.5 %), 0:00:48 left.' in lines
-    assert any(line.startswith('test)') for line in lines)
-
-
-def test_a_live_line_on_a_terminal_only(tmp_path, monkeypatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, 'stdout', terminal)
-    runner = digits_runner(tmp_path)
-    monkeypatch.setattr('vptm_mm.engine.hooks.progress.LIVE_SECONDS', 0)
-    runner.train()
-    live = re.findall(r'(train [^\r\n]*)\r', terminal.getvalue())
-    assert len(live) == 2
-    assert live[1].rstrip() == 'train 100.0 %, 0:00:00 left'
-    assert len(live[0]) == 34
-    assert 'train 100.0 %' not in read_log(tmp_path)
-    assert 'Progress(' not in read_log(tmp_path)
 
 
 def test_scalars_of_the_method(tmp_path):
@@ -170,7 +124,6 @@ def test_a_linear_probe_has_only_a_gradient(tmp_path):
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
-        (lambda: ProgressHook(seconds=0), 'seconds=0 must be > 0'),
         (
             lambda: TuningScalarsHook(interval=0),
             'interval=0 must be a whole number >= 1',

@@ -13,14 +13,12 @@ from ..report.made_run import make_start
 MADE = dict(predicts='patches')
 
 
-def epochs(*rates) -> list[dict]:
-    """Lines of ``scalars.json``: epochs of ten iterations of half a second."""
-    lines: list[dict] = []
-    for number, rate in enumerate(rates, 1):
-        step = dict(iter=10 * number, step=10 * number)
-        lines.append(dict(time=0.5, loss=1.0, **step))
-        lines.append(dict(images_per_second=rate, **step))
-    return lines
+def epochs(first: int, last: int) -> list[dict]:
+    """Lines of ``scalars.json``: an hour, ten iterations, for each epoch."""
+    return [
+        dict(time=360, loss=1.0, iter=10 * number, step=10 * number)
+        for number in range(first, last + 1)
+    ]
 
 
 def rows(folder) -> dict[str, str]:
@@ -37,8 +35,7 @@ def folder(tmp_path):
 
 
 def test_what_a_card_says(folder):
-    # The first epoch starts the workers.
-    make_start(folder, '20260102_000001', epochs(10.0, 1300.0, 1200.5))
+    make_start(folder, '20260102_000001', epochs(1, 3))
     report = dict(accuracy=0.25, masked_patches=12)
     (folder / 'masked_token_accuracy.json').write_text(json.dumps(report))
     for name in ('linear_probe', 'linear_probe_other'):
@@ -49,7 +46,7 @@ def test_what_a_card_says(folder):
     assert found['images'] == '9'
     assert found['seed'] == '5'
     assert found['starts'] == '1'
-    assert found['images a second'] == '1,200.5'
+    assert found['hours of iterations'] == '3.00'
     assert found['masked token accuracy'] == 'accuracy 0.25, masked_patches 12'
     assert found['linear probe'] == found['linear probe other'] == 'cls 0.5'
     assert 'visual tokens' not in found
@@ -57,18 +54,11 @@ def test_what_a_card_says(folder):
 
 def test_epochs_of_all_starts_count_once(folder):
     """Killed in the fourth epoch, resumed after the second."""
-    make_start(folder, '20260102_000001', epochs(5.0, 6.0, 70.0))
-    later = [line for line in epochs(0, 0, 8.0, 9.0) if line['iter'] > 20]
-    make_start(folder, '20260102_000002', later)
+    make_start(folder, '20260102_000001', epochs(1, 3))
+    make_start(folder, '20260102_000002', epochs(3, 4))
     found = rows(folder)
     assert found['starts'] == '2'
-    assert found['images a second'] == '7.0'
-
-
-def test_a_run_without_the_hook(folder):
-    lines = [x for x in epochs(1.0) if 'images_per_second' not in x]
-    make_start(folder, '20260102_000001', lines)
-    assert rows(folder)['images a second'] == 'None'
+    assert found['hours of iterations'] == '4.00'
 
 
 def test_no_run(folder):

@@ -204,7 +204,7 @@ def test_the_card_of_a_labelled_folder(tmp_path):
     card = (rounds / '1_patches' / 'card.md').read_text()
     # A tenth of each class is held out, a fifth left to the tasks.
     assert '| images | 28 |' in card
-    assert re.search(r'\| images a second \| \d[\d,]*\.\d \|', card)
+    assert re.search(r'\| hours of iterations \| \d+\.\d\d \|', card)
     for name, values in (
         ('masked token accuracy', 'accuracy .*chance .*masked_patches 24,'),
         ('visual tokens', '.*used .*perplexity .*ami .*training_used'),

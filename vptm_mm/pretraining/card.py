@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from ..checkpoints import write_whole
@@ -44,7 +43,6 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
         'started': record.get('started'),
         'starts': len(run.sessions),
         'hours of iterations': _hours(run.scalars),
-        'images a second': _rate(run.scalars),
         'device': f'{record.get("device")}, {record.get("processes")} process',
         'versions': _join(record.get('versions', {})),
         'commit': record.get('commit'),
@@ -69,12 +67,6 @@ def _hours(scalars: dict[str, list]) -> str:
         seconds += (iteration - last) * mean
         last = iteration
     return f'{seconds / 3600:.2f}'
-
-
-def _rate(scalars: dict[str, list]) -> str | None:
-    """Median over the epochs; ``ThroughputHook`` writes one value each."""
-    rates = [rate for _, rate in scalars.get('images_per_second', [])]
-    return f'{median(rates):,.1f}' if rates else None
 
 
 def _join(values: dict[str, Any]) -> str:

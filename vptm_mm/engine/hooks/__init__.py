@@ -9,11 +9,9 @@ from .linear_probe import LinearProbeHook
 from .masked_token_accuracy import MaskedTokenAccuracyHook
 from .mean_loss import MeanLossHook
 from .prefix_cache import PrefixCacheHook
-from .progress import ProgressHook
 from .resumable_checkpoint import ResumableCheckpointHook
 from .run_record import RunRecordHook
 from .task_file import TaskFileHook
-from .throughput import ThroughputHook
 from .token_report import TokenReportHook
 from .training_curves import TrainingCurvesHook
 from .tuned_parameters import TunedParametersHook
@@ -33,10 +31,8 @@ __all__ = [
     'BestCheckpointTestHook',
     'ResumableCheckpointHook',
     'PrefixCacheHook',
-    'ProgressHook',
     'RunRecordHook',
     'TaskFileHook',
-    'ThroughputHook',
     'TokenReportHook',
     'TrainingCurvesHook',
     'TunedParametersHook',
