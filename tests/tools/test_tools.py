@@ -334,7 +334,7 @@ def test_pre_training_on_any_folder(tmp_path):
         Image.fromarray(pixels).save(folder / f'{number}.png')
     config = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_folder.py'
     error = fails('train.py', config, cwd=tmp_path, IMAGE_FOLDER='gone')
-    assert f'FileNotFoundError: CustomDataset: no {tmp_path}/gone' in error
+    assert f'FileNotFoundError: ImageFolder: no {tmp_path}/gone' in error
     options = (
         '--cfg-options',
         'train_cfg.max_epochs=2',
@@ -366,7 +366,7 @@ def test_pre_training_on_any_folder(tmp_path):
         IMAGE_FOLDER='images',
     )
     assert 'ValueError: images/0/0.jpg: the JPEG file of ' in error
-    assert 'is cut short: its end is missing. Get it anew.' in error
+    assert 'is cut short: its end is missing. Download it again.' in error
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
