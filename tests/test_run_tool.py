@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,17 @@ def test_results_and_log_part(run):
     assert code == 0
     assert out == b'\\u718a\\u732b, caf\xe9\n'
     assert b'reading \\u2713' in err
+
+
+def test_a_warning_of_the_host_is_left_out(run):
+    def main():
+        for module in ('torch.functional', 'mine'):
+            warnings.warn_explicit(text, UserWarning, 'file.py', 1, module)
+
+    text = 'torch.meshgrid: in an upcoming release'
+    with pytest.warns(UserWarning, match=text) as caught:
+        assert run(main) == (0, b'', b'')
+    assert len(caught) == 1
 
 
 def test_a_finding_is_no_error(run):

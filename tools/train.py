@@ -12,6 +12,7 @@ import vptm_mm  # noqa: F401
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.runner import find_latest_checkpoint
 
 from vptm_mm.checkpoints import explained
 from vptm_mm.engine import ResumableCheckpointHook
@@ -83,11 +84,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         else:
             cfg.optim_wrapper.type = 'AmpOptimWrapper'
             cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.resume == AUTO and _finds_checkpoints(cfg):
-        cfg.resume = AUTO  # with load_from as the config has it
-    elif args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == AUTO else args.resume
+    if args.resume not in (None, AUTO):
+        cfg.resume, cfg.load_from = True, args.resume
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr') is None:
             raise ValueError(
@@ -97,11 +95,19 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
     add_vis_backends(cfg, args.watch)
     finish_config(cfg, args, not args.no_persistent_workers)
+    if args.resume == AUTO:
+        resume_or_begin(cfg)
 
 
-def _finds_checkpoints(cfg: Config) -> bool:
+def resume_or_begin(cfg: Config) -> None:
+    """Resume from the work dir; begin with ``load_from`` if it is new."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    return hook.get('type') == ResumableCheckpointHook.__name__
+    if hook.get('type') == ResumableCheckpointHook.__name__:
+        cfg.resume = AUTO  # it looks for the newest one that is whole
+    elif find_latest_checkpoint(cfg.work_dir) is not None:
+        cfg.resume, cfg.load_from = True, None  # the host looks again
+    else:
+        cfg.resume = False
 
 
 def main() -> None:

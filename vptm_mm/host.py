@@ -48,6 +48,13 @@ def require_host() -> None:
             ) from error
 
 
+def quiet_host() -> None:
+    """Leave out a warning that each relative position bias gives."""
+    warnings.filterwarnings(
+        'ignore', 'torch.meshgrid: in an', module=r'torch\.functional'
+    )
+
+
 def allow_host_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read mmengine's checkpoints.
 

@@ -70,6 +70,12 @@ def open_header(content: bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise _too_large(f'over {2 * MAX_PIXELS:,}') from error
     except Exception as error:  # damaged bytes raise nearly anything
+        if content[4:8] == FILE_TYPE_BOX and not can_read_heif():
+            raise UnreadableImageError(
+                'the file looks like a HEIC image; "pip install pillow-heif" '
+                'to read it, or convert it to JPEG.',
+                'HEIC',
+            ) from error
         raise UnreadableImageError(
             f'the file ({len(content)} bytes, beginning with '
             f'{content[:8]!r}) is not an image, or not enough of one; '

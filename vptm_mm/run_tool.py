@@ -10,6 +10,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
+from .host import quiet_host
+
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
 
@@ -28,6 +30,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
+    quiet_host()
     for handler in MMLogger.get_current_instance().handlers:
         if type(handler) is logging.StreamHandler:
             handler.setStream(sys.stderr)

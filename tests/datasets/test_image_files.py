@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
+import pytest
 
 from vptm_mm import image_content
 from vptm_mm.datasets import image_files
@@ -54,3 +55,12 @@ def test_heic_is_decoded_by_pillow(monkeypatch):
     monkeypatch.setattr(image_content, 'imfrombytes', decode)
     image_content.decode(b'heic', 'color', 'cv2')
     assert decode.call_args.kwargs == dict(backend='pillow')
+
+
+def test_a_heic_image_that_is_named(tmp_path, monkeypatch):
+    """As of a phone, given to predict by its path."""
+    monkeypatch.setattr(image_content, 'can_read_heif', lambda: False)
+    path = tmp_path / 'photo.HEIC'
+    path.write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
+    with pytest.raises(ValueError, match='HEIC image; "pip install pillow-'):
+        image_content.read_file(path)

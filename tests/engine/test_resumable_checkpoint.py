@@ -1,6 +1,7 @@
 """Stopping and going on, within one process."""
 
 import argparse
+import runpy
 import shutil
 import signal
 from pathlib import Path
@@ -108,6 +109,20 @@ def test_the_same_command_starts_and_restarts_with_load_from(tmp_path):
     log = read_log_of(runner)
     assert f'Load checkpoint from {tmp_path}/run/epoch_1.pth' in log
     assert 'resumed epoch: 1, iter: 2' in log
+
+
+def test_resume_and_load_from_with_the_hosts_hook(tmp_path):
+    """As above: --resume without a path, of a config that has not ours."""
+    train = runpy.run_path(str(ROOT / 'tools' / 'train.py'))
+    found = []
+    for name in ('', '/run/epoch_1.pth'):
+        cfg = Config(dict(work_dir=str(tmp_path), load_from='weights.pth'))
+        (tmp_path / 'last_checkpoint').write_text(name)
+        if not name:
+            (tmp_path / 'last_checkpoint').unlink()
+        train['resume_or_begin'](cfg)
+        found.append((cfg.resume, cfg.load_from))
+    assert found == [(False, 'weights.pth'), (True, None)]
 
 
 def test_a_step_over_several_batches_is_finished(tmp_path):

@@ -81,7 +81,8 @@ def load_file(
     Whatever ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` says.
 
     Args:
-        path: A file of torch, in either of its formats.
+        path: A file of torch, in either of its formats, or of safetensors,
+            whatever its name.
         map_location: As in ``torch.load``.
         mmap: Whether to map the file into memory where its format allows it,
             for tensors that are copied at once.
@@ -96,18 +97,19 @@ def load_file(
             f'{path} is trusted: code in it is run.'
         )
         return torch.load(path, map_location, weights_only=False)
-    if path.suffix == SUFFIX:
+    head = _head(path)
+    if _is_safetensors(head):
         return read_safetensors(path)[0]
     try:
-        with path.open('rb') as file:
-            head = file.read(4)
         if not head.startswith((ZIP, PICKLE)):
-            raise ValueError(f'it begins with {head!r}')
+            raise ValueError(f'it begins with {head[:4]!r}')
+        if path.suffix == SUFFIX:  # torch would read it as safetensors
+            raise ValueError('it is a file of torch; name it .pth')
         return torch.load(
             path,
             map_location,
             weights_only=True,
-            mmap=mmap and head == ZIP,
+            mmap=mmap and head.startswith(ZIP),
         )
     except UnpicklingError as error:
         reason = str(error.__context__ or error).partition('. ')[0]
@@ -119,6 +121,16 @@ def load_file(
         ) from error
     except Exception as error:  # damaged bytes raise nearly anything
         raise _damaged(path, error) from error
+
+
+def _head(path: Path) -> bytes:
+    with path.open('rb') as file:
+        return file.read(9)
+
+
+def _is_safetensors(head: bytes) -> bool:
+    # The length of its header, 8 bytes, and the header, JSON.
+    return head[8:] == b'{' and not head.startswith((ZIP, PICKLE))
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -157,7 +169,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     content: Any
     meta: Any
-    if path.suffix == SUFFIX:
+    if _is_safetensors(_head(path)):
         content, meta = read_safetensors(path)
         if TASK_KEY in meta:
             raise ValueError(

@@ -3,7 +3,6 @@
 import argparse
 import gc
 import os
-import warnings
 from os import path as osp
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from mmengine.runner import Runner
 
 from ..checkpoints import trust_file
 from ..datasets import check_data_roots, check_splits
+from ..host import quiet_host
 from ..kept_memory import keep_freed_memory
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
@@ -139,10 +139,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
             'to cut; see docs/launching.md.'
         )
     cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
-    # Of the host's relative position bias.
-    warnings.filterwarnings(
-        'ignore', 'torch.meshgrid: in an', module=r'torch\.functional'
-    )
+    quiet_host()
     # What was imported stays; the host collects garbage for each data set,
     # and would look at all of it again.
     gc.freeze()
