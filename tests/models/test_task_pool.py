@@ -295,6 +295,18 @@ def test_a_loader_of_another_package_loads(pool, classifiers, tmp_path):
     )
 
 
+def test_transforms_inside_of_others(pool, classifiers, photos):
+    """As a task file may hold them."""
+    task = task_of(classifiers['deep'])
+    inner = dict(type='RandomErasing', erase_prob=0.0)  # the host's
+    inner = dict(type='RandomChoice', transforms=[[inner]])
+    pipeline = [*task.pipeline[:-1], inner, task.pipeline[-1]]
+    pool.add(dataclasses.replace(task, pipeline=pipeline), 'own')
+    (result,) = pool.predict([photos / 'photo.jpg'], [['deep', 'own']])
+    own, deep = (result[name]['pred_scores'] for name in ('own', 'deep'))
+    np.testing.assert_allclose(own, deep, atol=1e-6)
+
+
 def test_images_of_another_type_are_refused(pool):
     with pytest.raises(TypeError, match='type Tensor must be a path, an arr'):
         pool.predict([torch.zeros(3, 4, 4)], 'deep')

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS, TRANSFORMS
 from PIL import Image, ImageOps
 from torch import Tensor, nn
@@ -53,7 +54,9 @@ class PooledTask(nn.Module):
         self.num_bytes = task.num_bytes
         # Where the prompts stand cannot change the result; here they are last.
         self.sequence: TokenSequence
-        steps = [TRANSFORMS.build(transform) for transform in task.pipeline]
+        # Transforms build others in the current scope.
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            steps = [TRANSFORMS.build(step) for step in task.pipeline]
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
         self.loader = loaders[0] if loaders else LoadImageFromFile()
         self.loading = repr(self.loader)
