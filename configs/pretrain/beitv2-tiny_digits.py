@@ -62,10 +62,7 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(
-    checkpoint=dict(interval=50),
-    few_steps=dict(type='FewStepsHook'),
-)
+default_hooks = dict(checkpoint=dict(interval=50))
 in_order = dict(
     batch_size=128,
     num_workers=0,

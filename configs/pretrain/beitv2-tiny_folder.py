@@ -107,9 +107,6 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-default_hooks = dict(
-    few_steps=dict(type='FewStepsHook'),
-)
 custom_hooks = [
     dict(type='FitTokenizerHook'),
     dict(

@@ -2,7 +2,6 @@ from .best_checkpoint import BestCheckpointTestHook
 from .checkpoint_check import CheckpointCheckHook
 from .class_mean_prototypes import ClassMeanPrototypesHook
 from .export_backbone import ExportBackboneHook, ExportTokenizerHook
-from .few_steps import FewStepsHook
 from .finite_loss import FiniteLossHook
 from .fit_tokenizer import FitTokenizerHook
 from .linear_probe import LinearProbeHook
@@ -22,7 +21,6 @@ __all__ = [
     'ClassMeanPrototypesHook',
     'ExportBackboneHook',
     'ExportTokenizerHook',
-    'FewStepsHook',
     'FiniteLossHook',
     'FitTokenizerHook',
     'LinearProbeHook',
