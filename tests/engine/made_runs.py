@@ -196,7 +196,6 @@ def _without_times(checkpoint: dict) -> dict:
         kept=info['keep_ckpt_ids'],
         best=info.get('best_score'),
         best_name=Path(info.get('best_ckpt', '')).name,
-        validations=info.get('iterations_of_validations'),
     )
 
 
