@@ -1,7 +1,6 @@
 """A plan is read strictly: each mistake is named."""
 
 import pytest
-import yaml
 
 from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.search import PRESETS
@@ -40,7 +39,7 @@ def test_shipped_plans_are_found():
 def test_options_of_final_runs(tmp_path):
     text = SHORT.replace('digits:', 'digits: {final: {a.b: 1}}')
     assert load(tmp_path, text).datasets[0].final == {'a.b': 1}
-    with pytest.raises(ValueError, match="'digits': final=3 must map dotted"):
+    with pytest.raises(ValueError, match="'digits': final=3 must map names"):
         load(tmp_path, SHORT.replace('digits:', 'digits: {final: 3}'))
 
 
@@ -84,7 +83,7 @@ def test_all_baselines_are_compared(name, kind):
     assert baselines <= {method.config for method in plan.methods}
 
 
-def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
+def test_a_plan_is_merged_into_its_base(tmp_path):
     more = 'name: base\nseeds: 3\nsearch: vpt\naxes: {x: {a: [1]}}'
     (tmp_path / 'below').mkdir()
     (tmp_path / 'base.yml').write_text(SHORT + more)
@@ -93,36 +92,44 @@ def test_a_plan_takes_what_it_lacks_from_its_base(tmp_path):
     assert plan.name == 'plan'  # a study of its own
     assert plan.seeds == 3
     assert plan.methods[0].search == PRESETS['vpt']
-    assert [data.name for data in plan.datasets] == ['cub']
+    assert [data.name for data in plan.datasets] == ['digits', 'cub']
     assert plan.axes == ()
-    plan = load(tmp_path, '_base_: base.yml\nmethods: {a: vptm_beitv2_cub.py}')
+    text = """
+_base_: base.yml
+search: {_delete_: true, preset: fixed}
+datasets: {_delete_: true, cub: }
+methods:
+  a: {config: vptm_beitv2_cub.py, cfg_options: {model.head: {_delete_: true}}}
+"""
+    plan = load(tmp_path, text)
+    assert [data.name for data in plan.datasets] == ['cub']
     assert [method.name for method in plan.methods] == ['VPTM', 'a']
+    # That is for the config, not for the plan.
+    assert plan.methods[1].cfg_options == {'model.head': {'_delete_': True}}
 
 
 @pytest.mark.parametrize(
     ('base', 'text', 'error'),
     [
-        (
-            '[a.yml]',
-            '',
-            r"_base_=\['a.yml'\] must be the path of one plan",
-        ),
-        ('plan.yml', '', "plan.yml: _base_='plan.yml' leads back to this"),
-        ('a.yml', '_base_: plan.yml', "_base_='a.yml': _base_='plan.yml' lea"),
-        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': the plan: unknown k"),
-        ('a.yml', '3', "_base_='a.yml': the plan must be a mapping"),
+        ('[a.yml]', '', '_base_ must be the path of one plan'),
+        ('plan.yml', '', "_base_='plan.yml' leads back to this plan"),
+        ('a.yml', '_base_: plan.yml', "a.yml: _base_='plan.yml' leads back"),
+        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': unknown key 'sedes'"),
+        ('a.yml', '3', "_base_='a.yml' must be a mapping"),
+        ('a.yml', 'search: grow', 'You may set `_delete_=True`'),
     ],
 )
 def test_wrong_bases(tmp_path, base, text, error):
     (tmp_path / 'a.yml').write_text(text)
     with pytest.raises(ValueError, match=error):
-        load(tmp_path, f'_base_: {base}')
+        load(tmp_path, f'_base_: {base}\nsearch: {{preset: tpe}}')
 
 
 def test_numbers_may_be_written_as_in_python(tmp_path):
     text = SHORT + 'search: {preset: grid, learning_rate: [1e-2, 5e-2]}'
-    search = load(tmp_path, text).methods[0].search
-    assert search.learning_rate == (0.01, 0.05)
+    plan = load(tmp_path, text + '\naxes: {x: {a: [1e3, b]}}')
+    assert plan.search.learning_rate == (0.01, 0.05)
+    assert plan.axes[0].values == {'1000.0': {'a': 1000.0}, 'b': {'a': 'b'}}
 
 
 def test_a_method_may_have_its_own_search(tmp_path):
@@ -159,23 +166,16 @@ def test_one_data_set_may_choose_for_all(tmp_path):
         (SHORT + 'sedes: 3', "unknown key 'sedes'; keys are name, seeds"),
         (SHORT + 'seeds: 0', 'seeds=0 must be a number >= 1'),
         (SHORT + 'search: bayes', "unknown preset 'bayes'"),
-        (SHORT + '  digits: {}', "the name 'digits' is there twice"),
+        (SHORT + '  digits: {}', "key 'digits' is named twice"),
         (SHORT + '  more: {cfg: 1}', "data set 'more': unknown key 'cfg'"),
-        (SHORT + 'cfg_options: 3', 'cfg_options=3 must map dotted keys'),
-        (SHORT + 'a: [', 'is no YAML'),
+        (SHORT + 'cfg_options: 3', 'cfg_options=3 must map names'),
+        (SHORT + 'a: [', 'plan.yml is not YAML'),
         ('methods: {a: {}}\ndatasets: {a: {}}', "method 'a' has no config"),
         ('methods: {a: 3}\ndatasets: {a: {}}', "method 'a' must be a mapping"),
         (
             SHORT + 'axes: {methods: [LoRA]}',
             "axes: unknown method 'LoRA'; the plan has VPTM",
         ),
-        (
-            SHORT + 'axes: {methods: VPTM}',
-            r"axes: methods='VPTM' must be a list, as \[VPTM\]",
-        ),
-        (SHORT + 'axes: {methods: }', 'axes: methods=None must be a list'),
-        (SHORT + 'axes: {x: {3: [1]}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'cfg_options: {3: 4}', 'cfg_options: {3: 4} must map dotted'),
         (SHORT + 'axes: {lr/wd: {a: [1]}}', "axis 'lr/wd' is a part of names"),
         (SHORT + 'axes: {"a,b": {a: [1]}}', "axis 'a,b' is a part of names"),
         (
@@ -184,30 +184,21 @@ def test_one_data_set_may_choose_for_all(tmp_path):
             'bars_digits.png; tell data sets apart by letters and digits',
         ),
         (SHORT + '  "?":', r"data set '\?': plots would be named bars_.png"),
-        (SHORT + 'axes: {length: 3}', "axis 'length' must be one dotted key"),
-        (SHORT + 'axes: {x: {a: []}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {1: {}}}', "axis 'x' must be one dotted key"),
-        (SHORT + 'axes: {x: {1: {2: 3}}}', 'or for each label some keys'),
+        (SHORT + 'axes: {length: 3}', "axis 'length': 3 must be one dotted"),
+        (SHORT + 'axes: {x: {a: []}}', 'must be one dotted key'),
+        (SHORT + 'axes: {x: {}}', 'must be one dotted key'),
+        (SHORT + 'axes: {x: {1: {}}}', 'must be one dotted key'),
         (
             SHORT + 'axes: {x: {1: {a: 1, b: 1}, 2: {a: 2}}}',
-            "axis 'x': '2' does not set b, as others do; give each value the",
+            "axis 'x': '2' does not set b, as others do",
         ),
         (SHORT + 'axes: {x: {"": {a: 1}}}', "axis 'x': the label '' must not"),
         (SHORT + 'axes: {x: {"a|b": {a: 1}}}', r"the label 'a\|b' must not"),
         (SHORT + 'axes: {x: {a: [1, "1"]}}', "axis 'x': value '1' is named"),
-        (
-            SHORT + 'axes: {x: {a: [{1: 2}]}}',
-            "axis 'x': '{1: 2}': .*1 is no n",
-        ),
         (SHORT + 'seeds: true', 'seeds=True must be a number >= 1'),
         (SHORT + '  "a|b":', r"data set 'a\|b' must not be empty, nor have a"),
         (SHORT + '  "a\\nb":', r"data set 'a\\nb' must not be empty, nor"),
         (SHORT.replace('VPTM', '"a|b"'), r"method 'a\|b' must not be empty"),
-        (
-            SHORT + 'cfg_options: {model.head.init_cfg: {1: 2, b: 3}}',
-            'the plan: cfg_options: {1: 2, .b.: 3} must map .*; 1 is no name',
-        ),
     ],
 )
 def test_wrong_plans(tmp_path, text, error):
@@ -218,7 +209,7 @@ def test_wrong_plans(tmp_path, text, error):
 def test_missing_files(tmp_path):
     with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
         load_plan(tmp_path / 'none.yml', CONFIGS)
-    base = 'no plan at .*none.yml, the _base_ of .*plan.yml; see'
+    base = "plan.yml: _base_='none.yml': no plan at .*none.yml; see"
     with pytest.raises(FileNotFoundError, match=base):
         load(tmp_path, '_base_: none.yml')
     wrong = SHORT.replace('digits.py', 'digit.py')
@@ -230,35 +221,13 @@ def test_missing_files(tmp_path):
         load(tmp_path, text)
 
 
-def test_aliases_that_grow(tmp_path):
-    lines = ['a0: &a0 [x, x]']
-    lines += [
-        f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 40)
-    ]
-    with pytest.raises(ValueError, match=r'yml: line 2: the alias \*a0 is no'):
-        load(tmp_path, '\n'.join(lines))
-
-
-def test_plans_that_are_no_plans(tmp_path):
-    with pytest.raises(ValueError, match='and a plan may have 1,048,576; is'):
-        load(tmp_path, ' ' * 2**20 + 'a')
-    many = '\n'.join(f'a{i}:' for i in range(30_000))
-    with pytest.raises(ValueError, match="unknown key 'a0'"):
-        load(tmp_path, many)  # in seconds
-
-
-def test_repeated_names_would_be_lost_in_plain_yaml():
-    assert yaml.safe_load('{a: 1, a: 2}') == {'a': 2}
-
-
 @pytest.mark.parametrize(
     ('text', 'said'),
     [
-        (SHORT + 'axes: 3', 'axes=3 must map names to keys'),
-        (SHORT + 'axes: [a]', r"axes=\['a'\] must map names to keys"),
+        (SHORT + 'axes: [a]', r"the plan: axes=\['a'\] must map names"),
         (SHORT + 'search: [grow]', r"search: unknown preset \['grow'\]"),
         (SHORT + 'name: ../x', "name='../x' is that of a folder"),
-        (SHORT + 'name: 3', 'name=3 must be one name'),
+        (SHORT + 'name: 3', 'the plan: name=3 must be one name'),
         (SHORT + f'_base_: {"x" * 5000}', '.*File name too long'),
         (
             SHORT.replace('digits:', 'digits: {config: [a]}'),

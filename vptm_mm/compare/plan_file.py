@@ -1,11 +1,12 @@
 """Reads a plan from a YAML file, and checks what it says."""
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from mmengine.config import Config
 
 from ..bricks import is_whole
 from .plan import (
@@ -18,30 +19,34 @@ from .plan import (
     check_twice,
     find_config,
 )
-from .search import make_search
+from .search import Search, make_search
 
-MAX_BYTES = 2**20
-# What a YAML file may say, at its top and in each entry.
-PLAN_KEYS = (
-    'name',
-    'seeds',
-    'search',
-    'search_on',
-    'cfg_options',
-    'methods',
-    'datasets',
-    'axes',
-    '_base_',
+# What a file may say, at its top and in each entry, and of which kind it is.
+PLAN: dict[str, type] = dict(
+    name=str,
+    seeds=object,
+    search=object,
+    search_on=str,
+    cfg_options=dict,
+    methods=dict,
+    datasets=dict,
+    axes=dict,
+    _base_=str,
 )
-METHOD_KEYS = ('config', 'cfg_options', 'search')
-DATASET_KEYS = ('config', 'cfg_options', 'final', 'group')
+METHOD: dict[str, type] = dict(config=str, cfg_options=dict, search=object)
+DATASET: dict[str, type] = dict(
+    config=str, cfg_options=dict, final=dict, group=str
+)
+KINDS: dict[type, str] = {str: 'be one name', dict: 'map names to values'}
+# YAML 1.1 has 1e-2 as text.
+NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 
 
 def load_plan(path: Path, configs: Path) -> Plan:
-    """Read and check a YAML file.
+    """Read and check a YAML file, as mmengine reads configs.
 
-    Keys that it lacks are those of the plan that it names as ``_base_``, and
-    so are methods.
+    It is merged into the plan that it names as ``_base_``, of which it has
+    all but the name.
 
     Args:
         path: The file.
@@ -50,16 +55,21 @@ def load_plan(path: Path, configs: Path) -> Plan:
 
     Raises:
         FileNotFoundError: If the file, its base or a config is not there.
-        ValueError: If the plan is empty or very large, has an alias, is a
-            base of its own, or a key or value is wrong.
+        ValueError: If the plan is empty, a base of its own, or a key or value
+            is wrong.
     """
-    folders = (Path(), path.parent, configs)
     try:
-        return _make_plan(_read(path), path.stem, folders)
+        own = _check_files(path)
+        raw = _numbers(Config.fromfile(path).to_dict())
+        if 'name' not in own:
+            raw.pop('name', None)
+        return _make_plan(raw, path.stem, (Path(), path.parent, configs))
     except FileNotFoundError:
         raise
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f'{path}: {error}') from error
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is not YAML: {error}') from error
 
 
 def shown(value: Any) -> str:
@@ -76,262 +86,158 @@ def shown(value: Any) -> str:
     return ', '.join(map(str, values))
 
 
-def _read(path: Path, above: Sequence[Path] = ()) -> dict[str, Any]:
-    """Read a file and its base; ``above`` are the plans that it is base of."""
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'no plan at {path.absolute()}'
-            + (f', the _base_ of {above[-1]}' if above else '')
-            + '; see configs/compare for examples.'
-        )
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(
-            f'it has {path.stat().st_size:,} bytes, and a plan may have '
-            f'{MAX_BYTES:,}; is it another file?'
-        )
-    try:
-        raw = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
-        raise ValueError(f'it is no YAML: {error}') from error
-    _check_keys('the plan', raw, PLAN_KEYS)
-    if '_base_' not in raw:
-        return raw
-    name = raw.pop('_base_')
-    if not isinstance(name, str):
-        raise ValueError(
-            f'_base_={name!r} must be the path of one plan, from the folder '
-            'of this one.'
-        )
-    base, above = path.parent / name, (*above, path.resolve())
-    if base.resolve() in above:
-        raise ValueError(
-            f'_base_={name!r} leads back to this plan; leave it out of one.'
-        )
-    try:
-        inherited = _read(base, above)
-    except ValueError as error:
-        raise ValueError(f'_base_={name!r}: {error}') from error
-    inherited.pop('name', None)
-    methods = raw.get('methods')
-    if isinstance(methods, dict) and isinstance(
-        inherited.get('methods'), dict
-    ):
-        raw['methods'] = {**inherited['methods'], **methods}
-    return {**inherited, **raw}
+def _check_files(path: Path) -> list[str]:
+    """Check a plan and its bases for what is hidden once they are merged.
 
-
-class _Loader(yaml.SafeLoader):
-    """Refuses repeated keys and aliases, and reads 1e-2 as a number."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        # Aliases of aliases make a few lines as large as they like.
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise ValueError(
-                f'line {event.start_mark.line + 1}: the alias '
-                f'*{event.anchor} is not read; write out what it stands for.'
+    Returns:
+        The plan's own keys.
+    """
+    files: dict[Path, list[str]] = {}
+    what = 'the plan'
+    while path.resolve() not in files:
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'{what}: no plan at {path.absolute()}; see configs/compare '
+                'for examples.'
             )
-        return super().compose_node(parent, index)
+        root = yaml.compose(path.read_text(encoding='utf-8'))
+        _check_repeats(root)
+        is_mapping = isinstance(root, yaml.MappingNode)
+        nodes = {k.value: v.value for k, v in root.value} if is_mapping else {}
+        _check_keys(what, nodes if is_mapping else None, list(PLAN))
+        files[path.resolve()] = list(nodes)
+        base = nodes.get('_base_')
+        if base is None:
+            return next(iter(files.values()))
+        what = f'{path.name}: _base_={base!r}'
+        if not isinstance(base, str):
+            raise ValueError(
+                f'{path.name}: _base_ must be the path of one plan, from the '
+                'folder of this one.'
+            )
+        path = path.parent / base
+    raise ValueError(f'{what} leads back to this plan; leave it out of one.')
 
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        seen: set[Hashable] = set()
-        for key in keys:
-            if not isinstance(key, Hashable):
-                break  # the parent says so
-            if key in seen:
-                raise ValueError(
-                    f'line {node.start_mark.line + 1}: the name {key!r} is '
-                    'there twice; give each entry a name of its own.'
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+
+def _check_repeats(node: yaml.Node) -> None:
+    """Require that no mapping has a key twice: the first would be lost."""
+    if isinstance(node, yaml.MappingNode):
+        check_twice('key', [key.value for key, _ in node.value])
+        for _, value in node.value:
+            _check_repeats(value)
 
 
-_Loader.add_implicit_resolver(
-    'tag:yaml.org,2002:float',
-    re.compile(r'^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'),
-    list('-+.0123456789'),
-)
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    is_number = isinstance(value, str) and NUMBER.fullmatch(value)
+    return float(value) if is_number else value
 
 
 def _make_plan(
     raw: dict[str, Any], stem: str, folders: Sequence[Path]
 ) -> Plan:
-    seeds = raw.get('seeds', 5)
+    plan = _checked('the plan', raw, PLAN)
+    for part in ('methods', 'datasets'):
+        if not plan.get(part):
+            raise ValueError(
+                f'the plan is empty: {part}: has no entry. Give one at least, '
+                'as NAME: ...; see configs/compare for examples.'
+            )
+    seeds = plan.pop('seeds', 5)
     if not is_whole(seeds) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
-    search = make_search(raw.get('search', 'grow'))
-    methods = []
-    for name, entry in _entries(raw, 'methods').items():
-        entry = dict(config=entry) if isinstance(entry, str) else entry
-        _check_keys(f'method {name!r}', entry, METHOD_KEYS)
-        if 'config' not in entry:
-            raise ValueError(
-                f'method {name!r} has no config; give it config: FILE.'
-            )
-        methods.append(
-            Method(
-                str(name),
-                find_config(
-                    _name(f'method {name!r}: config', entry['config']),
-                    folders,
-                    f'method {name!r}',
-                ),
-                make_search(entry['search']) if 'search' in entry else search,
-                _options(f'method {name!r}', entry),
-            )
-        )
-    datasets = []
-    for name, entry in _entries(raw, 'datasets').items():
-        entry = entry or {}
-        _check_keys(f'data set {name!r}', entry, DATASET_KEYS)
-        config = entry.get('config')
-        datasets.append(
-            DataSet(
-                str(name),
-                find_config(
-                    _name(f'data set {name!r}: config', config),
-                    folders,
-                    f'data set {name!r}',
-                )
-                if config
-                else None,
-                _options(f'data set {name!r}', entry),
-                _options(f'data set {name!r}', entry, 'final'),
-                _name(f'data set {name!r}: group', entry.get('group', '')),
-            )
-        )
-    check_slugs([dataset.name for dataset in datasets])
-    axes, axes_methods = _make_axes(raw.get('axes') or {}, methods)
-    study = _name('name', raw.get('name') or stem)
-    if not study.strip() or set(study) & set('/\\\0'):
+    name = plan.pop('name', stem)
+    if not name.strip() or set(name) & set('/\\\0'):
         raise ValueError(
-            f'name={study!r} is that of a folder in work_dirs: give one '
+            f'name={name!r} is that of a folder in work_dirs: give one '
             'without / and \\.'
         )
+    search = make_search(plan.pop('search', 'grow'))
+    methods = [
+        _make_method(one, entry, search, folders)
+        for one, entry in plan.pop('methods').items()
+    ]
+    datasets = [
+        _make_dataset(one, entry or {}, folders)
+        for one, entry in plan.pop('datasets').items()
+    ]
+    check_slugs([dataset.name for dataset in datasets])
+    axes = plan.pop('axes', {})
+    names = [method.name for method in methods]
+    chosen = axes.pop('methods', names)
+    for one in chosen:
+        if one not in names:
+            raise ValueError(
+                f'axes: unknown method {one!r}; the plan has '
+                f'{", ".join(names)}.'
+            )
     return Plan(
-        name=study,
+        name=name,
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=seeds,
         search=search,
-        search_on=_name('search_on', raw.get('search_on', '')),
-        cfg_options=_options('the plan', raw),
-        axes=axes,
-        axes_methods=axes_methods,
+        axes=tuple(_make_axis(*pair) for pair in axes.items()),
+        axes_methods=tuple(chosen),
+        **plan,
     )
 
 
-def _make_axes(
-    raw: Any, methods: Sequence[Method]
-) -> tuple[tuple[Axis, ...], tuple[str, ...]]:
-    if not isinstance(raw, dict):
-        raise ValueError(
-            f'axes={raw!r} must map names to keys and their values; see '
-            'configs/compare for examples.'
-        )
-    names = [method.name for method in methods]
-    chosen = raw.get('methods', names)
-    if not isinstance(chosen, list):
-        raise ValueError(
-            f'axes: methods={chosen!r} must be a list, as [{names[0]}].'
-        )
-    for name in chosen:
-        if name not in names:
-            raise ValueError(
-                f'axes: unknown method {name!r}; the plan has '
-                f'{", ".join(names)}.'
-            )
-    check_twice('method', chosen)
-    axes = []
-    for name, entry in raw.items():
-        if name == 'methods':
-            continue
-        if not re.fullmatch(r'[\w-]+', str(name)):
-            raise ValueError(
-                f'axis {name!r} is a part of names of files: use letters, '
-                'digits, _ and - only, as in prompt_length.'
-            )
-        axes.append(Axis(str(name), _make_values(name, entry)))
-    return tuple(axes), tuple(chosen)
+def _make_method(
+    name: str, entry: Any, search: Search, folders: Sequence[Path]
+) -> Method:
+    what = f'method {name!r}'
+    entry = dict(config=entry) if isinstance(entry, str) else entry
+    fields = _checked(what, entry, METHOD)
+    if 'config' not in fields:
+        raise ValueError(f'{what} has no config; give it config: FILE.')
+    fields['config'] = find_config(fields['config'], folders, what)
+    if 'search' in fields:
+        search = make_search(fields['search'])
+    return Method(name, **{**fields, 'search': search})
 
 
-def _make_values(name: str, entry: Any) -> dict[str, dict[str, Any]]:
+def _make_dataset(name: str, entry: Any, folders: Sequence[Path]) -> DataSet:
+    what = f'data set {name!r}'
+    fields = _checked(what, entry, DATASET)
+    if 'config' in fields:
+        fields['config'] = find_config(fields['config'], folders, what)
+    return DataSet(name, **fields)
+
+
+def _make_axis(name: str, entry: Any) -> Axis:
     """Read ``{key: [values]}`` or ``{label: {key: value, ...}, ...}``."""
+    if not re.fullmatch(r'[\w-]+', name):
+        raise ValueError(
+            f'axis {name!r} is a part of names of files: use letters, '
+            'digits, _ and - only, as in prompt_length.'
+        )
     pairs = list(entry.items()) if isinstance(entry, dict) else []
     ticks: list[tuple[str, dict[str, Any]]] = []
     if len(pairs) == 1 and isinstance(pairs[0][1], list):
         [(key, values)] = pairs
-        ticks = [(shown(value), {key: value}) for value in values]
+        ticks = [(shown(value), {str(key): value}) for value in values]
     elif all(isinstance(options, dict) and options for _, options in pairs):
         ticks = [(str(label), options) for label, options in pairs]
-    keys = {key for _, options in ticks for key in options}
-    if not ticks or not all(isinstance(key, str) for key in keys):
+    if not ticks:
         raise ValueError(
-            f'axis {name!r} must be one dotted key and its values, as '
-            '{model.backbone.prompt_length: [1, 5, 10]}, or for each label '
-            'some keys and their values, as {short: '
-            '{model.backbone.prompt_length: 5}, ...}, not '
-            f'{entry!r}.'
+            f'axis {name!r}: {entry!r} must be one dotted key and its values, '
+            'as {model.backbone.prompt_length: [1, 5]}, or for each label '
+            'keys and values, as {short: {model.backbone.prompt_length: 1}}.'
         )
     check_twice(f'axis {name!r}: value', [label for label, _ in ticks])
+    keys = {key for _, options in ticks for key in options}
     for label, options in ticks:
         check_label(f'axis {name!r}: the label', label)
-        _check_names(f'axis {name!r}: {label!r}', options)
-    for label, options in ticks:
-        if set(options) != keys:
+        if missing := keys - set(options):
             raise ValueError(
                 f'axis {name!r}: {label!r} does not set '
-                f'{", ".join(sorted(keys - set(options)))}, as others do; '
-                'give each value the same keys.'
+                f'{", ".join(map(str, missing))}, as others do.'
             )
-    return dict(ticks)
-
-
-def _name(what: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f'{what}={value!r} must be one name.')
-    return value
-
-
-def _entries(raw: dict, key: str) -> dict:
-    entries = raw.get(key)
-    if not entries or not isinstance(entries, dict):
-        raise ValueError(
-            f'the plan is empty: {key}: has no entry. Give one at least, as '
-            'NAME: ...; see configs/compare for examples.'
-        )
-    return entries
-
-
-def _options(
-    what: str, entry: dict, part: str = 'cfg_options'
-) -> dict[str, Any]:
-    options = entry.get(part) or {}
-    if not isinstance(options, dict):
-        raise ValueError(
-            f'{what}: {part}={options!r} must map dotted keys to values.'
-        )
-    _check_names(f'{what}: {part}', options)
-    return options
-
-
-def _check_names(what: str, value: Any) -> None:
-    """Require names as keys at any depth, as a config has them."""
-    if isinstance(value, dict):
-        for key, one in value.items():
-            if not isinstance(key, str):
-                raise ValueError(
-                    f'{what}: {value!r} must map dotted keys to values; '
-                    f'{key!r} is no name.'
-                )
-            _check_names(what, one)
-    elif isinstance(value, list):
-        for one in value:
-            _check_names(what, one)
+    return Axis(name, dict(ticks))
 
 
 def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
@@ -345,3 +251,17 @@ def _check_keys(what: str, entry: Any, allowed: Sequence[str]) -> None:
             raise ValueError(
                 f'{what}: unknown key {key!r}; keys are {", ".join(allowed)}.'
             )
+
+
+def _checked(what: str, entry: Any, kinds: dict[str, type]) -> dict[str, Any]:
+    """Return an entry without what is blank, names as text."""
+    _check_keys(what, entry, list(kinds))
+    fields = {key: value for key, value in entry.items() if value is not None}
+    for key, value in fields.items():
+        if not isinstance(value, kinds[key]):
+            raise ValueError(
+                f'{what}: {key}={value!r} must {KINDS[kinds[key]]}.'
+            )
+        if isinstance(value, dict):
+            fields[key] = {str(name): one for name, one in value.items()}
+    return fields
