@@ -157,7 +157,6 @@ param_scheduler = [
         end_factor=0.01,
         by_epoch=True,
         begin=constant_epochs,
-        end=max_epochs,
         convert_to_iter_based=True,
     ),
 ]

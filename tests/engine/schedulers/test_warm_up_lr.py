@@ -84,12 +84,20 @@ def test_the_number_of_epochs_is_all_there_is_to_say(epochs, tmp_path):
     assert ('1 of 2 param_scheduler would begin' in log) == (epochs <= 3)
 
 
-def test_a_schedule_that_a_config_pins_to_a_longer_run(tmp_path):
-    options = {'param_scheduler.1.begin': 0, 'param_scheduler.1.end': 20}
+@pytest.mark.parametrize(
+    ('end', 'epochs', 'line'),
+    [
+        (20, 1, 'param_scheduler.1 takes 40 steps and the run has 2. Leave'),
+        (1, 2, 'param_scheduler.1 ends after 2 of 4 steps; the rest trains'),
+    ],
+)
+def test_a_schedule_that_a_config_pins(end, epochs, line, tmp_path):
+    """As configs did that are older than schedules without an end."""
+    options = {'param_scheduler.1.begin': 0, 'param_scheduler.1.end': end}
+    options |= {'param_scheduler.0.end': 1, 'train_cfg.max_epochs': epochs}
     runner = digits_runner(tmp_path, **options)
     runner.train()
-    log = read_log(tmp_path)
-    assert 'param_scheduler.1 takes 40 steps and the run has 2. Leave' in log
+    assert line in read_log(tmp_path)
 
 
 @pytest.mark.parametrize(
