@@ -13,8 +13,7 @@ from .run_record import RunRecordHook
 from .task_file import TaskFileHook
 from .token_report import TokenReportHook
 from .training_curves import TrainingCurvesHook
-from .tuned_parameters import TunedParametersHook
-from .tuning_scalars import TuningScalarsHook
+from .tuning import TunedParametersHook, TuningScalarsHook
 
 __all__ = [
     'CheckpointCheckHook',
