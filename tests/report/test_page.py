@@ -34,7 +34,7 @@ def test_a_whole_run(tmp_path):
         "python tools/train.py 'a <b> config.py'",
         'a <device>',
         '136 of 13,600 parameters (1.000%) are tuned.',
-        'train 9 images, KShot of SklearnDigits',
+        'train 9 images, KShot of SklearnDigits val 6 images val split: 6',
         'sha256 of the validation list 00ff',
         'prompt length 7',
         'learning rate 0.25',
@@ -50,6 +50,13 @@ def test_a_whole_run(tmp_path):
     assert reader.count('script') == 0
     assert reader.count('b') == 5  # the cards of the summary
     assert reader.count('img', src=PIXEL) == 1
+    for name in RECORD['classes']:  # two of the matrix, one of the bars
+        assert reader.count('th', title=name) == 3
+    assert reader.count('td', title='a & b taken for "c": 1') == 1
+    links = [values['href'] for tag, values in reader.tags if tag == 'a']
+    parts = [v['id'] for tag, v in reader.tags if tag == 'section']
+    assert len(parts) == 10
+    assert links == [f'#{part}' for part in parts]
     titles = [v['aria-label'] for tag, v in reader.tags if tag == 'svg']
     assert titles == ['Loss', 'Accuracy', 'Learning rate', 'Gradient']
     # Dark and light, narrow and wide.

@@ -91,15 +91,9 @@ def test_damaged_predictions(tmp_path):
     for content in (b'', b'text', whole[:-30], whole[:300]):
         path.write_bytes(content)
         assert read_tested(path, None) is None
-    parts = dict(vars(tested))
-    for name, value in (
-        ('labels', tested.labels + 1),
-        ('predicted', tested.predicted[:-1]),
-        ('images', tested.images[:-1]),
-        ('classes', np.array([dict()], dtype=object)),  # a pickle
-    ):
-        np.savez(path, **{**parts, name: value})
-        assert read_tested(path, None) is None, name
+    pickled = np.array([dict()], dtype=object)
+    np.savez(path, **{**vars(tested), 'classes': pickled})
+    assert read_tested(path, None) is None
     np.savez(path, labels=tested.labels)
     assert read_tested(path, None) is None
 

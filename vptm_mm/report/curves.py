@@ -12,39 +12,36 @@ from matplotlib.ticker import MaxNLocator
 from ..visualization.style import INK, OKABE_ITO
 from .run_folder import Point
 
-# Title, label of the axis, whether logarithmic, curves by name in the legend.
-PANELS: tuple[tuple[str, str, bool, dict[str, str]], ...] = (
-    ('Loss', 'training loss', False, {'loss': 'loss'}),
+# Title, label of the axis, curves by their names in the legend.
+PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ('Loss', 'training loss', {'loss': 'loss'}),
     (
         'Accuracy',
         '%',
-        False,
         {
-            'accuracy/top1': 'validation top-1',
-            'accuracy/top5': 'validation top-5',
+            'validation top-1': 'accuracy/top1',
+            'validation top-5': 'accuracy/top5',
         },
     ),
-    ('Learning rate', '', False, {'lr': 'learning rate'}),
+    ('Learning rate', '', {'learning rate': 'lr'}),
     (
         'Norms',
         'mean length',
-        False,
         {
-            'tuning/prompt_norm': 'prompts',
-            'tuning/prototype_norm': 'prototypes',
+            'prompts': 'tuning/prompt_norm',
+            'prototypes': 'tuning/prototype_norm',
         },
     ),
     (
         'Cosines with prototypes',
         'cosine',
-        False,
         {
-            'tuning/cosine_own': 'own class',
-            'tuning/cosine_other': 'nearest other',
+            'own class': 'tuning/cosine_own',
+            'nearest other': 'tuning/cosine_other',
         },
     ),
-    ('Gradient', 'norm', True, {'tuning/grad_norm': 'gradient'}),
-    ('Temperature', '', False, {'tuning/temperature': 'temperature'}),
+    ('Gradient', 'norm', {'gradient': 'tuning/grad_norm'}),
+    ('Temperature', '', {'temperature': 'tuning/temperature'}),
 )
 STYLE: Any = {
     'svg.fonttype': 'none',  # text that can be read, found and copied
@@ -70,34 +67,31 @@ def draw_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
         Title and SVG of each panel.
     """
     drawn = []
-    for title, label, is_log, names in PANELS:
-        found = {
-            text: scalars[name]
-            for name, text in names.items()
+    for title, label, names in PANELS:
+        curves = {
+            text: np.array(scalars[name])
+            for text, name in names.items()
             if name in scalars
         }
-        if found and not _is_constant(title, found):
+        # A temperature that is not learnt is not worth a curve.
+        if title == 'Temperature' and all(
+            np.ptp(points[:, 1]) < 1e-6 for points in curves.values()
+        ):
+            continue
+        if curves:
             with mpl.rc_context(STYLE):
-                drawn.append((title, _draw(title, label, is_log, found)))
+                drawn.append((title, _draw(title, label, curves)))
     return drawn
 
 
-def _is_constant(title: str, curves: dict[str, list[Point]]) -> bool:
-    """A temperature that is not learnt is no curve."""
-    values = [value for points in curves.values() for _, value in points]
-    return title == 'Temperature' and max(values) - min(values) < 1e-6
-
-
-def _draw(
-    title: str, label: str, is_log: bool, curves: dict[str, list[Point]]
-) -> str:
+def _draw(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
     figure = Figure(figsize=(4.4, 2.6), layout='constrained')
     ax = figure.subplots()
     for color, (text, points) in zip(COLORS, curves.items(), strict=False):
-        _draw_curve(ax, text, np.array(points), color)
+        _draw_curve(ax, text, points, color)
     ax.set(xlabel='iteration', ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if is_log:
+    if title == 'Gradient':
         ax.set_yscale('log')
     if len(curves) > 1:
         ax.legend()

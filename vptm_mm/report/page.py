@@ -1,15 +1,13 @@
-"""One page about one run."""
+"""One page about one run: what ``page.html``, its template, shows."""
 
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 import numpy as np
 import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from mmengine.config import Config
 
 from ..version import __version__
@@ -20,12 +18,10 @@ from ..visualization.confusion import (
     count_confusions,
     most_confused,
 )
-from . import html
 from .curves import draw_panels
 from .run_folder import RunFolder
 from .tested import Tested
 
-SHOWN_CLASSES = 20  # the others are folded
 ACCURACY = 'accuracy/top1'
 # What a reader looks for first, and where it stands in a config.
 MAIN_VALUES = {
@@ -69,193 +65,90 @@ def make_page(
     Returns:
         HTML that needs no other file.
     """
-    parts = {
-        'Summary': [_summary(run, tested), *map(html.missing, problems)],
-        'Curves': _curves(run),
-        'Test': _test(run, tested),
-        'Confusion': _confusion(tested),
-        'Classes': _classes(tested),
-        'Worst mistakes': _mistakes(tested, pictures),
-        'Tuned parameters': _tuned(run),
-        'Data': _data(run, cfg),
-        'Configuration': _configuration(run, cfg),
-        'Environment': _environment(run),
-    }
-    links = ''.join(
-        f'<a href="#{title.lower().replace(" ", "-")}">{title}</a>'
-        for title in parts
+    pages = Environment(
+        loader=PackageLoader('vptm_mm', 'report'),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
-    name = run.folder.resolve().name
-    now = datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z')
-    template = files(__package__).joinpath('page.html').read_text('utf-8')
-    return Template(template).substitute(
-        title=escape(f'Run {name}'),
-        subtitle=escape(_subtitle(run)),
-        links=links,
-        sections='\n'.join(html.section(t, *p) for t, p in parts.items()),
-        footer=escape(f'Made by vptm_mm {__version__}, {now}.'),
+    return pages.get_template('page.html').render(
+        run=run,
+        name=run.folder.resolve().name,
+        tested=tested,
+        pictures=pictures,
+        problems=problems,
+        summary=_summary(run, tested),
+        panels=draw_panels(run.scalars),
+        tests={
+            name: f'{value:.4g}'
+            for name, value in run.tests.items()
+            if isinstance(value, (int, float)) and not name.endswith('time')
+        },
+        **({} if tested is None else _confusion(tested)),
+        sizes=_sizes(run),
+        data=_data(run, cfg),
+        config=run.config and run.config.read_text('utf-8', 'replace'),
+        values={} if cfg is None else _main_values(cfg),
+        environment=_environment(run.record),
+        version=__version__,
+        now=datetime.now().astimezone().strftime('%Y-%m-%d %H:%M %Z'),
     )
 
 
-def _subtitle(run: RunFolder) -> str:
-    starts = [session.name for session in run.sessions]
-    text = f'Started {starts[0]}'
-    return text + f', resumed {", ".join(starts[1:])}' * (len(starts) > 1)
-
-
-def _summary(run: RunFolder, tested: Tested | None) -> str:
-    rows = []
+def _summary(run: RunFolder, tested: Tested | None) -> dict[str, str]:
+    cards = {}
     if ACCURACY in run.tests:
-        rows.append(('test top-1', f'{float(run.tests[ACCURACY]):.2f} %'))
-    elif tested is not None and len(tested.labels):
-        share = np.mean(tested.labels == tested.predicted)
-        rows.append(('test top-1', f'{100 * share:.2f} %'))
+        cards['test top-1'] = f'{float(run.tests[ACCURACY]):.2f} %'
+    elif tested is not None and tested.right.size:
+        cards['test top-1'] = f'{100 * tested.right.mean():.2f} %'
     if ACCURACY in run.scalars:
         step, best = max(run.scalars[ACCURACY], key=lambda point: point[1])
-        rows.append(
-            (f'best validation top-1, iteration {step}', f'{best:.2f} %')
-        )
+        cards[f'best validation top-1, iteration {step}'] = f'{best:.2f} %'
     if run.scalars:
         last = max(points[-1][0] for points in run.scalars.values())
-        rows.append(('iterations done', f'{last:,}'))
-    if run.record.get('tuned'):
-        rows.append(('tuned parameters', f'{_count(run):,}'))
-    if run.record.get('images'):
-        images = run.record['images'].get('train', 0)
-        rows.append(('training images', f'{images:,}'))
-    return html.cards(rows) if rows else html.missing('Nothing yet.')
+        cards['iterations done'] = f'{last:,}'
+    if sizes := _sizes(run):
+        cards['tuned parameters'] = f'{sum(sizes.values()):,}'
+    if images := run.record.get('images'):
+        cards['training images'] = f'{images.get("train", 0):,}'
+    return cards
 
 
-def _curves(run: RunFolder) -> list[str]:
-    drawn = draw_panels(run.scalars)
-    if not drawn:
-        return [html.missing('No curves: no iteration was logged.')]
-    return [html.panels(drawn)]
+def _sizes(run: RunFolder) -> dict[str, int]:
+    """Count the elements of each tuned parameter."""
+    shapes = run.record.get('tuned') or {}
+    return {name: math.prod(shape) for name, shape in shapes.items()}
 
 
-def _test(run: RunFolder, tested: Tested | None) -> list[str]:
-    parts = []
-    numbers = {
-        name: value
-        for name, value in run.tests.items()
-        if isinstance(value, (int, float)) and not name.endswith('time')
-    }
-    if numbers:
-        rows = [(name, f'{value:.4g}') for name, value in numbers.items()]
-        parts.append(html.pairs(rows))
-    else:
-        parts.append(html.missing('No test result is in the work dir.'))
-    if tested is not None:
-        right = int((tested.labels == tested.predicted).sum())
-        parts.append(
-            html.paragraph(
-                f'{tested.checkpoint}: {right:,} of {len(tested.labels):,} '
-                'test images right.'
-            )
-        )
-    return parts
-
-
-def _counts(tested: Tested) -> np.ndarray:
-    return count_confusions(
+def _confusion(tested: Tested) -> dict[str, Any]:
+    counts = count_confusions(
         torch.from_numpy(tested.labels),
         torch.from_numpy(tested.predicted),
         len(tested.classes),
     )
-
-
-def _confusion(tested: Tested | None) -> list[str]:
-    if tested is None:
-        return [html.missing('No predictions.')]
-    counts = _counts(tested)
+    images = counts.sum(1)
+    shares = counts / np.maximum(images, 1)[:, None]
     shown = most_confused(counts, MAX_CLASSES)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     picked = np.ix_(shown, shown)
-    text = 'Rows are true classes, columns predicted ones.'
-    if len(shown) < len(counts):
-        text += (
-            f' The {len(shown)} of {len(counts)} classes with the most errors.'
-        )
-    pairs = confused_pairs(counts, tested.classes)
-    table = html.heat_table(
-        counts[picked],
-        shares[picked],
-        [tested.classes[i] for i in shown],
-        with_counts=len(shown) <= MAX_COUNTED,
+    return dict(
+        confused=confused_pairs(counts, tested.classes),
+        confusion=dict(
+            counts=counts[picked],
+            shares=shares[picked],
+            names=[tested.classes[i] for i in shown],
+            max_counted=MAX_COUNTED,
+        ),
+        accuracies=[
+            (tested.classes[i], counts[i, i], images[i])
+            for i in np.argsort(shares.diagonal(), kind='stable')
+            if images[i]
+        ],
     )
-    listed = html.listing(pairs) if pairs else html.missing('No mistakes.')
-    return [
-        html.paragraph(text),
-        f'<div class="split">{table}<div><h3>Most confused pairs</h3>'
-        f'{listed}</div></div>',
-    ]
 
 
-def _classes(tested: Tested | None) -> list[str]:
-    if tested is None:
-        return [html.missing('No predictions.')]
-    counts = _counts(tested)
-    images, right = counts.sum(1), counts.diagonal()
-    shares = right / np.maximum(images, 1)
-    rows = [
-        (tested.classes[i], shares[i], f'{right[i]} of {images[i]}')
-        for i in np.argsort(shares, kind='stable')
-        if images[i]
-    ]
-    parts = [
-        html.paragraph('Accuracy of each class, the worst first.'),
-        html.bars(rows[:SHOWN_CLASSES]),
-    ]
-    if len(rows) > SHOWN_CLASSES:
-        rest = rows[SHOWN_CLASSES:]
-        parts.append(html.folded(f'{len(rest)} more', html.bars(rest)))
-    return parts
-
-
-def _mistakes(
-    tested: Tested | None, pictures: Sequence[tuple[int, str | None]]
-) -> list[str]:
-    if tested is None:
-        return [html.missing('No predictions.')]
-    if not pictures:
-        return [html.missing('No mistakes.')]
-    rows = [
-        (
-            uri,
-            (
-                f'is {tested.classes[tested.labels[index]]}',
-                f'taken for {tested.classes[tested.predicted[index]]}',
-                f'{100 * tested.confidence[index]:.1f} %',
-                tested.images[index] or f'no. {index}',
-            ),
-        )
-        for index, uri in pictures
-    ]
-    text = 'Wrong, and surest of it: the score is that of the wrong class.'
-    return [html.paragraph(text), html.gallery(rows)]
-
-
-def _count(run: RunFolder) -> int:
-    return sum(math.prod(shape) for shape in run.record['tuned'].values())
-
-
-def _tuned(run: RunFolder) -> list[str]:
-    tuned = run.record.get('tuned')
-    if not tuned:
-        return [html.missing('Not recorded: no run.json.')]
-    rows = [
-        (name, f'{math.prod(shape):,}  {tuple(shape)}')
-        for name, shape in tuned.items()
-    ]
-    total = run.record.get('parameters', 0)
-    text = f'{_count(run):,} of {total:,} parameters'
-    if total:
-        text += f' ({_count(run) / total:.3%})'
-    return [html.paragraph(f'{text} are tuned.'), html.pairs(rows)]
-
-
-def _data(run: RunFolder, cfg: Config | None) -> list[str]:
-    rows: list[tuple[str, object]] = []
+def _data(run: RunFolder, cfg: Config | None) -> dict[str, str]:
+    """Say how many images a split has, and of which data sets."""
+    rows = {}
     for split in ('train', 'val', 'test'):
         dataset = cfg.get(f'{split}_dataloader') if cfg is not None else None
         kinds = []
@@ -263,48 +156,28 @@ def _data(run: RunFolder, cfg: Config | None) -> list[str]:
             dataset = dataset['dataset']
             kinds.append(str(dataset.get('type')))
         images = run.record.get('images', {}).get(split)
-        text = '' if images is None else f'{images:,} images, '
-        if kinds or text:
-            rows.append((split, text + ' of '.join(kinds)))
-    parts = [html.pairs(rows)] if rows else []
-    if run.digests:
-        parts.append(html.pairs([('', line) for line in run.digests]))
-    classes = run.record.get('classes')
-    if classes:
-        names = html.paragraph(', '.join(classes))
-        parts.append(html.folded(f'{len(classes)} classes', names))
-    return parts or [html.missing('Not recorded.')]
+        count = '' if images is None else f'{images:,} images'
+        if text := ', '.join(filter(None, (count, ' of '.join(kinds)))):
+            rows[split] = text
+    return rows
 
 
-def _configuration(run: RunFolder, cfg: Config | None) -> list[str]:
-    if cfg is None or run.config is None:
-        return [html.missing('The work dir has no config.')]
-    found = [(text, _look_up(cfg, path)) for text, path in MAIN_VALUES.items()]
-    text = run.config.read_text('utf-8', errors='replace')
-    return [
-        html.pairs(
-            (name, value) for name, value in found if value is not None
-        ),
-        html.folded('The whole config', html.code(text)),
-    ]
+def _main_values(cfg: Config) -> dict[str, Any]:
+    found = {}
+    for text, path in MAIN_VALUES.items():
+        node: Any = cfg
+        for key in path.split('.'):
+            node = node.get(key) if hasattr(node, 'get') else None
+        if node is not None:
+            found[text] = node
+    return found
 
 
-def _look_up(cfg: Config, path: str) -> Any:
-    node: Any = cfg
-    for key in path.split('.'):
-        if not hasattr(node, 'get'):
-            return None
-        node = node.get(key)
-    return node
-
-
-def _environment(run: RunFolder) -> list[str]:
-    record = run.record
-    if not record:
-        return [html.missing('Not recorded: no run.json.')]
+def _environment(record: dict[str, Any]) -> dict[str, Any]:
     named = ('started', 'device', 'processes', 'seed', 'platform', 'folder')
-    rows = [(name, record[name]) for name in named if name in record]
-    rows += list(record.get('versions', {}).items())
-    commit = record.get('commit') or 'not run from a working copy'
-    rows.append(('commit of vptm_mm', commit))
-    return [html.code(str(record.get('command'))), html.pairs(rows)]
+    return {
+        **{name: record[name] for name in named if name in record},
+        **record.get('versions', {}),
+        'commit of vptm_mm': record.get('commit')
+        or 'not run from a working copy',
+    }

@@ -5,9 +5,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 SIDE = 112  # pixels
 QUALITY = 80
@@ -39,15 +39,12 @@ def to_data_uri(inputs: Tensor) -> str:
         inputs: An image before the model's preprocessor, ``(3, height,
             width)`` or with one channel, 0-255.
     """
-    pixels = inputs.clamp(0, 255).to(torch.uint8).flip(0)
-    pixels = pixels.expand(3, -1, -1).permute(1, 2, 0)
-    image = Image.fromarray(pixels.contiguous().numpy())
-    scale = SIDE / max(image.size)
-    size = [max(1, round(scale * side)) for side in image.size]
+    image = to_pil_image(inputs.clamp(0, 255).byte().flip(0))
     # Small images keep their hard pixels.
-    method = Image.Resampling.NEAREST if scale > 1 else None
+    small = max(image.size) < SIDE
+    method = Image.Resampling.NEAREST if small else Image.Resampling.BICUBIC
     buffer = io.BytesIO()
-    image.resize((size[0], size[1]), method).save(
+    ImageOps.contain(image, (SIDE, SIDE), method).save(
         buffer, 'JPEG', quality=QUALITY
     )
     text = base64.b64encode(buffer.getvalue()).decode()

@@ -62,15 +62,15 @@ def read_run(folder: str | Path) -> RunFolder:
             'vis_data/config.py. Give the work dir of tools/train.py, as '
             'work_dirs/CONFIG.'
         )
-    curves = [read_scalars(s / 'vis_data' / 'scalars.json') for s in sessions]
+    lines = {path: _read_lines(path) for path in sessions}
     # tools/test.py starts in the same work dir, too.
-    trained = [s for s, c in zip(sessions, curves, strict=True) if c]
-    last = (trained or sessions)[-1]
+    trained = [path for path in sessions if lines[path]] or sessions
+    last = trained[-1]
     results = read_json(folder / 'test_results.json')
     return RunFolder(
         folder=folder,
-        scalars=join_scalars(curves),
-        sessions=trained or sessions,
+        scalars=join_scalars(list(lines.values())),
+        sessions=trained,
         record=read_json(last / 'run.json'),
         config=_first_file(last / 'vis_data' / 'config.py'),
         checkpoint=_find_checkpoint(folder, results),
@@ -88,59 +88,48 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_scalars(path: Path) -> dict[str, list[Point]]:
-    """Read the curves of one start; damaged lines and NaN are left out."""
-    curves: dict[str, list[Point]] = {}
+def _read_lines(session: Path) -> list[dict[str, float]]:
+    """Read the logged numbers of one start, leaving out damaged ones."""
+    path = session / 'vis_data' / 'scalars.json'
     if not path.is_file():
-        return curves
-    iteration = 0
-    for line in path.read_text('utf-8', errors='replace').splitlines():
+        return []
+    lines = []
+    for text in path.read_text('utf-8', errors='replace').splitlines():
         try:
-            values = json.loads(line)
+            values = json.loads(text)
         except ValueError:  # the run was killed while it wrote
             continue
-        if not isinstance(values, dict):
-            continue
-        # Validations have the epoch for a step, and follow their iteration.
-        if isinstance(values.get('iter'), int):
-            iteration = values['iter']
-        for name, value in values.items():
-            if (
-                name not in ('iter', 'step', 'epoch')
-                and isinstance(value, (int, float))
-                and math.isfinite(value)
-            ):
-                name = name.removeprefix('train/').removeprefix('val/')
-                curves.setdefault(name, []).append((iteration, float(value)))
-    return curves
+        if isinstance(values, dict):
+            lines.append(
+                {
+                    name.removeprefix('train/').removeprefix('val/'): value
+                    for name, value in values.items()
+                    if isinstance(value, (int, float)) and math.isfinite(value)
+                }
+            )
+    return lines
 
 
 def join_scalars(
-    curves: list[dict[str, list[Point]]],
+    starts: list[list[dict[str, float]]],
 ) -> dict[str, list[Point]]:
     """Join the curves of all starts: what was run again counts once."""
-    joined: dict[str, list[Point]] = {}
-    for later in filter(None, curves):
-        # A resumed run may begin with a validation, of the iteration before.
-        first = min(_iterations(later), default=math.inf)
-        joined = {
-            name: [point for point in points if point[0] < first]
-            for name, points in joined.items()
+    curves: dict[str, dict[int, float]] = {}
+    for lines in filter(None, starts):
+        first = next((v['iter'] for v in lines if 'iter' in v), math.inf)
+        curves = {
+            name: {i: value for i, value in points.items() if i < first}
+            for name, points in curves.items()
         }
-        before = max(_iterations(joined), default=0)
-        for name, points in later.items():
-            points = [(i or before, value) for i, value in points]
-            joined[name] = [
-                point
-                for point in joined.get(name, [])
-                if point[0] < points[0][0]
-            ] + points
-    return {name: points for name, points in joined.items() if points}
-
-
-def _iterations(curves: dict[str, list[Point]]) -> list[int]:
-    """List the iterations of all points but those before the first one."""
-    return [i for points in curves.values() for i, _ in points if i]
+        # A resumed run may begin with a validation, of the iteration before.
+        iteration = max((i for c in curves.values() for i in c), default=0)
+        for values in lines:
+            # Validations have the epoch for a step; they follow an iteration.
+            iteration = int(values.get('iter', iteration))
+            for name, value in values.items():
+                if name not in ('iter', 'step', 'epoch'):
+                    curves.setdefault(name, {})[iteration] = value
+    return {name: list(c.items()) for name, c in curves.items() if c}
 
 
 def _first_file(*paths: Path) -> Path | None:

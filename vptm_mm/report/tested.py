@@ -42,9 +42,14 @@ class Tested:
     sha256: str
     images: Sequence[str]
 
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each image is predicted right."""
+        return self.labels == self.predicted
+
     def worst(self, limit: int) -> list[int]:
         """Indices of the mistakes with the highest confidence."""
-        wrong = np.flatnonzero(self.predicted != self.labels)
+        wrong = np.flatnonzero(~self.right)
         order = np.argsort(-self.confidence[wrong], kind='stable')
         return wrong[order[:limit]].tolist()
 
@@ -108,16 +113,7 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
 def write_tested(tested: Tested, path: Path) -> None:
     """Write predictions, so that the next report need not predict."""
     with open_whole(path) as file:
-        np.savez(
-            file,
-            labels=tested.labels,
-            predicted=tested.predicted,
-            confidence=tested.confidence,
-            classes=np.array(tested.classes, dtype=np.str_),
-            checkpoint=np.str_(tested.checkpoint),
-            sha256=np.str_(tested.sha256),
-            images=np.array(tested.images, dtype=np.str_),
-        )
+        np.savez(file, **vars(tested))
 
 
 def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
@@ -130,35 +126,21 @@ def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
     Returns:
         None if the file is missing, damaged, or of another checkpoint.
     """
-    if not path.is_file():
-        return None
     try:
-        with (
-            path.open('rb') as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
+        with path.open('rb') as file, np.load(file) as arrays:
+            # Names are lists of text, as they were.
             tested = Tested(
-                labels=arrays['labels'],
-                predicted=arrays['predicted'],
-                confidence=arrays['confidence'],
-                classes=arrays['classes'].tolist(),
-                checkpoint=str(arrays['checkpoint']),
-                sha256=str(arrays['sha256']),
-                images=arrays['images'].tolist(),
+                **{
+                    name: array.tolist() if array.dtype.kind == 'U' else array
+                    for name, array in arrays.items()
+                }
             )
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile):
         return None
     # By content: a copy of a work dir has other times.
-    if (
+    changed = (
         checkpoint is not None
         and checkpoint.is_file()
         and sha256(checkpoint) != tested.sha256
-    ):
-        return None
-    columns = (tested.labels, tested.predicted, tested.confidence)
-    shapes = {column.shape for column in columns}
-    shapes.add((len(tested.images),))
-    known = np.arange(len(tested.classes))
-    if len(shapes) > 1 or not np.isin(columns[:2], known).all():
-        return None
-    return tested
+    )
+    return None if changed else tested
