@@ -57,6 +57,7 @@ def test_what_may_change_while_a_round_goes_on(cfg, tmp_path):
             'train_dataloader.batch_size': 32,
             'optim_wrapper.optimizer.lr': 1e-4,
             'param_scheduler.0.end': 1,
+            'default_hooks.checkpoint.interval': 5,
         }
     )
     assert not can_go_on(**{'train_dataloader.dataset.split': 'val'})

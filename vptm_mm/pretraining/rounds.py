@@ -168,8 +168,8 @@ def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
 def can_go_on(before: Path, cfg: Config, text: str) -> bool:
     """Whether a step that was begun can be resumed with other settings.
 
-    As long as they are of the optimizer, the schedule, the batch size or the
-    length: a resumed run follows its config there.
+    As long as they are of the optimizer, the schedule, the batch size, the
+    length or the runtime's hooks: a resumed run follows its config there.
 
     Args:
         before: File of the config that it was begun with.
@@ -181,7 +181,12 @@ def can_go_on(before: Path, cfg: Config, text: str) -> bool:
         return False
     old, new = Config.fromfile(before).to_dict(), cfg.to_dict()
     for said in (old, new):
-        for key in ('train_cfg', 'optim_wrapper', 'param_scheduler'):
+        for key in (
+            'train_cfg',
+            'optim_wrapper',
+            'param_scheduler',
+            'default_hooks',
+        ):
             said.pop(key, None)
         said['train_dataloader'].pop('batch_size')
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
