@@ -4,7 +4,6 @@ python tools/test.py configs/vptm_beitv2_cub.py CHECKPOINT
 """
 
 import argparse
-import copy
 from pathlib import Path
 
 # First: it says what to install if MMPretrain is missing.
@@ -17,6 +16,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
 from vptm_mm.checkpoints import (
+    inner_datasets,
     prediction_pipeline,
     read_checkpoint,
     write_whole,
@@ -122,26 +122,25 @@ def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
 
 
 def add_tta(cfg: Config) -> None:
-    dataset = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset:  # of a wrapper
-        if 'dataset' not in dataset:
+    datasets = list(inner_datasets(cfg.test_dataloader.dataset))
+    for dataset in datasets:
+        if not dataset.get('pipeline'):
             raise ValueError(
                 f'--tta needs a test set with a pipeline; {dataset.type} has '
                 'none.'
             )
-        dataset = dataset.dataset
     mirrored = [
         dict(type='RandomFlip', prob=1.0),
         dict(type='RandomFlip', prob=0.0),
     ]
     cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
     if 'tta_pipeline' not in cfg:
-        cfg.tta_pipeline = copy.deepcopy(dataset.pipeline)
-        cfg.tta_pipeline[-1] = dict(
-            type='TestTimeAug', transforms=[mirrored, [dataset.pipeline[-1]]]
-        )
+        *steps, last = datasets[0].pipeline
+        views = dict(type='TestTimeAug', transforms=[mirrored, [last]])
+        cfg.tta_pipeline = [*steps, views]
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset.pipeline = cfg.tta_pipeline
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
 
 
 def main() -> None:

@@ -73,6 +73,13 @@ def test_a_damaged_one_is_reported_and_passed_over(three, warnings, damage):
     assert newest.read_bytes() == content
 
 
+def test_a_link_that_leads_nowhere(three, warnings):
+    three[2].unlink()
+    three[2].symlink_to('gone.pth')
+    assert find_newest_whole(three).name == 'epoch_10.pth'
+    assert f'damaged checkpoint {three[2]}: ' in warnings[0]
+
+
 def test_all_are_damaged(three, warnings):
     for path in three:
         path.write_bytes(cut(path.read_bytes()))

@@ -1,5 +1,7 @@
 """Images come from data sets and files, prepared as the test images."""
 
+import runpy
+
 import numpy as np
 import pytest
 import torch
@@ -90,6 +92,19 @@ def test_wrappers_are_looked_into():
     part = open_split(config, 'train')
     assert len(part) == 109
     assert torch.equal(part[0]['inputs'], part[0]['inputs'])
+    both = [config.test_dataloader.dataset, config.val_dataloader.dataset]
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
+    assert len(open_split(config, 'test')) == 720
+
+
+def test_a_union_of_test_sets_in_several_views():
+    """As ``tools/test.py --tta`` makes them."""
+    config = Config.fromfile(DIGITS)
+    both = [config.test_dataloader.dataset, config.val_dataloader.dataset]
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
+    runpy.run_path(str(ROOT / 'tools' / 'test.py'))['add_tta'](config)
+    kinds = {one.pipeline[-1].type for one in both}
+    assert kinds == {'TestTimeAug'}
 
 
 def test_wrong_splits():

@@ -12,6 +12,7 @@ from .task_file import (
 from .task_model import (
     classifier_of,
     frozen_init,
+    inner_datasets,
     load_classifier,
     make_task,
     prediction_pipeline,
@@ -48,6 +49,7 @@ __all__ = [
     'explained',
     'find_task_file',
     'frozen_init',
+    'inner_datasets',
     'load_classifier',
     'load_file',
     'load_state',

@@ -90,7 +90,11 @@ def prediction_pipeline(cfg: Config) -> list[dict]:
     """
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
-        found = [plain_pipeline(one) for one in _pipelines(dataset)]
+        found = [
+            plain_pipeline(one['pipeline'])
+            for one in inner_datasets(dataset)
+            if one.get('pipeline')
+        ]
         if any(pipeline != found[0] for pipeline in found):
             raise ValueError(
                 f'the data sets of {name} prepare their images in different '
@@ -105,15 +109,16 @@ def prediction_pipeline(cfg: Config) -> list[dict]:
     )
 
 
-def _pipelines(dataset: Any) -> Iterator[list]:
-    """Find the pipelines of a data set; wrappers hold one or several."""
+def inner_datasets(dataset: Any) -> Iterator[Any]:
+    """Find the data sets that wrappers hold, one or several, in a config."""
     if not isinstance(dataset, Mapping):
         return
-    if dataset.get('pipeline'):
-        yield dataset['pipeline']
+    held = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
+    if 'pipeline' in dataset or not any(held):
+        yield dataset
         return
-    for inner in (dataset.get('dataset'), *(dataset.get('datasets') or ())):
-        yield from _pipelines(inner)
+    for inner in held:
+        yield from inner_datasets(inner)
 
 
 def load_classifier(

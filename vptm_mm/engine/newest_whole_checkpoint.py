@@ -63,6 +63,7 @@ def _read_iteration(path: Path) -> int:
 
 def _describe(path: Path, reason: object) -> str:
     text = str(reason) or type(reason).__name__
-    line = f'damaged checkpoint {path} ({path.stat().st_size} bytes): {text}'
+    size = f' ({path.stat().st_size} bytes)' if path.exists() else ''
+    line = f'damaged checkpoint {path}{size}: {text}'
     MMLogger.get_current_instance().warning(line)
     return line

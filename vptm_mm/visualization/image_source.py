@@ -10,11 +10,12 @@ import torch
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ..checkpoints import prediction_pipeline
+from ..checkpoints import inner_datasets, prediction_pipeline
 from ..image_content import read_file
 
 SPLITS = ('test', 'val', 'train')
@@ -74,14 +75,11 @@ def open_split(cfg: Config, split: str) -> Any:
             f'{SPLITS}, or give image files.'
         )
     dataset = copy.deepcopy(loader['dataset'])
-    _set_pipeline(dataset, prediction_pipeline(cfg))
-    return DATASETS.build(dataset)
-
-
-def _set_pipeline(dataset: dict, pipeline: list[dict]) -> None:
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']  # wrappers hold a data set
-    dataset['pipeline'] = pipeline
+    for inner in inner_datasets(dataset):
+        inner['pipeline'] = prediction_pipeline(cfg)
+    # Wrappers look for what they wrap in the current scope.
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return DATASETS.build(dataset)
 
 
 def draw_sample(dataset: Any, num_images: int | None, seed: int = 0) -> Subset:
