@@ -6,15 +6,16 @@ import statistics
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from vptm_mm.compare import plots
-from vptm_mm.compare.jobs import Variant, make_pairs
+from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.report import make_markdown, write_report
-from vptm_mm.compare.rows import Row, make_rows
+from vptm_mm.compare.rows import make_rows, make_runs
 from vptm_mm.compare.search import PRESETS, GridSearch
 from vptm_mm.compare.study import Study
 from vptm_mm.compare.worker import Worker
@@ -41,6 +42,13 @@ def finish(folder, plan, runs):
 def lines_of(path):
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def made_rows(methods):
+    """Methods with their tuned parameters, mean and deviation."""
+    columns = ['tuned', 'test_mean', 'test_std']
+    rows = pd.DataFrame.from_dict(methods, 'index', columns=columns)
+    return rows.rename_axis('method').reset_index()
 
 
 def fails(cfg):
@@ -117,11 +125,22 @@ def test_without_validation_there_is_a_dash(tmp_path):
 
 def test_the_deviation_is_that_of_a_sample(finished):
     _, pairs, board = finished
-    (row,) = make_rows(pairs[1], board)
-    assert row.deviation('test') == statistics.stdev([70, 71, 72])
-    row.results = row.results[:1]
-    assert row.deviation('test') is None
-    assert row.shown('test') == '70.0 (1 of 3 seeds)'
+    runs = make_runs(pairs[1:], board)
+    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    assert row.test_std == statistics.stdev([70, 71, 72])
+    runs = runs[(runs.stage == 'search') | (runs.seed == 0)]
+    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    assert np.isnan(row.test_std)
+    assert row.test == '70.0 (1 of 3 seeds)'
+
+
+def test_a_mean_is_exact(finished):
+    """The mean of pandas is the last bit less, and rounded down."""
+    _, pairs, board = finished
+    runs = make_runs(pairs[1:], board)
+    runs.loc[runs.stage == 'final', 'test'] = [83.76, 83.87, 96.82]
+    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    assert row.test.startswith('88.2 ± ')
 
 
 def test_a_report_of_nothing_says_so(tmp_path):
@@ -294,7 +313,7 @@ def test_points_of_another_search_are_left_out(tmp_path):
         plan = make_plan(methods=(Method('m', VPTM, search),))
         pairs, board = finish(tmp_path, plan, FakeRuns())
     assert len(board.of_search(pairs[0].search_key)) == 4
-    (row,) = make_rows(pairs[0], board)
+    (row,) = make_rows(make_runs(pairs, board), pairs, board).itertuples()
     assert row.is_at_end
     write_report(pairs, board, tmp_path)
     runs = lines_of(tmp_path / 'runs.csv')
@@ -307,19 +326,12 @@ def test_no_label_hides_another(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
     )
-    rows = [
-        Row(
-            'digits',
-            f'a method, number {number}',
-            Variant(),
-            2,
-            [
-                dict(tuned=1000 + 150 * number, test=80 + number % 4),
-                dict(tuned=1000 + 150 * number, test=81 + number % 3),
-            ],
-        )
-        for number in range(15)
-    ]
+    rows = made_rows(
+        {
+            f'a method, number {n}': (1000 + 150 * n, 80.5 + n % 4, 0.7)
+            for n in range(15)
+        }
+    )
     plots.draw_parameters(rows, 'digits', tmp_path)
     (axes,) = figures[0].axes
     boxes = [
@@ -344,10 +356,9 @@ def test_a_label_nearer_to_another_point_has_a_line_to_its_own(
     )
     marks = {f'method {place}': 80 + place / 2 for place in range(4)}
     marks['far below'] = 20
-    rows = [
-        Row('digits', name, Variant(), 1, [dict(tuned=1000, test=mark)])
-        for name, mark in marks.items()
-    ]
+    rows = made_rows(
+        {name: (1000, mark, np.nan) for name, mark in marks.items()}
+    )
     plots.draw_parameters(rows, 'digits', tmp_path)
     (axes,) = figures[0].axes
     spots = {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,6 @@ from matplotlib.transforms import Bbox
 
 from ..visualization.style import DPI, OKABE_ITO, write_png
 from .plan import Axis, slug
-from .rows import Row
 
 # Yellow is too pale for lines on white.
 COLOURS = (*OKABE_ITO[:6], OKABE_ITO[7])
@@ -27,7 +27,7 @@ DISTANCES = (7, 14, 24, 36, 50, 66, 84, 104)
 CLEAR = 1.5
 
 
-def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
+def draw_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
     """Draw test accuracy against tuned parameters, each point labelled.
 
     Args:
@@ -35,15 +35,18 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
         dataset: Its name.
         folder: Where the file is written.
     """
+    rows = rows.fillna({'test_std': 0.0})
     # Labels are placed in pixels: those of the file.
     figure = Figure(figsize=(8, 5.5), dpi=DPI, layout='constrained')
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for (colour, marker), row in zip(_styles(), rows, strict=False):
+    for (colour, marker), row in zip(
+        _styles(), rows.itertuples(), strict=False
+    ):
         axes.errorbar(
-            max(row.results[0]['tuned'], 1),
-            row.mean('test'),
-            yerr=row.deviation('test') or 0.0,
+            max(row.tuned, 1),
+            row.test_mean,
+            yerr=row.test_std,
             color=colour,
             marker=marker,
             markersize=7,
@@ -63,7 +66,7 @@ def draw_parameters(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
     return write_png(figure, folder / f'parameters_{slug(dataset)}.png')
 
 
-def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
+def draw_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
     """Draw the test accuracy of each method as a bar, the best on top.
 
     Args:
@@ -71,12 +74,13 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
         dataset: Its name.
         folder: Where the file is written.
     """
-    styles = dict(zip((row.method for row in rows), _styles(), strict=False))
-    ranked = sorted(rows, key=lambda row: row.mean('test'))
+    rows = rows.fillna({'test_std': 0.0})
+    styles = dict(zip(rows.method, _styles(), strict=False))
+    ranked = rows.sort_values('test_mean', kind='stable')
     figure = Figure(figsize=(8, 1.3 + 0.36 * len(rows)), layout='constrained')
     axes = figure.subplots()
-    for place, row in enumerate(ranked):
-        mean, deviation = row.mean('test'), row.deviation('test') or 0.0
+    for place, row in enumerate(ranked.itertuples()):
+        mean, deviation = row.test_mean, row.test_std
         axes.barh(
             place,
             mean,
@@ -85,11 +89,11 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
             error_kw=dict(ecolor='0.25', capsize=3, linewidth=1),
         )
         end = mean + deviation
-        axes.text(end + 1, place, row.shown('test'), va='center', fontsize=9)
-    names = [_plain(row.method) for row in ranked]
+        axes.text(end + 1, place, row.test, va='center', fontsize=9)
+    names = [_plain(method) for method in ranked.method]
     axes.set_yticks(range(len(ranked)), names)
     # Room for the figures beside the bars.
-    axes.set_xlim(0, 105 + 1.8 * max(len(row.shown('test')) for row in rows))
+    axes.set_xlim(0, 105 + 1.8 * rows.test.str.len().max())
     axes.margins(y=0.02)
     axes.set_xticks(range(0, 101, 20))
     axes.spines[['top', 'right']].set_visible(False)
@@ -98,7 +102,7 @@ def draw_bars(rows: Sequence[Row], dataset: str, folder: Path) -> Path:
 
 
 def draw_axis(
-    axis: Axis, rows: Sequence[Row], dataset: str, folder: Path
+    axis: Axis, rows: pd.DataFrame, dataset: str, folder: Path
 ) -> Path:
     """Draw test accuracy along an axis; the band is one deviation.
 
@@ -112,18 +116,20 @@ def draw_axis(
         dataset: The data set's name.
         folder: Where the file is written.
     """
-    measured = {row.variant.value for row in rows}
+    rows = rows.fillna({'test_std': 0.0})
+    measured = set(rows.value)
     ticks = [label for label in axis.values if label in measured]
     figure = Figure(figsize=(8, 4.5), layout='constrained')
     axes = figure.subplots()
-    methods = list(dict.fromkeys(row.method for row in rows))
+    methods = rows.groupby('method', sort=False)
     crowded = len(methods) > CROWD
     ends = {}
-    for (colour, marker), method in zip(_styles(), methods, strict=False):
-        own = [row for row in rows if row.method == method]
-        mean = np.array([row.mean('test') for row in own])
-        deviation = np.array([row.deviation('test') or 0.0 for row in own])
-        places = [ticks.index(row.variant.value) for row in own if _has(row)]
+    for (colour, marker), (method, own) in zip(
+        _styles(), methods, strict=False
+    ):
+        mean = own.test_mean.to_numpy()
+        deviation = own.test_std.to_numpy()
+        places = [ticks.index(value) for value in own.value if value]
         label, line = _plain(method), f'{marker}-'
         if not places:
             places = [0, max(len(ticks) - 1, 1)]
@@ -157,7 +163,7 @@ def draw_axis(
     return write_png(figure, folder / name)
 
 
-def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
+def _label_points(figure: Figure, axes: Axes, rows: pd.DataFrame) -> None:
     """Put each label where it hides no point, no bar and no other label.
 
     A line joins it to its point where that is far away or not clearly the
@@ -170,16 +176,16 @@ def _label_points(figure: Figure, axes: Axes, rows: Sequence[Row]) -> None:
     inside = axes.get_window_extent().padded(-2)
     spots = []
     taken: list[Bbox] = []
-    for row in rows:
-        mean, deviation = row.mean('test'), row.deviation('test') or 0.0
-        number = max(row.results[0]['tuned'], 1)
+    for row in rows.itertuples():
+        mean, deviation = row.test_mean, row.test_std
+        number = max(row.tuned, 1)
         x, y = axes.transData.transform((number, mean))
         low = axes.transData.transform((number, mean - deviation))[1]
         high = axes.transData.transform((number, mean + deviation))[1]
         spots.append((x, y))
         taken.append(Bbox([[x - 6, y - 6], [x + 6, y + 6]]))
         taken.append(Bbox([[x - 4, low - 2], [x + 4, high + 2]]))
-    for (x, y), row in zip(spots, rows, strict=True):
+    for (x, y), row in zip(spots, rows.itertuples(), strict=True):
         text = axes.text(0, 0, _plain(row.method), fontsize=9, transform=None)
         size = text.get_window_extent()
         box = _free_box(x, y, size.width, size.height, scale, inside, taken)
@@ -249,11 +255,6 @@ def _nearest_in(box: Bbox, point: tuple[float, float]) -> tuple[float, float]:
 def _plain(name: str) -> str:
     """Return a name as it is to be drawn: a $ begins no formula."""
     return name.replace('$', r'\$')
-
-
-def _has(row: Row) -> bool:
-    """Whether a method has the axis that it is drawn along."""
-    return bool(row.variant.value)
 
 
 def _styles() -> list[tuple[str, str]]:

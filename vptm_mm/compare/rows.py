@@ -1,95 +1,170 @@
-"""The final runs of a method, joined over seeds."""
+"""What runs measured, as tables of pandas."""
 
+import math
 import statistics
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pandas as pd
+
 from .board import Board
-from .jobs import Pair, Variant
+from .jobs import FINAL, SEARCH, Pair
+
+RUN_COLUMNS = (
+    'dataset',
+    'method',
+    'stage',
+    'axis',
+    'value',
+    'seed',
+    'point',
+    'learning_rate',
+    'weight_decay',
+    'val',
+    'test',
+    'tuned',
+    'tuned_bytes',
+    'total',
+    'epochs',
+    'epoch_seconds',
+    'peak_memory',
+    'memory_of',
+    'device',
+    'seconds',
+    'error',
+    'digest',
+)
+KEYS = ['dataset', 'method', 'axis', 'value']
 
 
-@dataclass
-class Row:
-    """The final runs of one method, or of one value of an axis.
+def make_runs(pairs: Sequence[Pair], board: Board) -> pd.DataFrame:
+    """Return each ended run once, searches included.
 
-    Args:
-        dataset: Name of the data set.
-        method: Name of the method.
-        variant: Axis and value, or the method as it is.
-        seeds: How many were asked for.
-        results: What each seed measured.
-        is_at_end: Whether its learning rate is the lowest or the highest of
-            those that were searched, so that a better one may lie beyond.
-    """
-
-    dataset: str
-    method: str
-    variant: Variant
-    seeds: int
-    results: list[dict[str, Any]] = field(default_factory=list)
-    is_at_end: bool = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether each seed was measured."""
-        return len(self.results) == self.seeds
-
-    def values(self, key: str) -> list[float]:
-        """Return one figure of each seed; none if none was measured."""
-        values = (result[key] for result in self.results)
-        return [value for value in values if value is not None]
-
-    def mean(self, key: str) -> float:
-        """Return the mean over seeds."""
-        return statistics.mean(self.values(key))
-
-    def deviation(self, key: str) -> float | None:
-        """Return the standard deviation (n - 1); None for one seed."""
-        values = self.values(key)
-        return statistics.stdev(values) if len(values) > 1 else None
-
-    def shown(self, key: str) -> str:
-        """Return mean ± deviation, and the number of seeds if some lack.
-
-        A dash where nothing was measured, as on validation images that were
-        trained on.
-        """
-        if not self.values(key):
-            return '-'
-        text = f'{self.mean(key):.1f}'
-        deviation = self.deviation(key)
-        if deviation is not None:
-            text += f' ± {deviation:.1f}'
-        if not self.is_whole:
-            text += f' ({len(self.results)} of {self.seeds} seeds)'
-        return text
-
-
-def make_rows(pair: Pair, board: Board) -> list[Row]:
-    """Return what the final runs measured; variants without any are left out.
+    The point of a run is what was tried; its rates, which may be scaled by
+    the batch, are those of a run that ended well.
 
     Args:
-        pair: A method on a data set.
+        pairs: Methods on data sets.
         board: What the study says.
     """
-    rows = [
-        Row(pair.dataset.name, pair.method.name, variant, pair.plan.seeds)
-        for variant in pair.variants
-    ]
+    runs = [run for pair in pairs for run in _runs(pair, board)]
+    # As float, which pandas takes beside what is missing, 1 is 1.0.
+    return pd.DataFrame(runs, columns=RUN_COLUMNS, dtype=object)
+
+
+def make_rows(
+    runs: pd.DataFrame, pairs: Sequence[Pair], board: Board
+) -> pd.DataFrame:
+    """Join final runs over seeds; what was never tested is left out.
+
+    Returns:
+        A row for each method, or each value of an axis, with mean and sample
+        deviation. ``val`` and ``test`` are their texts.
+    """
+    final = runs[(runs.stage == FINAL) & runs.test.notna()]
+    groups = final.groupby(KEYS, sort=False)
+    rows = groups.agg(
+        val_mean=('val', _mean),
+        val_std=('val', _deviation),
+        test_mean=('test', _mean),
+        test_std=('test', _deviation),
+        seeds=('seed', 'size'),
+        learning_rate=('learning_rate', 'first'),
+        weight_decay=('weight_decay', 'first'),
+        tuned=('tuned', 'first'),
+        tuned_bytes=('tuned_bytes', 'first'),
+        epochs=('epochs', 'first'),
+        epoch_seconds=('epoch_seconds', statistics.median),
+        peak_memory=('peak_memory', 'max'),
+        memory_of=('memory_of', 'first'),
+        device=('device', 'first'),
+    ).reset_index()
+    ends = {
+        (pair.dataset.name, pair.method.name): _is_at_end(pair, board)
+        for pair in pairs
+    }
+    names = zip(rows.dataset, rows.method, strict=True)
+    rows.insert(10, 'is_at_end', [ends[name] for name in names])
+    asked = pairs[0].plan.seeds
+    for key in ('val', 'test'):
+        figures = rows[[f'{key}_mean', f'{key}_std', 'seeds']]
+        rows[key] = [
+            _shown(mean, deviation, seeds, asked)
+            for mean, deviation, seeds in figures.to_numpy()
+        ]
+    rows['is_whole'] = rows.seeds == asked
+    return rows
+
+
+def _mean(values: pd.Series) -> float:
+    # Exact: pandas' own is a last bit off, which shows 88.15 as 88.1.
+    found = values.dropna()
+    return statistics.mean(found) if len(found) else math.nan
+
+
+def _deviation(values: pd.Series) -> float:
+    found = values.dropna()
+    return statistics.stdev(found) if len(found) > 1 else math.nan
+
+
+def _shown(mean: float, deviation: float, seeds: float, asked: int) -> str:
+    """Return mean ± deviation, and the number of seeds if some lack.
+
+    A dash where nothing was measured, as on validation images that were
+    trained on.
+    """
+    if math.isnan(mean):
+        return '-'
+    text = f'{mean:.1f}'
+    if not math.isnan(deviation):
+        text += f' ± {deviation:.1f}'
+    if seeds < asked:
+        text += f' ({seeds:.0f} of {asked} seeds)'
+    return text
+
+
+def _is_at_end(pair: Pair, board: Board) -> bool:
+    """Whether the lowest or highest rate won: a better one may lie beyond."""
     point = pair.chosen(board)
-    if point is None:
-        return []
     slots = pair.searcher.search_slots(board)
-    rates = [
+    rates = {
         one.point.learning_rate
         for one in pair.searcher.tried(board)
         if one.slot in slots and one.point.learning_rate is not None
+    }
+    ends = (min(rates), max(rates)) if len(rates) > 1 else ()
+    return point is not None and point.learning_rate in ends
+
+
+def _runs(pair: Pair, board: Board) -> Iterable[dict[str, Any]]:
+    names = dict(dataset=pair.dataset.name, method=pair.method.name)
+    slots = pair.search_slots(board)
+    found = [
+        (entry, dict(stage=SEARCH, axis='', value='', seed=0))
+        for entry in board.of_search(pair.search_key)
+        if entry.slot in slots
     ]
-    ends = (min(rates), max(rates)) if len(set(rates)) > 1 else ()
-    for index, row in enumerate(rows):
-        row.is_at_end = point.learning_rate in ends
-        for seed in range(pair.plan.seeds):
-            result = board.get(pair.final(index, point, seed).key).result
-            if result.get('test') is not None:
-                row.results.append(result)
-    return [row for row in rows if row.results]
+    point = pair.chosen(board)
+    if point is not None:
+        found += [
+            (
+                board.get(pair.final(index, point, seed).key),
+                dict(
+                    stage=FINAL,
+                    axis=variant.axis,
+                    value=variant.value,
+                    seed=seed,
+                ),
+            )
+            for index, variant in enumerate(pair.variants)
+            for seed in range(pair.plan.seeds)
+        ]
+    for entry, where in found:
+        if entry.is_finished:
+            shown = ', '.join(
+                f'{key} {value:g}'
+                for key, value in entry.point.items()
+                if value is not None
+            )
+            shown = shown or "config's own rates"
+            yield {**entry.result, **names, **where, 'point': shown}
