@@ -320,6 +320,11 @@ def without(state: dict, *names: str) -> dict:
             'value=0 of',
         ),
         (
+            lambda s: {k: v for k, v in s.items() if '.layers.1.' not in k},
+            {},
+            r'- encoder\.layers\.1\.(.*\n)*It has other blocks than the enc',
+        ),
+        (
             lambda s: s,
             dict(encoder=dict(ENCODER, layer_scale_init_value=0.0)),
             r'\+ encoder\.layers\.0\.gamma_1\n(.*\n)*.*set layer_scale_init_'
@@ -371,6 +376,7 @@ def test_a_deeper_file_lists_some_names_and_counts_the_rest(tmp_path):
     with pytest.raises(ValueError, match=r'\+ encoder\.layers\.3') as error:
         load(tmp_path / 'deep.pth')
     assert re.search(r'\.\.\. and \d+ more', str(error.value))
+    assert 'other blocks than the encoder' in str(error.value)
 
 
 @pytest.mark.parametrize('layout', ['MMPretrain', 'Microsoft'])

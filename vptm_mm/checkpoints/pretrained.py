@@ -228,6 +228,11 @@ ADVICE = (
         'beitv2_base_patch16_224_pt1k.pth.',
     ),
     (
+        r'[-+] encoder\.layers\.\d+\.ln1\.',
+        'It has other blocks than the encoder, as a large model has: set arch '
+        'of the encoder, or take the file of the other size.',
+    ),
+    (
         r'- .*\.gamma_\d',
         'Its blocks have no layer scale: set layer_scale_init_value=0 of the '
         'encoder.',
