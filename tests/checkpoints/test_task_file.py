@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -171,6 +172,9 @@ def test_names_of_files(tmp_path):
     for name in ('task.safetensors', 'vptm_cub.task.safetensors'):
         (tmp_path / name).touch()
         assert find_task_file(tmp_path).name == name
+    # A copy of an older work dir that was resumed.
+    os.utime(tmp_path / name, (1, 1))
+    assert find_task_file(tmp_path).name == name
     path = tmp_path / 'vptm_cub.task.safetensors'
     odd = tmp_path / 'lr=0.1.safetensors'
     odd.touch()

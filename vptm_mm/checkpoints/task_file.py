@@ -100,11 +100,16 @@ def task_file_name(config: str | Path | None) -> str:
 def find_task_file(folder: str | Path) -> Path | None:
     """Find the task file of a work dir; the newest, if there are several.
 
-    Earlier versions named all of them ``task.safetensors``.
+    Earlier versions named all of them ``task.safetensors``: the last choice,
+    for a run that was resumed has another one since.
     """
     found = [*Path(folder).glob(f'*.{TASK_NAME}'), Path(folder, TASK_NAME)]
     found = [path for path in found if path.is_file()]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    return max(
+        found,
+        key=lambda path: (path.name != TASK_NAME, path.stat().st_mtime),
+        default=None,
+    )
 
 
 def name_and_path(file: str | Path) -> tuple[str, Path]:
