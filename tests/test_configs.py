@@ -47,7 +47,7 @@ def test_all_are_found():
 def test_docstring_says_what_it_is(path):
     text = path.read_text()
     assert text.startswith('"""')
-    docstring = text.split('"""')[1]
+    docstring = re.sub(r'\\\s+', '', text.split('"""')[1])
     if path in MAIN:
         assert f'python tools/train.py {name_of(path)}' in docstring
         assert re.search(r'[Nn]ot yet measured|Result|Measured', docstring)

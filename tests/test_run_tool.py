@@ -1,6 +1,7 @@
 """Streams, errors and exit codes of every tool."""
 
 import io
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -25,7 +26,8 @@ def run(monkeypatch):
             stream = io.TextIOWrapper(content, 'cp1252', write_through=True)
             monkeypatch.setattr(sys, name, stream)
         for handler in MMLogger.get_current_instance().handlers:
-            monkeypatch.setattr(handler, 'stream', sys.stdout)
+            if type(handler) is logging.StreamHandler:  # no file of a run
+                monkeypatch.setattr(handler, 'stream', sys.stdout)
         code = 0
         try:
             run_tool(main)

@@ -144,7 +144,7 @@ def test_rates_by_layer_of_full_fine_tuning(tmp_path):
     wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     scales = {
         group['param_name'].removeprefix('backbone.encoder.'): group['lr']
-        / 3e-3
+        / 1e-2
         for group in wrapper.optimizer.param_groups
     }
     assert len(scales) == len(tuned_parameters(runner.model))

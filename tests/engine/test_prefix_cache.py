@@ -389,7 +389,10 @@ def test_wrong_options(options, message):
             'augments mixes images',
         ),
         (
-            {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2)},
+            {
+                'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2),
+                'param_scheduler': None,
+            },
             'IterBasedTrainLoop counts none',
         ),
     ],

@@ -191,7 +191,7 @@ def test_a_config_of_ones_own_along_an_axis(make_plan):
 @pytest.mark.parametrize(
     ('args', 'text'),
     [
-        (['none.yml'], 'FileNotFoundError: no plan at .*none.yml'),
+        (['none.yml'], 'FileNotFoundError: the plan: no plan at .*none'),
         (['--axes', 'depth'], "ValueError: unknown axis 'depth'; the plan"),
         (['--seeds', '0'], 'ValueError: --seeds 0 must be >= 1'),
         (['--search', 'bayes'], "ValueError: search: unknown preset 'bayes'"),
