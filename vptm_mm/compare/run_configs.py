@@ -81,8 +81,8 @@ def seed_draws(cfg: Config, seed: int) -> None:
     """Draw images and classes by the seed of the run.
 
     The deviation over seeds must hold that of the draws. Beside the training
-    set, classes are drawn anew, and images where they are cut afterwards: else
-    a part would hold images of another one.
+    set, classes are drawn again, and images where they are cut afterwards:
+    else a part would hold images of another one.
     """
     _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
     for loader in filter(cfg.get, LOADERS[1:]):

@@ -38,6 +38,7 @@ class TrainingCurvesHook(Hook):
         left.plot(steps[window - 1 :], mean)
         left.set(xlabel='iteration', ylabel=f'training loss, mean of {window}')
         right.set(xlabel='validation', ylabel='top-1 (%)')
+        right.xaxis.get_major_locator().set_params(integer=True)
         if ACCURACY in scalars:
             accuracy = scalars[ACCURACY].data[0]
             right.plot(np.arange(1, len(accuracy) + 1), accuracy, marker='.')

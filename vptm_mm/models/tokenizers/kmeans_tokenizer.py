@@ -103,7 +103,7 @@ class KMeansTokenizer(BaseModule):
             n_init=3,
             random_state=self.seed,
         ).fit(first.numpy())
-        # Begins to count anew: each description counts once.
+        # Starts counting again: each description counts once.
         kmeans = MiniBatchKMeans(
             self.num_visual_tokens,
             init=start.cluster_centers_,
