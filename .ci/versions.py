@@ -27,7 +27,13 @@ ROOT = Path(__file__).parents[1]
 # hooks, exports, configs, and the tools from training to predictions. A
 # few minutes of two cores.
 CORE = [
-    *('tests/bricks', 'tests/models', 'tests/checkpoints', 'tests/export'),
+    *(
+        'tests/nn',
+        'tests/models',
+        'tests/weights',
+        'tests/tasks',
+        'tests/export',
+    ),
     *('tests/engine/test_hooks.py', 'tests/engine/test_class_means.py'),
     'tests/engine/test_checkpoint_check.py',
     'tests/engine/test_resumable_checkpoint.py',

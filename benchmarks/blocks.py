@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
-from vptm_mm.checkpoints import write_whole
 from vptm_mm.kept_memory import keep_freed_memory
+from vptm_mm.weights import write_whole
 
 from . import entrants as known
 from .measure import TRAINING, check, measure_batch

@@ -10,8 +10,8 @@ from typing import Any
 from mmpretrain.models.backbones.beit import BEiTTransformerEncoderLayer
 from torch import Tensor, nn
 
-from vptm_mm.bricks import freeze
 from vptm_mm.models import VPTMBackbone
+from vptm_mm.nn import freeze
 
 PEERS = ('timm', 'transformers')
 

@@ -21,9 +21,10 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmpretrain import get_model
 
-from vptm_mm.checkpoints import make_task, write_task, write_whole
 from vptm_mm.fresh_process import resident_bytes
-from vptm_mm.models import VPTMBackbone, VPTMTaskPool
+from vptm_mm.models import VPTMBackbone
+from vptm_mm.tasks import VPTMTaskPool, make_task, write_task
+from vptm_mm.weights import write_whole
 
 from .measure import time_in_turn
 

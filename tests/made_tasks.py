@@ -4,7 +4,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain import get_model
 
-from vptm_mm.checkpoints import Task, make_task
+from vptm_mm.tasks import Task, make_task
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS
 

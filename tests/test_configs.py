@@ -11,8 +11,8 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
-from vptm_mm.bricks import Unfilled, tuned_parameters
 from vptm_mm.datasets import VTAB1k
+from vptm_mm.nn import Unfilled, tuned_parameters
 
 from .conftest import ROOT, draw_class_means
 

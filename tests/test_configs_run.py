@@ -11,9 +11,8 @@ from mmengine.config import Config
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from PIL import Image
 
-from vptm_mm.checkpoints import load_classifier, make_task, write_task
 from vptm_mm.engine.launch import LOADERS, build_runner
-from vptm_mm.models import VPTMTaskPool
+from vptm_mm.tasks import VPTMTaskPool, load_classifier, make_task, write_task
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, draw_class_means
 from .made_datasets import MAKERS, write_image

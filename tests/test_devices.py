@@ -22,11 +22,11 @@ from torch._subclasses import FakeTensorMode
 
 from vptm_mm import models
 from vptm_mm import visualization as vis
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import load_classifier
 from vptm_mm.demo import draw_pictures, write_examples
 from vptm_mm.export import ExportedClassifier
-from vptm_mm.models import PrototypeVerbalizerHead, VPTMTaskPool
+from vptm_mm.models import PrototypeVerbalizerHead
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.tasks import VPTMTaskPool, load_classifier
 
 from .conftest import ARCH, ENCODER, NUM_VISUAL_TOKENS, ROOT
 from .elsewhere import DEVICE, Elsewhere

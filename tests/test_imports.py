@@ -1,4 +1,4 @@
-"""Imports run one way: tools, engine, models and datasets, bricks, torch."""
+"""Imports run one way: tools, engine, tasks, models, weights, nn, torch."""
 
 import ast
 import importlib
@@ -12,6 +12,15 @@ from .conftest import ROOT
 
 PACKAGE = ROOT / 'vptm_mm'
 FILES = sorted(PACKAGE.rglob('*.py'))
+ABOVE = (
+    'engine',
+    'export',
+    'visualization',
+    'demo',
+    'report',
+    'pretraining',
+    'compare',
+)
 STANDARD = {
     'collections',
     'dataclasses',
@@ -41,11 +50,11 @@ def in_folder(folder: str) -> list[Path]:
     return found
 
 
-def test_bricks_know_torch_only():
-    for path in in_folder('bricks'):
+def test_nn_knows_torch_only():
+    for path in in_folder('nn'):
         for name in imported(path):
             root = name.partition('.')[0]
-            allowed = name.startswith('vptm_mm.bricks') or root in (
+            allowed = name.startswith('vptm_mm.nn') or root in (
                 STANDARD | {'torch'}
             )
             assert allowed, f'{path}: {name}'
@@ -54,33 +63,26 @@ def test_bricks_know_torch_only():
 @pytest.mark.parametrize(
     ('folder', 'forbidden'),
     [
-        ('models/backbones', ('vptm_mm.models.heads', 'vptm_mm.engine')),
-        ('models/heads', ('vptm_mm.models.backbones', 'vptm_mm.engine')),
-        ('models', ('vptm_mm.engine', 'vptm_mm.datasets', 'vptm_mm.export')),
-        ('datasets', ('vptm_mm.engine', 'vptm_mm.models')),
-        ('demo', ('vptm_mm.engine', 'vptm_mm.checkpoints')),
-        (
-            'visualization',
-            ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
-        ),
-        (
-            'engine',
-            ('vptm_mm.models', 'vptm_mm.visualization', 'vptm_mm.export'),
-        ),
-        ('export', ('vptm_mm.engine', 'vptm_mm.datasets')),
-        ('pretraining', ('vptm_mm.engine', 'vptm_mm.models')),
-        ('compare', ('vptm_mm.models',)),
-        ('report', ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.export')),
-        (
-            'checkpoints',
-            ('vptm_mm.models', 'vptm_mm.engine', 'vptm_mm.datasets'),
-        ),
+        ('weights', ('models', 'tasks', 'datasets', *ABOVE)),
+        ('models', ('tasks', 'datasets', *ABOVE)),
+        ('models/backbones', ('models.heads',)),
+        ('models/heads', ('models.backbones',)),
+        ('datasets', ('tasks', 'models', *ABOVE)),
+        ('tasks', ('datasets', *ABOVE)),
+        ('engine', ('models', 'visualization', 'export')),
+        ('export', ('engine', 'datasets')),
+        ('visualization', ('models', 'engine', 'datasets')),
+        ('demo', ('engine',)),
+        ('report', ('models', 'engine', 'export')),
+        ('pretraining', ('engine', 'models')),
+        ('compare', ('models',)),
     ],
 )
 def test_layers(folder, forbidden):
     for path in in_folder(folder):
         for name in imported(path):
-            assert not name.startswith(forbidden), f'{path}: {name}'
+            names = tuple(f'vptm_mm.{other}' for other in forbidden)
+            assert not name.startswith(names), f'{path}: {name}'
 
 
 def test_only_tools_compare():

@@ -20,7 +20,6 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 from rich.console import Console
 
-from vptm_mm.checkpoints import write_whole
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.datasets.check_tables import print_report
 from vptm_mm.datasets.dataset_check import (
@@ -32,6 +31,7 @@ from vptm_mm.datasets.dataset_check import (
 )
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.run_tool import run_tool
+from vptm_mm.weights import write_whole
 
 SPLITS = ('train', 'val', 'test')
 

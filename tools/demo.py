@@ -18,10 +18,9 @@ import vptm_mm  # noqa: F401
 # isort: split
 
 from vptm_mm import demo
-from vptm_mm.checkpoints import name_and_path
-from vptm_mm.checkpoints.checkpoint_file import PACKAGED, fetch
-from vptm_mm.models import VPTMTaskPool
 from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import VPTMTaskPool, name_and_path
+from vptm_mm.weights.checkpoint_file import PACKAGED, fetch
 
 DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
 

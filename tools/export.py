@@ -18,11 +18,11 @@ from mmengine.registry import init_default_scope
 from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
-from vptm_mm.checkpoints import load_classifier, prediction_pipeline
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.export import OPSET, TOLERANCE, export_onnx, export_program
 from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import load_classifier, prediction_pipeline
 
 WRITERS = {'onnx': export_onnx, 'pt2': export_program}
 NUM_IMAGES = 8

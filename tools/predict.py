@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from vptm_mm.checkpoints import write_whole
 from vptm_mm.datasets import EXTENSIONS, find_files
-from vptm_mm.models import VPTMTaskPool
-from vptm_mm.models.pool import PreparedImage
 from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import VPTMTaskPool
+from vptm_mm.tasks.pool import PreparedImage
+from vptm_mm.weights import write_whole
 
 
 def parse_args() -> argparse.Namespace:

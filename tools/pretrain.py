@@ -26,8 +26,6 @@ import vptm_mm  # noqa: F401
 
 from mmengine.config import Config, DictAction
 
-from vptm_mm.checkpoints import write_whole
-from vptm_mm.checkpoints.download import sha256
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.engine.runners.worker_signals import STOP_SIGNALS
@@ -43,6 +41,8 @@ from vptm_mm.pretraining.rounds import (
 )
 from vptm_mm.report import read_run
 from vptm_mm.run_tool import run_tool
+from vptm_mm.weights import write_whole
+from vptm_mm.weights.download import sha256
 
 TRAIN = Path(__file__).parent / 'train.py'
 # Seconds that other processes wait for a config that rank 0 writes, and for

@@ -17,8 +17,8 @@ import torch
 from mmengine.config import Config
 
 from vptm_mm import report
-from vptm_mm.checkpoints import write_whole
 from vptm_mm.run_tool import run_tool
+from vptm_mm.weights import write_whole
 
 
 def parse_args() -> argparse.Namespace:

@@ -21,19 +21,19 @@ from mmengine.config import DictAction
 from rich.console import Console
 from rich.table import Table
 
-from vptm_mm.checkpoints import (
+from vptm_mm.engine.cfg_options import read_config
+from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import (
     classifier_of,
     load_classifier,
     make_task,
     name_and_path,
-    open_whole,
     read_task,
     task_state,
     write_task,
 )
-from vptm_mm.checkpoints.task_file import SUFFIX
-from vptm_mm.engine.cfg_options import read_config
-from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks.task_file import SUFFIX
+from vptm_mm.weights import open_whole
 
 
 def parse_args() -> argparse.Namespace:

@@ -15,12 +15,6 @@ import mmengine
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import DumpResults
 
-from vptm_mm.checkpoints import (
-    inner_datasets,
-    prediction_pipeline,
-    read_checkpoint,
-    write_whole,
-)
 from vptm_mm.engine.launch import (
     add_common_arguments,
     build_runner,
@@ -29,6 +23,8 @@ from vptm_mm.engine.launch import (
     load_config,
 )
 from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import inner_datasets, prediction_pipeline, read_checkpoint
+from vptm_mm.weights import write_whole
 
 
 def parse_args() -> argparse.Namespace:

@@ -14,7 +14,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
-from vptm_mm.checkpoints import explained
 from vptm_mm.engine import ResumableCheckpointHook
 from vptm_mm.engine.hooks.resumable_checkpoint import AUTO
 from vptm_mm.engine.launch import (
@@ -27,6 +26,7 @@ from vptm_mm.engine.launch import (
 )
 from vptm_mm.engine.vis_backends import BACKENDS, add_vis_backends
 from vptm_mm.run_tool import run_tool
+from vptm_mm.weights import explained
 
 
 def parse_args() -> argparse.Namespace:

@@ -20,10 +20,10 @@ from mmengine.config import Config, DictAction
 from mmengine.model import BaseModel
 
 from vptm_mm import visualization as vis
-from vptm_mm.checkpoints import load_classifier
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.run_tool import run_tool
+from vptm_mm.tasks import load_classifier
 
 
 @dataclass

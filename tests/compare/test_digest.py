@@ -2,10 +2,10 @@
 
 import pytest
 
-from vptm_mm.checkpoints.download import sha256
 from vptm_mm.compare import digest
 from vptm_mm.compare.board import Board
 from vptm_mm.compare.search import Point
+from vptm_mm.weights.download import sha256
 
 from .made_plan import SMALL, VPT, one_pair, played
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.demo import draw_pictures, require_gradio, write_examples
-from vptm_mm.models import VPTMTaskPool
-from vptm_mm.models.pool import read_image
+from vptm_mm.tasks import VPTMTaskPool
+from vptm_mm.tasks.pool import read_image
 
 from ..tools.test_predict import TASK
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vptm_mm.demo import Limits, read_upload
 from vptm_mm.image_content import can_read_heif
-from vptm_mm.models.pool import read_image
+from vptm_mm.tasks.pool import read_image
 
 from ..made_images import HEIGHT, IMAGE, KINDS, WIDTH
 

@@ -22,8 +22,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
 import vptm_mm  # noqa: F401
-from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import LOADERS, build_runner, finish_config
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 

@@ -6,9 +6,9 @@ import pickle
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.cached_text_config import CachedTextConfig
 from vptm_mm.engine.launch import build_runner
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from vptm_mm.checkpoints import read_task, write_task
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine import (
     CheckpointCheckHook,
 )
+from vptm_mm.tasks import read_task, write_task
 
 from .made_digits import TASK, digits_runner, read_log
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import AnyDeviceRunner
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.tasks import read_task
+from vptm_mm.weights import load_file
 
 from . import made_digits
 from .made_digits import TASK, digits_runner, read_log

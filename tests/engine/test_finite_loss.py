@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from vptm_mm.bricks import tuned_parameters
 from vptm_mm.engine import FiniteLossHook
 from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.nn import tuned_parameters
 
 from .made_digits import digits_runner
 

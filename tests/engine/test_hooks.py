@@ -12,8 +12,6 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from PIL import Image
 
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import load_file
 from vptm_mm.engine import (
     BestCheckpointTestHook,
     ExportBackboneHook,
@@ -23,6 +21,8 @@ from vptm_mm.engine import (
 )
 from vptm_mm.engine.hooks.masked_token_accuracy import predict_masked_tokens
 from vptm_mm.models import FineTunedBackbone, VPTMBackbone
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.weights import load_file
 
 from ..conftest import ENCODER, ROOT, make_pretraining_model
 from .made_digits import digits_runner, read_log

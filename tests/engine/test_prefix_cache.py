@@ -12,9 +12,9 @@ from filelock import FileLock
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
-from vptm_mm.checkpoints import WriteError, load_file
 from vptm_mm.engine import PrefixCacheHook
 from vptm_mm.models import VPTMBackbone
+from vptm_mm.weights import WriteError, load_file
 
 from ..conftest import ROOT
 from ..launched import launch

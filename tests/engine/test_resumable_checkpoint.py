@@ -10,8 +10,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import finish_config
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 from .made_digits import digits_runner, read_log_of

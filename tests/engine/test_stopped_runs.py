@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.checkpoints import load_file
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 from .made_runs import OPTIONS, Run, differences, outcome

@@ -5,10 +5,11 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import load_file, read_task
 from vptm_mm.engine import TaskFileHook
 from vptm_mm.engine.hooks.best_checkpoint import find_best
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.tasks import read_task
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 from .made_digits import DIGITS, TASK, digits_runner, read_log, read_log_of

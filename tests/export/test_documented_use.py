@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmpretrain import get_model
 from mmpretrain.registry import TRANSFORMS
 
-from vptm_mm.checkpoints import make_task, write_task
+from vptm_mm.tasks import make_task, write_task
 
 from ..conftest import ROOT, draw_class_means
 from ..made_images import oriented

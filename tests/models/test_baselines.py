@@ -10,13 +10,6 @@ from mmengine.model import BaseModel
 from mmpretrain.models import BEiTViT
 from mmpretrain.registry import MODELS
 
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import (
-    load_classifier,
-    make_task,
-    task_state,
-    write_task,
-)
 from vptm_mm.models import (
     AdaptFormerBackbone,
     FineTunedBackbone,
@@ -25,6 +18,8 @@ from vptm_mm.models import (
     LoRABackbone,
     VPTBackbone,
 )
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.tasks import load_classifier, make_task, task_state, write_task
 
 from ..conftest import ENCODER, ROOT, randomize
 

@@ -8,8 +8,8 @@ from mmpretrain.structures import DataSample
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from vptm_mm.bricks import tuned_parameters
 from vptm_mm.engine.launch import leave_process_group
+from vptm_mm.nn import tuned_parameters
 
 from ..conftest import ROOT, draw_class_means
 

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
-from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import BlockFeatures, FeatureKMeansTokenizer
 from vptm_mm.models.tokenizers.feature_teacher import FeatureTeacher
+from vptm_mm.nn import tuned_parameters
 from vptm_mm.pretraining.rounds import plan_steps
 
 from ..conftest import ENCODER, ROOT

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vptm_mm.bricks import tuned_parameters
+from vptm_mm.nn import tuned_parameters
 
 SEQUENCES = [
     dict(),

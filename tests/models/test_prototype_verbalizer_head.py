@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from vptm_mm.bricks import instance_loss, tuned_parameters
 from vptm_mm.models import PrototypeVerbalizerHead
+from vptm_mm.nn import instance_loss, tuned_parameters
 
 
 def make_head(**options) -> PrototypeVerbalizerHead:

@@ -9,8 +9,8 @@ from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import FrozenFeatures, VPTMBackbone
+from vptm_mm.nn import tuned_parameters
 
 from ..conftest import (
     ENCODER,

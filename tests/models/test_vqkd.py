@@ -5,8 +5,8 @@ import torch
 from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 
-from vptm_mm.bricks import tuned_parameters
 from vptm_mm.models import VQKDDistiller, VQKDTokenizer
+from vptm_mm.nn import tuned_parameters
 
 from ..conftest import ARCH, ENCODER, randomize, to_microsoft
 

@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from mmpretrain.registry import MODELS
 from PIL import Image
 
-from vptm_mm.bricks import tuned_parameters
-from vptm_mm.checkpoints import load_file
 from vptm_mm.engine.launch import LOADERS, build_runner
+from vptm_mm.nn import tuned_parameters
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 

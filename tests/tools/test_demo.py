@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from vptm_mm.checkpoints import read_task, write_task
 from vptm_mm.demo import write_examples
+from vptm_mm.tasks import read_task, write_task
 
 from ..conftest import ROOT
 from .test_predict import TASK

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmpretrain import get_model
 from mmpretrain.datasets import build_dataset
 
-from vptm_mm.checkpoints import load_classifier, make_task, write_task
+from vptm_mm.tasks import load_classifier, make_task, write_task
 
 from ..conftest import ROOT
 from ..export.conftest import needs_export

@@ -12,8 +12,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import checkpoint, load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
-from vptm_mm.checkpoints import load_file
-from vptm_mm.models import VPTMTaskPool
+from vptm_mm.tasks import VPTMTaskPool
+from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 from ..made_hostile import Call, write_files_with_code

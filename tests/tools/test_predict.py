@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vptm_mm.checkpoints import read_task, write_task
 from vptm_mm.datasets import SklearnDigits
+from vptm_mm.tasks import read_task, write_task
 
 from ..conftest import ROOT
 from .test_tools import run

@@ -10,10 +10,10 @@ import pytest
 import torch
 from mmpretrain import ImageClassificationInferencer
 
-from vptm_mm.checkpoints import classifier_of, load_file, read_task, write_task
-from vptm_mm.checkpoints.checkpoint_file import fetch
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.models import VPTMTaskPool
+from vptm_mm.tasks import VPTMTaskPool, classifier_of, read_task, write_task
+from vptm_mm.weights import load_file
+from vptm_mm.weights.checkpoint_file import fetch
 
 from ..conftest import ROOT
 from ..engine.made_digits import digits_runner

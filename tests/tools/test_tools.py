@@ -14,8 +14,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from vptm_mm.checkpoints import load_file
 from vptm_mm.datasets import SklearnDigits
+from vptm_mm.weights import load_file
 
 from .. import launched
 from ..conftest import (

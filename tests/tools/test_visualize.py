@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmpretrain import get_model
 from PIL import Image
 
-from vptm_mm.checkpoints import make_task, write_task
+from vptm_mm.tasks import make_task, write_task
 
 from ..conftest import ROOT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vptm_mm.models import VPTMTaskPool
+from vptm_mm.tasks import VPTMTaskPool
 from vptm_mm.visualization import attention_maps, draw_overlay, mask_attention
 
 from ..conftest import ENCODER

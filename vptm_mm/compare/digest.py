@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 
 from mmengine.config import Config
 
-from ..checkpoints.checkpoint_file import fetch
-from ..checkpoints.download import is_remote, sha256
+from ..weights.checkpoint_file import fetch
+from ..weights.download import is_remote, sha256
 
 
 def check_weights(cfg: Config) -> None:

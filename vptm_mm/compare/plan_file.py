@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ..bricks import is_whole
+from ..nn import is_whole
 from .plan import (
     Axis,
     DataSet,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..checkpoints import write_whole
+from ..weights import write_whole
 from . import plots
 from .board import Board
 from .jobs import Pair

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
-from ..bricks import is_finite, is_whole
+from ..nn import is_finite, is_whole
 from .optuna_import import import_optuna
 
 

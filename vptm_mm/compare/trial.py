@@ -22,11 +22,11 @@ from mmengine.utils import import_modules_from_strings
 
 import vptm_mm  # noqa: F401 (registers everything)
 
-from ..bricks import tuned_parameters
-from ..checkpoints import write_whole
 from ..engine.launch import LOADERS, build_runner, finish_config
 from ..engine.unwrap import unwrap_model
 from ..fresh_process import fresh_context, resident_bytes
+from ..nn import tuned_parameters
+from ..weights import write_whole
 from .run_configs import ACCURACY
 
 RESULT = 'measured.json'

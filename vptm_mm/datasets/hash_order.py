@@ -7,7 +7,7 @@ from os import path as osp
 
 from mmpretrain.datasets import BaseDataset
 
-from ..bricks import is_whole
+from ..nn import is_whole
 
 
 def hash_rank(name: str, seed: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from ..bricks import is_finite, is_whole
+from ..nn import is_finite, is_whole
 from .class_folders import (
     ClassImages,
     find_images,

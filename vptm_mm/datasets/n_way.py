@@ -4,7 +4,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from ..bricks import is_whole
+from ..nn import is_whole
 from .draws import build_source
 from .hash_order import hash_rank
 

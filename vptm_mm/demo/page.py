@@ -9,8 +9,8 @@ from PIL import Image
 
 from .. import visualization as vis
 from ..datasets import SklearnDigits
-from ..models import VPTMTaskPool
-from ..models.pool import Picture, prepare
+from ..tasks import VPTMTaskPool
+from ..tasks.pool import Picture, prepare
 from .upload import MB, Limits, read_upload
 
 SHOWN_SIDE = 320  # pixels of a picture on the page

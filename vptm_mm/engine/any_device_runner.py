@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
-from ..checkpoints import read_checkpoint
+from ..tasks import read_checkpoint
 from .cached_text_config import CachedTextConfig
 from .resumed_settings import follow_config, settings_of
 from .runners.resumable_train_loop import EPOCH_START

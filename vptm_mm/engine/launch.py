@@ -13,10 +13,10 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..checkpoints import trust_file
 from ..datasets import check_data_roots, check_splits
 from ..host import quiet_host
 from ..kept_memory import keep_freed_memory
+from ..weights import trust_file
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
 from .vis_backends import require_vis_packages

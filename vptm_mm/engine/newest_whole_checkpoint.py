@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from ..checkpoints import load_file
+from ..weights import load_file
 
 
 def find_newest_whole(paths: Iterable[Path]) -> Path | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..checkpoints import write_whole
+from ..weights import write_whole
 
 WHOLE_FILE = 'whole_file'
 

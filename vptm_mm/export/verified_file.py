@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from ..checkpoints import whole_path
+from ..weights import whole_path
 from .traced_classifier import TracedClassifier
 
 # Largest difference of a score that a file may have.

@@ -10,7 +10,6 @@ from .backbones import (
     VPTMBackbone,
 )
 from .heads import PrototypeVerbalizerHead
-from .pool import VPTMTaskPool
 from .tokenizers import (
     FeatureKMeansTokenizer,
     KeptTokens,
@@ -33,7 +32,6 @@ __all__ = [
     'PrototypeVerbalizerHead',
     'VPTBackbone',
     'VPTMBackbone',
-    'VPTMTaskPool',
     'VQKDDistiller',
     'VQKDTokenizer',
 ]

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import write_whole
-from ..checkpoints.download import sha256
 from ..report import read_run
+from ..weights import write_whole
+from ..weights.download import sha256
 
 REPORTS = (
     'masked_token_accuracy.json',

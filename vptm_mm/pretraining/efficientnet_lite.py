@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checkpoints import load_file, write_whole
+from ..weights import load_file, write_whole
 
 SIZES = ('lite0', 'lite2')
 

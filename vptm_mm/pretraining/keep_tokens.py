@@ -19,8 +19,8 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..checkpoints import write_whole
 from ..datasets.hash_order import hash_rank, list_digest, rank_classes
+from ..weights import write_whole
 
 # Images whose features lie in one file.
 CHUNK = 2000

@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import Config
 from mmpretrain.models import BEiTViT
 
-from ..checkpoints.download import sha256
+from ..weights.download import sha256
 
 TOKENS = ('patches', 'features', 'vqkd')
 # What the first round can predict, by the tokenizer of its config; without

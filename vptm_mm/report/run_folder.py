@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import find_task_file
+from ..tasks import find_task_file
 
 # Iteration and value.
 Point = tuple[int, float]

@@ -12,10 +12,11 @@ from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import track
 
-from ..checkpoints import load_classifier, open_whole
-from ..checkpoints.download import sha256
 from ..datasets import check_data_roots
+from ..tasks import load_classifier
 from ..visualization import class_names, file_name, open_split, predict
+from ..weights import open_whole
+from ..weights.download import sha256
 
 FILENAME = 'test_predictions.npz'
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..bricks import PromptTokens, TokenSequence, qkv_bias
+from ..nn import PromptTokens, TokenSequence, qkv_bias
 
 KINDS = ('[CLS]', 'patches', '[MASK]', 'prompts')
 

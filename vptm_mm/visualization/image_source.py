@@ -15,8 +15,8 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ..checkpoints import inner_datasets, prediction_pipeline
 from ..image_content import read_file
+from ..tasks import inner_datasets, prediction_pipeline
 
 SPLITS = ('test', 'val', 'train')
 

@@ -27,7 +27,7 @@ def mask_attention(pool: Any, task: str, image: Tensor) -> Tensor:
     Args:
         pool: A ``VPTMTaskPool``.
         task: Name of the task in the pool whose [MASK]s look.
-        image: One image, as ``models.pool.prepare`` makes it for the task.
+        image: One image, as ``tasks.pool.prepare`` makes it for the task.
 
     Shape:
         - Input: ``(3, img_size, img_size)``

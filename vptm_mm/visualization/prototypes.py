@@ -15,7 +15,7 @@ from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
-from ..bricks import PrototypicalVerbalizer
+from ..nn import PrototypicalVerbalizer
 from .style import INK, short_names
 
 MAX_NAMED = 60  # classes; above, the axes have no names

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ..checkpoints import open_whole
+from ..weights import open_whole
 from .fonts import fonts_of
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart.

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ..bricks import tensors_sha256
-from ..checkpoints import count_visual_tokens
+from ..nn import tensors_sha256
+from ..weights import count_visual_tokens
 from .attention import require_sequence
 from .image_source import to_pixels, true_labels
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vptm_mm.checkpoints import WriteError
 from vptm_mm.engine.prefix import (
     DamagedStatesError,
     read_states,
     write_states,
 )
+from vptm_mm.weights import WriteError
 
 SHAPE = (2, 3, 4, 5)
 KEY = 'ab' * 32

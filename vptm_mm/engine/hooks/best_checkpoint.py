@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import write_whole
+from ...weights import write_whole
 
 
 @HOOKS.register_module()

@@ -9,7 +9,8 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...checkpoints import FROZEN_SHA256, require_fit, warn_of_preprocessing
+from ...tasks import FROZEN_SHA256, require_fit
+from ...weights import warn_of_preprocessing
 from ..unwrap import unwrap_model
 
 

@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...bricks import discriminant_projection, is_whole, shrunk_covariance
+from ...nn import discriminant_projection, is_whole, shrunk_covariance
 from ..runners.repeats import RepeatedIndex
 from ..unwrap import unwrap_model
 

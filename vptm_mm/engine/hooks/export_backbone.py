@@ -7,9 +7,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...bricks import without_derived
-from ...checkpoints import open_whole, preprocessing_of
-from ...checkpoints.preprocessing import META
+from ...nn import without_derived
+from ...weights import open_whole, preprocessing_of
+from ...weights.preprocessing import META
 from ..unwrap import validated_model
 
 DTYPES = ('float32', 'float16')

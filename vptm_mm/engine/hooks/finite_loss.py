@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from ...bricks import tuned_parameters
+from ...nn import tuned_parameters
 from ..unwrap import unwrap_model
 
 SHOWN = 10

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...bricks import is_whole
+from ...nn import is_whole
 from ..unwrap import unwrap_model
 
 

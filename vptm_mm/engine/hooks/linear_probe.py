@@ -15,7 +15,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...checkpoints import write_whole
+from ...weights import write_whole
 from ..unwrap import validated_model
 
 

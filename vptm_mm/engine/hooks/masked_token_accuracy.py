@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...checkpoints import write_whole
+from ...weights import write_whole
 from ..unwrap import validated_model
 
 

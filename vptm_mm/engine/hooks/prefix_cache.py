@@ -22,7 +22,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...bricks import is_whole
+from ...nn import is_whole
 from ..prefix import (
     CachedInputs,
     DamagedStatesError,

@@ -18,7 +18,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import remove_parts, write_whole
+from ...weights import remove_parts, write_whole
 from ..newest_whole_checkpoint import find_newest_whole
 from ..runners.resumable_train_loop import VALIDATED
 from ..runners.worker_signals import STOP_SIGNALS

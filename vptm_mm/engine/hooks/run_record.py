@@ -16,9 +16,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from ...bricks import tuned_parameters
-from ...checkpoints import write_whole
+from ...nn import tuned_parameters
 from ...version import __version__
+from ...weights import write_whole
 from ..unwrap import unwrap_model
 
 FILENAME = 'run.json'

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import (
+from ...tasks import (
     IDENTITY,
     Task,
     load_state,

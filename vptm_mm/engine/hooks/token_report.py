@@ -13,7 +13,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...checkpoints import write_whole
+from ...weights import write_whole
 from ..token_statistics import token_statistics
 from ..unwrap import validated_model
 

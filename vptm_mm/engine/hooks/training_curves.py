@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...checkpoints import write_whole
+from ...weights import write_whole
 
 ACCURACY = 'val/accuracy/top1'
 

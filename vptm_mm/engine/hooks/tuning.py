@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...bricks import (
+from ...nn import (
     PromptTokens,
     PrototypicalVerbalizer,
     is_whole,

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ...checkpoints import WriteError, open_whole
+from ...weights import WriteError, open_whole
 
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
 CODES = {torch.float32: 'F32', torch.bfloat16: 'BF16'}

@@ -6,7 +6,7 @@ Symbols: B batch; N patches; C embedding width; s scale of the adapters.
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import BottleneckAdapter
+from ...nn import BottleneckAdapter
 from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 

@@ -6,7 +6,7 @@ Symbols: B batch; H, W rows and columns of patches; C embedding width.
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import is_whole
+from ...nn import is_whole
 from .frozen_beit import FrozenBEiT
 
 

@@ -16,7 +16,7 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import (
+from ...nn import (
     PromptTokens,
     Unfilled,
     compare_settings,
@@ -26,8 +26,8 @@ from ...bricks import (
     tensors_sha256,
     without_derived,
 )
-from ...checkpoints.preprocessing import Preprocessing
-from ...checkpoints.pretrained import read_pretrained
+from ...weights.preprocessing import Preprocessing
+from ...weights.pretrained import read_pretrained
 from .encoder_block import run_block
 from .fused_attention import FusedAttention
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import is_whole
+from ...nn import is_whole
 from .frozen_beit import FrozenBEiT
 
 READOUTS = ('cls', 'patches')

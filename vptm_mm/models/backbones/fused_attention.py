@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor
 
-from ...bricks import attend, qkv_bias
+from ...nn import attend, qkv_bias
 
 
 class FusedAttention(BEiTAttention):

@@ -10,7 +10,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import is_finite, is_whole
+from ...nn import is_finite, is_whole
 from .encoder_block import run_block
 from .vpt_backbone import VPTBackbone
 

@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ...bricks import LowRankUpdate
+from ...nn import LowRankUpdate
 from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 

@@ -10,7 +10,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
+from ...nn import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .encoder_block import run_block
 from .frozen_features import FrozenFeatures
 

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...bricks import TokenSequence, is_whole
+from ...nn import TokenSequence, is_whole
 from .encoder_block import run_block
 from .frozen_beit import SPEEDUPS, FrozenBEiT
 

@@ -10,8 +10,8 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...bricks import freeze, tensors_sha256
-from ...checkpoints.checkpoint_file import (
+from ...nn import freeze, tensors_sha256
+from ...weights.checkpoint_file import (
     fetch,
     read_module,
     read_tensors,

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import is_whole
+from ...nn import is_whole
 
 
 @MODELS.register_module()

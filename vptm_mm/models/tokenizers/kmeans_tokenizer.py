@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...bricks import is_whole
+from ...nn import is_whole
 
 # Descriptions that are held in memory to start from, and by which dead
 # entries of the codebook are found.

@@ -8,9 +8,9 @@ from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...bricks import VectorQuantizer, freeze
-from ...checkpoints.checkpoint_file import fetch, read_module
-from ...checkpoints.checkpoint_layouts import tokenizer_names
+from ...nn import VectorQuantizer, freeze
+from ...weights.checkpoint_file import fetch, read_module
+from ...weights.checkpoint_layouts import tokenizer_names
 
 
 @MODELS.register_module()

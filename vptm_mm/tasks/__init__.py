@@ -1,0 +1,53 @@
+from .task_file import (
+    Task,
+    find_task_file,
+    name_and_path,
+    read_task,
+    task_file_name,
+    write_task,
+)
+from .task_model import (
+    classifier_of,
+    frozen_init,
+    inner_datasets,
+    load_classifier,
+    make_task,
+    prediction_pipeline,
+)
+from .task_schema import encoder_settings, validate
+from .task_state import (
+    ENCODER_SETTINGS,
+    FROZEN_SHA256,
+    IDENTITY,
+    load_state,
+    read_checkpoint,
+    require_fit,
+    task_state,
+)
+
+from .pool import VPTMTaskPool  # isort: skip
+
+__all__ = [
+    'ENCODER_SETTINGS',
+    'FROZEN_SHA256',
+    'IDENTITY',
+    'Task',
+    'VPTMTaskPool',
+    'classifier_of',
+    'encoder_settings',
+    'find_task_file',
+    'frozen_init',
+    'inner_datasets',
+    'load_classifier',
+    'load_state',
+    'make_task',
+    'name_and_path',
+    'prediction_pipeline',
+    'read_checkpoint',
+    'read_task',
+    'require_fit',
+    'task_file_name',
+    'task_state',
+    'validate',
+    'write_task',
+]

@@ -1,0 +1,275 @@
+"""From classifiers to tasks and back."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmpretrain import get_model
+from mmpretrain.registry import MODELS
+
+from ..weights.checkpoint_file import UnsafeCheckpointError
+from ..weights.download import is_remote, is_stored
+from ..weights.preprocessing import warn_of_preprocessing
+from .task_file import Task, plain, plain_pipeline, without_training
+from .task_schema import encoder_settings, validate
+from .task_state import (
+    FROZEN_SHA256,
+    IDENTITY,
+    load_state,
+    read_checkpoint,
+    task_state,
+    to_checkpoint,
+)
+
+
+def make_task(
+    model: BaseModel, cfg: Config, classes: Sequence[str] | None = None
+) -> Task:
+    """Take the task out of a classifier.
+
+    Args:
+        model: The classifier.
+        cfg: Its config; ``model``, ``data_preprocessor`` and the pipeline of
+            the test images are read.
+        classes: Names of the classes; None for those of the checkpoint that
+            the classifier was loaded from, or to number them.
+
+    Raises:
+        ValueError: If the number of names is not that of the head, the config
+            has no test images, or a task file cannot hold what it describes.
+    """
+    head = getattr(model, 'head', None)
+    num_classes = getattr(head, 'num_classes', None)
+    if num_classes is None:
+        raise ValueError(
+            f'{type(head).__name__} has no num_classes, and a task names the '
+            'class of each score.'
+        )
+    if classes is None:
+        classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
+    if classes is None:
+        classes = [str(i) for i in range(num_classes)]
+    if len(classes) != num_classes:
+        raise ValueError(
+            f'{len(classes)} class names do not fit the head: num_classes='
+            f'{num_classes}.'
+        )
+    state = task_state(model)
+    digest = bytes(state[FROZEN_SHA256].tolist()).hex()
+    model_cfg = plain(cfg.model)
+    preprocessor = model_cfg.pop('data_preprocessor', None) or cfg.get(
+        'data_preprocessor'
+    )
+    task = Task(
+        tensors={
+            name: tensor.detach().cpu().clone()
+            for name, tensor in state.items()
+            if name not in IDENTITY
+        },
+        model=without_training(model_cfg),
+        classes=tuple(str(name) for name in classes),
+        data_preprocessor=without_training(plain(preprocessor or {})),
+        pipeline=prediction_pipeline(cfg),
+        frozen_sha256=digest,
+    )
+    validate(task)
+    model.backbone.require_settings(encoder_settings(task))
+    return task
+
+
+def prediction_pipeline(cfg: Config) -> list[dict]:
+    """Return the transforms of a test image that a config names.
+
+    Raises:
+        ValueError: If it names none, or several that differ.
+    """
+    for name in ('test_dataloader', 'val_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset')
+        found = [
+            plain_pipeline(one['pipeline'])
+            for one in inner_datasets(dataset)
+            if one.get('pipeline')
+        ]
+        if any(pipeline != found[0] for pipeline in found):
+            raise ValueError(
+                f'the data sets of {name} prepare their images in different '
+                'ways, and a task has one way; give all of them the same '
+                'pipeline.'
+            )
+        if found:
+            return found[0]
+    raise ValueError(
+        'the config has no test_dataloader.dataset.pipeline, which says how a '
+        'test image is prepared.'
+    )
+
+
+def inner_datasets(dataset: Any) -> Iterator[Any]:
+    """Find the data sets that wrappers hold, one or several, in a config."""
+    if not isinstance(dataset, Mapping):
+        return
+    held = [dataset.get('dataset'), *(dataset.get('datasets') or ())]
+    if 'pipeline' in dataset or not any(held):
+        yield dataset
+        return
+    for inner in held:
+        yield from inner_datasets(inner)
+
+
+def load_classifier(
+    config: str | Path | Config, checkpoint: str | Path, device: Any = None
+) -> BaseModel:
+    """Build a classifier and load a checkpoint or a task file, strictly.
+
+    MMPretrain's ``get_model`` only warns of tensors that do not fit.
+
+    Args:
+        config: A config, or its path.
+        checkpoint: Path or address of a checkpoint or task file.
+        device: Device of the model.
+
+    Returns:
+        The classifier in ``eval()``, as ``get_model`` returns it.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the checkpoint does not fit.
+    """
+    if not isinstance(config, Config):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'no config at {Path(config).absolute()}')
+        config = Config.fromfile(config)
+    return _load(config, read_checkpoint(str(checkpoint)), device)
+
+
+def classifier_of(
+    task: Task, weights: str | None = None, device: Any = None
+) -> BaseModel:
+    """Build the classifier that a task file describes.
+
+    Args:
+        task: The task.
+        weights: Path or address of the pre-trained weights; those of the task
+            by default.
+        device: Device of the model.
+
+    Returns:
+        The classifier in ``eval()``, as ``load_classifier`` returns it.
+
+    Raises:
+        FileNotFoundError: If the weights are missing.
+        ValueError: If the task names something that is not registered or
+            does more than compute, its weights would have to be downloaded,
+            or it does not fit them.
+    """
+    validate(task)
+    model = dict(task.model, type='ImageClassifier')
+    model['backbone'] = dict(
+        task.model['backbone'], init_cfg=frozen_init(task, weights)
+    )
+    dataset = dict(type='CustomDataset', pipeline=task.pipeline)
+    config = Config(
+        dict(
+            model=model,
+            data_preprocessor=task.data_preprocessor,
+            test_dataloader=dict(dataset=dataset),
+        )
+    )
+    try:
+        return _load(config, to_checkpoint(task), device)
+    except (FileNotFoundError, UnsafeCheckpointError):  # of the weights
+        raise
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes a classifier that cannot be built: {error}'
+        ) from error
+
+
+def _load(config: Config, content: dict, device: Any) -> BaseModel:
+    if config.get('test_dataloader') is None:
+        # The host asks what is there for its class names.
+        config = copy.deepcopy(config)
+        config.pop('test_dataloader', None)
+    model = get_model(config, device=device)
+    load_state(model, content)
+    warn_of_preprocessing(model.backbone, model.data_preprocessor)
+    meta = content.get('meta') or {}
+    if 'dataset_meta' in meta:
+        model._dataset_meta = meta['dataset_meta']
+    return model
+
+
+def frozen_init(task: Task, weights: str | None = None) -> dict:
+    """Return the ``init_cfg`` of a task's backbone.
+
+    Args:
+        task: The task.
+        weights: Path or address to read instead of the task's own.
+
+    Raises:
+        ValueError: If the task names none, or one that would have to be
+            downloaded: a file does not decide what this machine fetches.
+    """
+    if weights is not None:
+        return dict(type='Pretrained', checkpoint=weights)
+    init_cfg = task.model['backbone'].get('init_cfg')
+    checkpoint = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
+    if not isinstance(checkpoint, str):
+        raise ValueError(
+            'the task does not say where its pre-trained weights are; give '
+            'their path or address (weights=..., --weights ...). The sha256 '
+            f'of their frozen tensors is {task.frozen_sha256}.'
+        )
+    if is_remote(checkpoint) and not is_stored(checkpoint):
+        raise ValueError(
+            f'the pre-trained weights of the task are at {checkpoint}; to '
+            'download them give that address (weights=..., --weights ...), '
+            'or the path of a local copy.'
+        )
+    if '://' not in checkpoint:
+        checkpoint = str(_find_weights(task, checkpoint))
+    return dict(type='Pretrained', checkpoint=checkpoint)
+
+
+def _find_weights(task: Task, checkpoint: str) -> Path:
+    """Find the weights that a task names by a path of another machine."""
+    name = PureWindowsPath(checkpoint).name  # behind / and \\
+    beside = task.path.parent if task.path else Path()
+    stored = Path(torch.hub.get_dir()) / 'checkpoints'
+    places = [
+        *(Path(checkpoint).expanduser(), beside / checkpoint),
+        *(Path(name), beside / name, Path(__file__).with_name(name)),
+        *chain(stored.glob(name), stored.glob(f'*/{name}')),
+    ]
+    found = list(dict.fromkeys(p.resolve() for p in places if p.is_file()))
+    if len(found) < 2:
+        # One is compared when it is loaded, as any.
+        fitting = found
+    else:
+        fitting = [path for path in found if _is_of(task, path)]
+    if not fitting:
+        raise FileNotFoundError(
+            f'the pre-trained weights of the task, {checkpoint}, are neither '
+            'there nor in the working folder, beside the task file, in '
+            f'{stored} or in this package (frozen tensors of sha256 '
+            f'{task.frozen_sha256}); give their path by --weights PATH '
+            '(weights=... in Python).'
+        )
+    return fitting[0]
+
+
+def _is_of(task: Task, path: Path) -> bool:
+    """Whether a file holds the frozen tensors of a task."""
+    init_cfg = dict(type='Pretrained', checkpoint=str(path))
+    try:
+        backbone = MODELS.build(
+            {**task.model['backbone'], 'init_cfg': init_cfg}
+        )
+    except ValueError:
+        return False
+    return backbone.frozen_sha256 == task.frozen_sha256

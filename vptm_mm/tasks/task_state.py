@@ -1,0 +1,220 @@
+"""What a task is in a state dict, and how checkpoints and task files are read.
+
+A task's state dict has no frozen tensors but their digest; ``FrozenBEiT``
+compares it with its own. mmengine finds a loader by the address of a file:
+importing this module gives it one for ``vptm_mm://`` and for names that end in
+``.safetensors``, so that ``load_from``, ``resume`` and the inferencer take
+task files where they take checkpoints. All other addresses keep their loader.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.model import BaseModel
+from mmengine.runner import CheckpointLoader
+from torch import Tensor
+
+from ..nn import compare_states, module_settings, tuned_parameters
+from ..weights.checkpoint_file import PACKAGED, fetch, is_state_dict, load_file
+from .task_file import SUFFIX, Task, is_task_file, read_task
+from .task_schema import encoder_settings
+
+# Entries of a state dict that identify the encoder: the digest of its tensors,
+# 32 bytes, and what tensors do not show, as JSON.
+FROZEN_SHA256 = 'backbone.frozen_sha256'
+ENCODER_SETTINGS = 'backbone.encoder_settings'
+IDENTITY = (FROZEN_SHA256, ENCODER_SETTINGS)
+OURS = (PACKAGED, 'http://', 'https://', 'file://')
+
+
+def task_state(model: BaseModel) -> dict[str, Tensor]:
+    """Return what a task adds to the frozen tensors, and whose they are.
+
+    Args:
+        model: A classifier on a ``FrozenBEiT``.
+
+    Raises:
+        ValueError: If its backbone is none, has no weights yet, or tunes what
+            was pre-trained.
+    """
+    backbone: Any = getattr(model, 'backbone', None)
+    if not hasattr(backbone, 'frozen_sha256'):
+        raise ValueError(
+            f'{type(backbone).__name__} is no frozen backbone; a task belongs '
+            'to one, as VPTMBackbone.'
+        )
+    frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
+    tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]
+    if tuned:
+        raise ValueError(
+            f'{type(backbone).__name__} tunes {len(tuned)} tensors of the '
+            f'pre-training, {tuned[0]} first; a task holds what is added to '
+            'a frozen backbone. Keep the checkpoint.'
+        )
+    digest = backbone.frozen_sha256
+    if digest is None:
+        raise ValueError(
+            f'{type(backbone).__name__} has no pre-trained weights yet; set '
+            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
+            'to those that the task belongs to.'
+        )
+    state = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if not name.startswith((*frozen, 'data_preprocessor.'))
+    }
+    return {**state, **_identity(digest, module_settings(backbone.encoder))}
+
+
+def _identity(digest: str, settings: dict[str, str]) -> dict[str, Tensor]:
+    contents = (
+        bytearray.fromhex(digest),
+        json.dumps(settings, sort_keys=True).encode(),
+    )
+    return {
+        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        for name, content in zip(IDENTITY, contents, strict=True)
+    }
+
+
+def require_fit(model: BaseModel, checkpoint: dict) -> None:
+    """Compare a checkpoint or a task with the classifier, before loading.
+
+    Raises:
+        ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
+            another shape (``!``).
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    # The host strips this prefix, and derives the preprocessor's buffers.
+    state = {k.removeprefix('module.'): v for k, v in state.items()}
+    state = {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith('data_preprocessor.')
+        # The backbone compares it, and says where it differs.
+        and name != ENCODER_SETTINGS
+    }
+    is_task = FROZEN_SHA256 in state
+    difference = compare_states(
+        _wanted(model) if is_task else model.state_dict(), state
+    )
+    if difference:
+        raise ValueError(
+            f'the {"task" if is_task else "checkpoint"} does not fit the '
+            'model of the config (- missing, + unexpected, ! wrong):\n'
+            f'  {difference}\n'
+            'Use the config that it was trained with; it is in its work dir. '
+            'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
+            + _compare_classes(model, checkpoint)
+        )
+
+
+def _compare_classes(model: BaseModel, checkpoint: dict) -> str:
+    """Return what to do if numbers of classes differ; empty if not."""
+    meta = checkpoint.get('meta') or {}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    count = getattr(getattr(model, 'head', None), 'num_classes', None)
+    if not classes or count is None or count == len(classes):
+        return ''
+    return (
+        f' The file has {len(classes)} classes, and the head num_classes='
+        f'{count}. A config of a folder counts the sub-folders of '
+        'IMAGE_FOLDER: set it to the images that the file was trained on, or '
+        f'--cfg-options model.head.num_classes={len(classes)}.'
+    )
+
+
+def _wanted(model: BaseModel) -> dict[str, Tensor]:
+    state = task_state(model)
+    return {k: v for k, v in state.items() if k != ENCODER_SETTINGS}
+
+
+def load_state(model: BaseModel, checkpoint: dict) -> None:
+    """Load a checkpoint or a task into the classifier, all of it.
+
+    Raises:
+        ValueError: If it does not fit.
+    """
+    require_fit(model, checkpoint)
+    state = checkpoint.get('state_dict', checkpoint)
+    model.load_state_dict(
+        {k.removeprefix('module.'): v for k, v in state.items()},
+        strict=False,  # the preprocessor's buffers are derived
+    )
+
+
+def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
+    """Read a checkpoint or a task file; no code in it is run.
+
+    Args:
+        checkpoint: A path, or an address. What is neither ``vptm_mm://``,
+            ``http(s)://`` nor ``file://`` is left to mmengine.
+        map_location: As in ``torch.load``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RuntimeError: If a download fails.
+        ValueError: If it is unsafe, damaged or not a checkpoint.
+    """
+    path = Path(checkpoint).expanduser()
+    if checkpoint.startswith(OURS):
+        path = fetch(checkpoint)
+    elif '://' in checkpoint:
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location)
+    elif not path.is_file():
+        raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
+    if path.suffix == SUFFIX and is_task_file(path):
+        task = read_task(path)
+        logger = MMLogger.get_current_instance()
+        logger.info(
+            f'Task file {path}: {len(task.classes)} classes, '
+            f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
+        )
+        return to_checkpoint(task)
+    content = load_file(path, map_location)
+    _require_checkpoint(content, path)
+    # mmengine runs this text, a config, when it resumes; it never writes it.
+    content.get('meta', {}).pop('config', None)
+    return content
+
+
+# mmengine matches what it calls a prefix as a regular expression.
+@CheckpointLoader.register_scheme([PACKAGED, rf'(?!.*://).*\{SUFFIX}$'])
+def load_from_vptm_mm(filename: str, map_location: Any = None) -> dict:
+    """Read for mmengine what its own loaders do not know."""
+    return read_checkpoint(filename, map_location)
+
+
+def _require_checkpoint(content: Any, path: Path) -> None:
+    """Refuse what would fail later, in a place that does not know why."""
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'{path} holds a {type(content).__name__}, no checkpoint: a dict '
+            "with a 'state_dict', or a state dict."
+        )
+    if 'state_dict' in content and not is_state_dict(content['state_dict']):
+        raise ValueError(
+            f"{path}: its 'state_dict' is no dict from names to tensors."
+        )
+    for key in ('meta', 'message_hub', 'optimizer'):
+        if not isinstance(content.get(key, {}), dict):
+            raise ValueError(
+                f'{path}: its {key!r} is no dict: {content[key]!r:.80}'
+            )
+
+
+def to_checkpoint(task: Task) -> dict[str, Any]:
+    """Return a task as mmengine expects a checkpoint.
+
+    It has no state of an optimizer: a run that is resumed from it starts at
+    epoch 0.
+    """
+    identity = _identity(task.frozen_sha256, encoder_settings(task))
+    return dict(
+        state_dict={**task.tensors, **identity},
+        meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),
+        message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={}),
+    )

@@ -1,0 +1,261 @@
+"""Reads pre-trained BEiT v2 files strictly, whatever their layout.
+
+The worst fault of a frozen backbone is that it was never loaded. So a file
+either fits tensor by tensor, or one error names what is missing, unexpected or
+of another shape.
+"""
+
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from torch import Tensor
+
+from ..nn import StateDifference, compare_states
+from .checkpoint_file import fetch, read_tensors, sha256
+from .checkpoint_layouts import PREDICTOR, to_our_names
+from .preprocessing import Preprocessing, trained_with
+
+MASK = 'encoder.mask_token'
+TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
+# A cubic spline needs more points than this along each side.
+CUBIC = 3
+
+
+class Pretrained(NamedTuple):
+    """What was read.
+
+    Args:
+        tensors: A tensor for each name that was wanted.
+        trained_with: How images were normalised; None if nobody knows.
+    """
+
+    tensors: dict[str, Tensor]
+    trained_with: Preprocessing | None
+
+
+def read_pretrained(
+    checkpoint: str | PathLike, frozen: dict[str, Tensor]
+) -> Pretrained:
+    """Read the frozen tensors of a backbone, all of them or none.
+
+    Reads Microsoft's layout, MMPretrain's pre-training layout, transformers'
+    and our own checkpoints. A position bias table of another size is
+    interpolated. What was read, dropped and resized is logged.
+
+    Args:
+        checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
+            address; the last names a file that comes with the package.
+        frozen: The tensors that are wanted, by the names of ``FrozenBEiT``;
+            their shapes count, not their values.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RuntimeError: If a download fails.
+        TypeError: If ``checkpoint`` is neither a path nor an address.
+        ValueError: If the file is no checkpoint, is damaged, is fine-tuned,
+            or does not fit; the text lists ``-`` missing, ``+`` unexpected
+            and ``!`` wrong tensors.
+    """
+    path = fetch(checkpoint)
+    # Side by side: a digest takes as long as reading.
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        digest = pool.submit(sha256, path)
+        tensors, meta = read_tensors(path)
+        layout, tensors, dropped = to_our_names(tensors, path)
+    preprocessing = trained_with(path, layout, dropped, meta)
+    if not any(name.startswith(PREDICTOR) for name in frozen):
+        dropped += [name for name in tensors if name.startswith(PREDICTOR)]
+        tensors = {k: v for k, v in tensors.items() if k not in set(dropped)}
+    resized = _resize_table(tensors, frozen)
+    _check_fit(tensors, frozen, path, layout)
+
+    prefixes = sorted({'.'.join(name.split('.')[:2]) for name in dropped})
+    MMLogger.get_current_instance().info(
+        f'Pre-trained weights: {path}\n'
+        f'  layout {layout}, sha256 {digest.result()}\n'
+        f'  loaded {len(tensors)} of {len(frozen)} frozen tensors\n'
+        f'  dropped {len(dropped)} ({", ".join(prefixes) or "none"})\n'
+        f'  resized {resized or "none"}\n'
+        f'  trained with {preprocessing or "unknown preprocessing"}'
+    )
+    return Pretrained(tensors, preprocessing)
+
+
+def count_visual_tokens(checkpoint: str | PathLike) -> int:
+    """Return how many visual tokens the predictor of a file tells apart.
+
+    Args:
+        checkpoint: As in ``read_pretrained``.
+
+    Raises:
+        ValueError: If it has no token predictor.
+    """
+    path = fetch(checkpoint)
+    read, _ = read_tensors(path)
+    _, tensors, _ = to_our_names(read, path)
+    weight = tensors.get(f'{PREDICTOR}weight')
+    if weight is None:
+        raise ValueError(
+            f'{path} has no token predictor, which names visual tokens; take '
+            'the file of a pre-training that has one.'
+        )
+    return len(weight)
+
+
+def _resize_table(
+    tensors: dict[str, Tensor], frozen: dict[str, Tensor]
+) -> str:
+    """Interpolate the position bias table to our grid; say how."""
+    if TABLE not in tensors or tensors[TABLE].shape == frozen[TABLE].shape:
+        return ''
+    table, ours = tensors[TABLE], frozen[TABLE]
+    if table.ndim != 2 or table.size(1) != ours.size(1):
+        return ''
+    old, new = (math.isqrt(max(len(t) - 3, 0)) for t in (table, ours))
+    if old**2 != len(table) - 3 or old <= CUBIC:
+        return ''
+    # The last three rows are [CLS]'s: they have no place in the image.
+    offsets = _resize_offsets(table[:-3], new)
+    tensors[TABLE] = torch.cat([offsets, table[-3:].float()])
+    sides = [(side + 1) // 2 for side in (old, new)]
+    return (
+        f'{TABLE} from {sides[0]}x{sides[0]} to {sides[1]}x{sides[1]} patches'
+    )
+
+
+def _resize_offsets(offsets: Tensor, new: int) -> Tensor:
+    """Interpolate the part of the table that belongs to offsets of patches.
+
+    As BEiT does: the old offsets are moved apart in a geometric series, whose
+    last one meets the last new offset, and a cubic spline goes through them.
+
+    Args:
+        offsets: Of ``old`` x ``old`` offsets, ``(old * old, h)``.
+        new: Offsets along one side that are wanted.
+
+    Returns:
+        The table, ``(new * new, h)``.
+    """
+    # Not at the top: it would slow every start.
+    from scipy.interpolate import RectBivariateSpline
+
+    old, reach = math.isqrt(len(offsets)), new // 2
+    low, high = 1.01, 1.5
+    while high - low > 1e-6:
+        ratio = (low + high) / 2
+        if (1 - ratio ** (old // 2)) / (1 - ratio) > reach:
+            high = ratio
+        else:
+            low = ratio
+    steps = np.cumsum(ratio ** np.arange(old // 2))
+    places = np.concatenate([-steps[::-1], [0], steps])
+    wanted = np.arange(-reach, reach + 1)
+    maps = offsets.float().numpy().T.reshape(-1, old, old)
+    resized = [
+        # Transposed as in SciPy's interp2d, to which it is equal to the bit.
+        RectBivariateSpline(places, places, one.T)(wanted, wanted).T.ravel()
+        for one in maps
+    ]
+    return torch.from_numpy(np.stack(resized, axis=1)).float()
+
+
+def _check_fit(
+    tensors: dict[str, Tensor],
+    frozen: dict[str, Tensor],
+    path: Path,
+    layout: str,
+) -> None:
+    """Compare names, shapes, values; raise one error that lists them all."""
+    difference = compare_states(frozen, tensors)
+    difference.wrong.extend(
+        f'{name}: holds NaN or infinite values'
+        for name, tensor in tensors.items()
+        if not tensor.isfinite().all()
+    )
+    if MASK in tensors and not tensors[MASK].any():
+        difference.wrong.append(f'{MASK}: is all zero, it was never trained')
+    if difference:
+        raise ValueError(
+            f'{path} ({layout} layout) does not fit the frozen backbone '
+            f'(- missing, + unexpected, ! wrong):\n  {difference}\n'
+            f'{_advice(difference)}'
+        )
+
+
+def _advice(difference: StateDifference) -> str:
+    return next(
+        advice
+        for pattern, advice in ADVICE
+        if re.search(pattern, '\n'.join(difference.lines))
+    )
+
+
+# The first pattern that fits a line of the difference counts.
+ADVICE = (
+    (
+        rf'- {MASK}',
+        'It has no mask token: it looks like a fine-tuned or supervised '
+        'model. VPTM needs the file of the self-supervised pre-training, '
+        'e.g. beitv2_base_patch16_224_pt1k.pth.',
+    ),
+    (
+        r'\+ backbone\.ln1\.',
+        'Its backbone has a final norm of its own, as BEiT v1 has in '
+        'MMPretrain. BEiT v2 is pre-trained with final_norm=False and a norm '
+        'in the neck.',
+    ),
+    (
+        r'\+ .*(pos_embed|position_embeddings)\b',
+        'It has absolute position embeddings, which BEiT v2 has not: it is '
+        'another model. Take a file of BEiT v2.',
+    ),
+    (
+        r'holds NaN',
+        'A run that diverged leaves such values, and so does half precision: '
+        'take an earlier checkpoint of it, or download the file again.',
+    ),
+    (
+        r'is all zero',
+        'It is filled up, or of a model that was trained without masks. VPTM '
+        'needs the file of the self-supervised pre-training, e.g. '
+        'beitv2_base_patch16_224_pt1k.pth.',
+    ),
+    (
+        r'[-+] encoder\.layers\.\d+\.ln1\.',
+        'It has other blocks than the encoder, as a large model has: set arch '
+        'of the encoder, or take the file of the other size.',
+    ),
+    (
+        r'- .*\.gamma_\d',
+        'Its blocks have no layer scale: set layer_scale_init_value=0 of the '
+        'encoder.',
+    ),
+    (
+        r'\+ .*\.gamma_\d',
+        'Its blocks have a layer scale: set layer_scale_init_value=0.1 of the '
+        'encoder.',
+    ),
+    (
+        rf'! {PREDICTOR}',
+        'The token predictor is of another size: set num_visual_tokens to '
+        'the first number in the file.',
+    ),
+    (
+        rf'- {PREDICTOR}',
+        "It has no token predictor; use visual_token='hidden' or a file that "
+        'has one.',
+    ),
+    (
+        r'^- encoder\.ln1\.bias\n- encoder\.ln1\.weight$',
+        'It has no final norm, which MMPretrain keeps in the neck: save the '
+        'whole pre-training model, not its backbone alone.',
+    ),
+    ('', 'Compare arch, patch_size and in_channels of the encoder with it.'),
+)
