@@ -1,6 +1,6 @@
-"""Draw what a predicted token is worth beside features of the same backbone.
+"""Plot what a predicted token is worth beside features of the same backbone.
 
-python docs/draw_backbones.py docs/backbones_runs.csv docs/pictures
+python results/plot_backbones.py results/backbones_runs.csv docs/pictures
 
 Reads runs of ``configs/compare/cifar10-backbones.yml`` along its axes, and
 draws a panel for each axis: differences of test accuracy, seed by seed,
