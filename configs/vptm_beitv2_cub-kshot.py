@@ -17,6 +17,6 @@ train_dataloader = dict(
         type='KShot',
         shots=16,
         seed=0,
-        dataset={{_base_.train_dataloader.dataset}},
+        dataset=_base_.train_dataloader.dataset,
     )
 )

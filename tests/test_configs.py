@@ -200,6 +200,75 @@ def test_the_test_set_chooses_nothing(path):
         assert test.split == 'test'
 
 
+# Configs of users, written before the folders were put in order.
+INHERITING = {
+    'a config': """
+_base_ = '{configs}/vptm_beitv2-tiny_digits.py'
+
+model = dict(backbone=dict(prompt_length=4), head=dict(num_classes=3))
+custom_hooks = [*_base_.custom_hooks, dict(type='EMAHook')]
+train_dataloader = dict(batch_size=16)
+default_hooks = dict(checkpoint=dict(interval=2))
+""",
+    'parts': """
+_base_ = [
+    '{configs}/_base_/models/linear_beitv2-tiny.py',
+    '{configs}/_base_/datasets/cifar10_224.py',
+    '{configs}/_base_/vptm_runtime.py',
+    '{configs}/_base_/schedules/vptm_100e.py',
+]
+
+model = dict(backbone=dict(readout='patches'))
+train_dataloader = dict(dataset=dict(val_fraction=0.2))
+train_pipeline = [dict(type='Rotate', angle=5.0), *_base_.train_pipeline]
+param_scheduler = [
+    dict(_base_.param_scheduler[0], end=1),
+    dict(_base_.param_scheduler[1], begin=1),
+]
+""",
+    'a task of VTAB': """
+_base_ = '{configs}/_base_/vptm_beitv2_vtab1k.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='LoRABackbone',
+        encoder={{{{_base_.model.backbone.encoder}}}},
+        init_cfg=None,
+    ),
+    head=dict(num_classes=4),
+)
+train_dataloader = dict(dataset=dict(task='kitti'))
+val_dataloader = dict(dataset=dict(task='kitti'))
+test_dataloader = dict(dataset=dict(task='kitti'))
+train_cfg = dict(max_epochs=3)
+""",
+}
+
+
+@pytest.mark.parametrize('text', INHERITING.values(), ids=INHERITING)
+def test_a_users_config_inherits_ours(text, tmp_path):
+    file = tmp_path / 'mine.py'
+    file.write_text(text.format(configs=ROOT / 'configs'))
+    cfg = Config.fromfile(file)
+    model = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
+    )
+    assert tuned_parameters(model)
+    kept = {hook['type'] for hook in cfg.custom_hooks}
+    kept |= {hook['type'] for hook in cfg.default_hooks.values()}
+    assert {'TaskFileHook', 'ResumableCheckpointHook'} <= kept
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for transform in transforms(cfg[loader].dataset):
+            TRANSFORMS.build(transform)
+    assert [one.type for one in cfg.param_scheduler] == [
+        'LinearLR',
+        'CosineAnnealingLR',
+    ]
+
+
 def test_environment_names_the_weights_and_the_data(monkeypatch):
     monkeypatch.setenv('VPTM_BEITV2_BASE', '/weights/beitv2.pth')
     monkeypatch.setenv('CUB_ROOT', '/data/cub')

@@ -5,12 +5,7 @@
 Result: top-1 71.2 ± 1.0 % on the test set (2026-11-26, CPU, 5 seeds).
 """
 
-_base_ = [
-    '../_base_/models/linear_beitv2-tiny.py',
-    '../_base_/datasets/digits_32.py',
-    '../_base_/vptm_runtime.py',
-    '../_base_/schedules/vptm_20e.py',
-]
+_base_ = './linear-cls_beitv2-tiny_digits.py'
 
-model = dict(backbone=dict(readout='patches'), head=dict(in_channels=128))
+model = dict(backbone=dict(readout='patches'))
 optim_wrapper = dict(optimizer=dict(lr=0.8))

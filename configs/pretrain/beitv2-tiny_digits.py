@@ -12,7 +12,6 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-warmup_epochs = 10
 two_views = dict(
     type='RandomResizedCropAndInterpolationWithTwoPic',
     size=32,
@@ -45,23 +44,6 @@ train_dataloader = dict(
     dataset=dict(type='SklearnDigits', split='train', pipeline=train_pipeline),
 )
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=250)
-param_scheduler = [
-    dict(
-        type='WarmUpLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-5,
-        by_epoch=True,
-        begin=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-]
 default_hooks = dict(checkpoint=dict(interval=50))
 in_order = dict(
     batch_size=128,

@@ -91,21 +91,8 @@ in_order = dict(
 )
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=25)
 param_scheduler = [
-    dict(
-        type='WarmUpLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=1e-5,
-        by_epoch=True,
-        begin=warmup_epochs,
-        convert_to_iter_based=True,
-    ),
+    dict(_base_.param_scheduler[0], end=warmup_epochs),
+    dict(_base_.param_scheduler[1], begin=warmup_epochs),
 ]
 custom_hooks = [
     dict(type='FitTokenizerHook'),

@@ -9,5 +9,4 @@ _base_ = '../_base_/vptm_beitv2_vtab1k.py'
 
 model = dict(head=dict(num_classes=6))
 train_dataloader = dict(dataset=dict(task='clevr_dist'))
-val_dataloader = dict(dataset=dict(task='clevr_dist'))
-test_dataloader = dict(dataset=dict(task='clevr_dist'))
+val_dataloader = test_dataloader = train_dataloader

@@ -9,5 +9,4 @@ _base_ = '../_base_/vptm_beitv2_vtab1k.py'
 
 model = dict(head=dict(num_classes=37))
 train_dataloader = dict(dataset=dict(task='oxford_iiit_pet'))
-val_dataloader = dict(dataset=dict(task='oxford_iiit_pet'))
-test_dataloader = dict(dataset=dict(task='oxford_iiit_pet'))
+val_dataloader = test_dataloader = train_dataloader

@@ -9,5 +9,4 @@ _base_ = '../_base_/vptm_beitv2_vtab1k.py'
 
 model = dict(head=dict(num_classes=397))
 train_dataloader = dict(dataset=dict(task='sun397'))
-val_dataloader = dict(dataset=dict(task='sun397'))
-test_dataloader = dict(dataset=dict(task='sun397'))
+val_dataloader = test_dataloader = train_dataloader

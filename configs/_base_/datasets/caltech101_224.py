@@ -15,6 +15,5 @@ data_root = os.environ.get('CALTECH101_ROOT', 'data/caltech-101')
 train_set = dict(type='Caltech101', data_root=data_root, split='train')
 test_set = dict(type='Caltech101', data_root=data_root, split='test')
 
-train_dataloader = dict(dataset=dict(dataset=train_set))
-val_dataloader = dict(dataset=dict(dataset=train_set))
+train_dataloader = val_dataloader = dict(dataset=dict(dataset=train_set))
 test_dataloader = dict(dataset=test_set)

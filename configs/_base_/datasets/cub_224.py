@@ -12,6 +12,5 @@ data_root = os.environ.get('CUB_ROOT', 'data/CUB_200_2011')
 train_set = dict(type='CUB', data_root=data_root, split='train')
 test_set = dict(type='CUB', data_root=data_root, split='test', test_mode=True)
 
-train_dataloader = dict(dataset=dict(dataset=train_set))
-val_dataloader = dict(dataset=dict(dataset=train_set))
+train_dataloader = val_dataloader = dict(dataset=dict(dataset=train_set))
 test_dataloader = dict(dataset=test_set)

@@ -11,14 +11,14 @@ train_dataloader = dict(
     dataset=dict(
         type='TrainValSplit',
         part='train',
-        dataset=dict(pipeline={{_base_.train_pipeline}}),
+        dataset=dict(pipeline=_base_.train_pipeline),
     )
 )
 val_dataloader = dict(
     dataset=dict(
         type='TrainValSplit',
         part='val',
-        dataset=dict(pipeline={{_base_.test_pipeline}}),
+        dataset=dict(pipeline=_base_.test_pipeline),
     )
 )
-test_dataloader = dict(dataset=dict(pipeline={{_base_.test_pipeline}}))
+test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))

@@ -13,5 +13,4 @@ data_root = os.environ.get('DTD_ROOT', 'data/dtd')
 data_set = dict(type='DTD', data_root=data_root)
 
 train_dataloader = dict(dataset=data_set)
-val_dataloader = dict(dataset=data_set)
-test_dataloader = dict(dataset=data_set)
+val_dataloader = test_dataloader = train_dataloader

@@ -12,5 +12,4 @@ data_root = os.environ.get('FGVCAIRCRAFT_ROOT', 'data/fgvc-aircraft-2013b')
 data_set = dict(type='FGVCAircraft', data_root=data_root)
 
 train_dataloader = dict(dataset=data_set)
-val_dataloader = dict(dataset=data_set)
-test_dataloader = dict(dataset=data_set)
+val_dataloader = test_dataloader = train_dataloader

@@ -16,5 +16,4 @@ data_set = dict(
 )
 
 train_dataloader = dict(dataset=data_set)
-val_dataloader = dict(dataset=data_set)
-test_dataloader = dict(dataset=data_set)
+val_dataloader = test_dataloader = train_dataloader

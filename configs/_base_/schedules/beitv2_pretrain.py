@@ -19,3 +19,22 @@ optim_wrapper = dict(
         }
     ),
 )
+
+warmup_epochs = 10
+param_scheduler = [
+    dict(
+        type='WarmUpLR',
+        start_factor=1e-4,
+        by_epoch=True,
+        begin=0,
+        end=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+    dict(
+        type='CosineAnnealingLR',
+        eta_min=1e-5,
+        by_epoch=True,
+        begin=warmup_epochs,
+        convert_to_iter_based=True,
+    ),
+]
