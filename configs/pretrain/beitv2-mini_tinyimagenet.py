@@ -35,7 +35,11 @@ tinyimagenet = os.environ.get('TINYIMAGENET', 'data/tinyimagenet64')
 cifar10 = os.environ.get('CIFAR10', 'data/cifar10')
 train_folder = f'{tinyimagenet}/train'
 tokens_file = os.environ.get('TOKENS', 'data/tokens_lite0.npz')
+image_dims = 256
 model = dict(
+    type='DistilledBEiT',
+    image_dims=image_dims,
+    distillation_weight=5.0,
     backbone=dict(
         arch=arch,
         img_size=64,
@@ -51,24 +55,29 @@ model = dict(
 )
 data_preprocessor = dict(second_mean=[0, 0, 0], second_std=[1, 1, 1])
 
+teacher = dict(
+    type='TIMMBackbone',
+    model_name='tf_efficientnet_lite0',
+    pretrained=True,
+    pretrained_cfg_overlay=dict(
+        file=os.environ.get('TEACHER', 'data/lite0.pth')
+    ),
+)
 kept_tokens = dict(
     file=tokens_file,
     tokenizer=dict(
         type='FeatureKMeansTokenizer',
         num_visual_tokens=num_visual_tokens,
-        teacher=dict(
-            type='TIMMBackbone',
-            model_name='tf_efficientnet_lite0',
-            features_only=True,
-            out_indices=(4,),  # 320 channels, 1/32 of the side
-            pretrained=True,
-            pretrained_cfg_overlay=dict(
-                file=os.environ.get('TEACHER', 'data/lite0.pth')
-            ),
-        ),
+        # 320 channels, 1/32 of the side
+        teacher=dict(**teacher, features_only=True, out_indices=(4,)),
         embed_dims=320,
         grid_size=8,
     ),
+    # What its classifier would read, for [CLS].
+    image_teacher=dict(
+        type='FeatureTeacher', backbone=teacher, embed_dims=1280, grid_size=1
+    ),
+    image_dims=image_dims,
     dataset=dict(
         type='CustomDataset',
         data_root=train_folder,
@@ -107,7 +116,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     tokens,
     masks,
-    dict(type='PackInputs'),
+    dict(type='PackInputs', algorithm_keys=['image_feature']),
 ]
 whole_pipeline = [
     dict(type='LoadCheckedImage'),

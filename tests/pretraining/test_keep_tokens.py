@@ -63,8 +63,8 @@ def settings(folder, checkpoint, monkeypatch):
     )
 
 
-def seen(folder, tokens_file, name, flip=False) -> np.ndarray:
-    """Ids that the pipeline of pre-training puts beside an image."""
+def pipeline(folder, tokens_file, name, flip=False) -> dict:
+    """What the pipeline of pre-training makes of an image."""
     results = dict(img_path=str(folder / name))
     for cfg in (
         dict(type='LoadCheckedImage'),
@@ -76,7 +76,12 @@ def seen(folder, tokens_file, name, flip=False) -> np.ndarray:
         ),
     ):
         results = TRANSFORMS.build(cfg)(results)
-    return results['img'][1]
+    return results
+
+
+def seen(*args, **kwargs) -> np.ndarray:
+    """Ids that the pipeline of pre-training puts beside an image."""
+    return pipeline(*args, **kwargs)['img'][1]
 
 
 def test_kept_tokens_are_the_tokenizers(folder, settings):
@@ -116,6 +121,34 @@ def test_ids_follow_the_flip_where_no_mirrored_image_was_seen(
     )
     assert np.array_equal(mirrored, plain[:, ::-1])
     assert not np.array_equal(mirrored, plain)
+
+
+def test_a_vector_of_the_whole_image(folder, settings):
+    teacher = settings['tokenizer']['teacher']
+    image_teacher = dict(
+        type='FeatureTeacher', backbone=teacher, embed_dims=16, grid_size=1
+    )
+    keep_tokens(**settings, image_teacher=image_teacher, image_dims=4)
+    with np.load(settings['file']) as file:
+        kept = file['image_features'].astype(np.float64)
+        names = file['images'].tolist()
+    assert kept.shape == (11, 4)
+    assert np.allclose(kept.mean(0), 0, atol=2e-3)
+    assert np.allclose(np.cov(kept.T), np.eye(4), atol=2e-2)
+    # Components of the averaged states: these tell them linearly.
+    images = [cv2.imread(str(folder / n))[:, :, ::-1].copy() for n in names]
+    pixels = torch.tensor(np.stack(images)).permute(0, 3, 1, 2).float()
+    vectors = MODELS.build(image_teacher)((pixels - 127) / 128)[:, 0].numpy()
+    vectors = vectors - vectors.mean(0)
+    fit, *_ = np.linalg.lstsq(vectors, kept, rcond=None)
+    assert np.allclose(vectors @ fit, kept, atol=0.05)
+    results = pipeline(folder, settings['file'], names[5], flip=True)
+    packed = TRANSFORMS.build(
+        dict(type='PackInputs', algorithm_keys=['image_feature'])
+    )(results)
+    found = packed['data_samples'].image_feature
+    assert found.dtype == torch.float32
+    assert found.tolist() == kept[5].tolist()
 
 
 def test_goes_on_where_it_stopped(folder, settings, monkeypatch):

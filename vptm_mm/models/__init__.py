@@ -9,6 +9,7 @@ from .backbones import (
     VPTBackbone,
     VPTMBackbone,
 )
+from .distilled_beit import DistilledBEiT
 from .heads import PrototypeVerbalizerHead
 from .tokenizers import (
     FeatureKMeansTokenizer,
@@ -21,6 +22,7 @@ from .tokenizers import (
 __all__ = [
     'AdaptFormerBackbone',
     'BlockFeatures',
+    'DistilledBEiT',
     'FeatureKMeansTokenizer',
     'FineTunedBackbone',
     'FrozenFeatures',

@@ -4,6 +4,7 @@ from functools import cached_property
 from os import path as osp
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
@@ -20,6 +21,10 @@ class LoadKeptTokens(BaseTransform):
     Ids follow a horizontal flip, so it stands after ``RandomFlip``: those of
     the mirrored image, if the file has them, or else the mirrored ids. No
     transform that moves pixels otherwise may stand before it.
+
+    A file with a teacher's vectors of whole images gives ``image_feature``,
+    too, which ``PackInputs(algorithm_keys=['image_feature'])`` passes on to
+    ``DistilledBEiT``.
 
     Args:
         tokens_file: Path of the file.
@@ -58,7 +63,11 @@ class LoadKeptTokens(BaseTransform):
             ids = views[1] if len(views) == 2 else ids[:, ::-1]
         # Three channels of the same: the host's preprocessor swaps them.
         second = np.repeat(ids[..., None].astype(np.float32), 3, axis=-1)
-        return {**results, 'img': [results['img'], second]}
+        results = {**results, 'img': [results['img'], second]}
+        if 'image_features' in self._file:
+            vector = self._file['image_features'][self._rows[name]]
+            results['image_feature'] = torch.from_numpy(vector).float()
+        return results
 
     @cached_property
     def _tokens(self) -> np.ndarray:
@@ -71,4 +80,8 @@ class LoadKeptTokens(BaseTransform):
     @cached_property
     def _file(self) -> dict[str, np.ndarray]:
         with np.load(self.tokens_file) as file:
-            return {name: file[name] for name in ('tokens', 'images')}
+            return {
+                name: file[name]
+                for name in ('tokens', 'images', 'image_features')
+                if name in file
+            }

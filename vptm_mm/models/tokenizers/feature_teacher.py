@@ -19,6 +19,7 @@ from ...weights.checkpoint_file import (
 from ..backbones.frozen_beit import FrozenBEiT
 
 
+@MODELS.register_module()
 class FeatureTeacher(BaseModule):
     """Any backbone that gives a feature map, with weights that were loaded.
 
@@ -69,6 +70,10 @@ class FeatureTeacher(BaseModule):
                 'init_cfg of the whole model initialises it, too. Move it to '
                 'the parts that are trained.'
             )
+
+    def describe(self, images: Tensor) -> Tensor:
+        """The same, by the name that tokenizers have for it."""
+        return self(images)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
