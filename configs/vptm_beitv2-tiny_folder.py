@@ -10,7 +10,7 @@ the one that comes with the package, of CIFAR-10. Folders as in
 
 Measured on 2026-11-30, one CPU core, seeds 0 to 5, on the 2,000 photos of
 TrashNet, 5 epochs: 65.1 % of the validation images, 59.6 % of the test images;
-docs/findings.md has the command.
+docs/method.md has the command.
 """
 
 _base_ = './vptm_beitv2_folder.py'

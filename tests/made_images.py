@@ -1,6 +1,6 @@
 """Image files of every kind that a folder of a user's may hold.
 
-What docs/reliability.md says of images is tried on them.
+What docs/data.md says of images is tried on them.
 """
 
 import io

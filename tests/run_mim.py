@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What setup.py and pyproject.toml read.
 SOURCES = ('vptm_mm', 'configs', 'tools', 'model-index.yml', 'MANIFEST.in')
 SOURCES += ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE')
-# As docs/launching.md says it.
+# As docs/train.md says it.
 OPENMIM = 'openmim==0.3.9'
 IMPORTED = ('click', 'colorama', 'model-index', 'pandas', 'requests')
 IMPORTED += ('tabulate', 'setuptools<82')

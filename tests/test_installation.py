@@ -131,7 +131,7 @@ def test_a_wheel_of_a_clone_that_is_installed_has_no_links(clone, tmp_path):
 
 
 def test_the_documentation_says_what_is_run():
-    text = (ROOT / 'docs' / 'launching.md').read_text()
+    text = (ROOT / 'docs' / 'train.md').read_text()
     assert f'pip install --no-deps {OPENMIM}\n' in text
     assert f'pip install {" ".join(IMPORTED)}\n' in text.replace("'", '')
     run = {

@@ -1,4 +1,4 @@
-"""Make one HTML page of a run; docs/watching.md explains it.
+"""Make one HTML page of a run; docs/train.md explains it.
 
 python tools/report.py work_dirs/vptm_beitv2_cub
 """

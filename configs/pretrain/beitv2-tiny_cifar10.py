@@ -17,7 +17,7 @@ and 0.7 %.
 Linear probe on [CLS] 44.7, 43.3 and 45.7 %, on averaged patches 43.8, 45.9 and
 46.6 %. The third one comes with the package, rounded to half precision:
 ``vptm_mm://beitv2-tiny_cifar10_round3.pth``, with its card beside it. A fourth
-round, on tokens of VQ-KD: 18.6, 44.7 and 46.0 %. See docs/findings.md.
+round, on tokens of VQ-KD: 18.6, 44.7 and 46.0 %. See docs/results.md.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md

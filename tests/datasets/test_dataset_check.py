@@ -24,7 +24,7 @@ from vptm_mm.datasets.image_facts import examine_pixels
 
 from ..made_images import IMAGE, KINDS, encode
 
-# Row of the table in docs/reliability.md, and what the check says of it.
+# Kinds of images that docs/data.md names, and what the check says of them.
 SAID = {
     'zero bytes': 'empty',
     'text named .jpg': 'no image',

@@ -1,4 +1,4 @@
-"""The snippets of docs/export.md say what tools/predict.py says."""
+"""The snippets of docs/deploy.md say what tools/predict.py says."""
 
 import json
 import re
@@ -38,7 +38,7 @@ CROPPED = [
     dict(type='PackInputs'),
 ]
 SNIPPETS = re.findall(
-    r'```python\n(.*?)```', (ROOT / 'docs' / 'export.md').read_text(), re.S
+    r'```python\n(.*?)```', (ROOT / 'docs' / 'deploy.md').read_text(), re.S
 )
 
 

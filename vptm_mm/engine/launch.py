@@ -136,7 +136,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
             'what its sha256, its checkpoints and its task files are of. '
             'Remove runner_type and strategy: only what is tuned has '
             'gradients and a state of the optimizer, so there is little else '
-            'to cut; see docs/launching.md.'
+            'to cut; see docs/train.md.'
         )
     cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
     quiet_host()

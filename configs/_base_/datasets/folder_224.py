@@ -2,7 +2,7 @@
 
 ``ImageFolder`` says which layouts are read and what is cut. ``IMAGE_FOLDER``
 in the environment gives the folder, ``data/images`` by default. Photos are
-resized to a square, whole: docs/findings.md has what a crop loses.
+resized to a square, whole: docs/method.md has what a crop loses.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md

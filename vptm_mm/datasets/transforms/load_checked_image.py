@@ -16,7 +16,7 @@ class LoadCheckedImage(LoadImageFromFile):
     The host's decoders fill up images that are cut short, without a word, and
     their errors do not always say which file they are about. Here each such
     file is an error with its path, and the header is asked for the size
-    before anything is decoded: ``docs/reliability.md`` has a table.
+    before anything is decoded: ``docs/data.md`` says more.
 
     An image that is loaded already is left as it is: the host's inferencers
     load images themselves.
