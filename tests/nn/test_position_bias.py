@@ -116,3 +116,22 @@ def test_as_many_cells_as_patches_are_the_patches():
         grid_places((3, 2), (3, 2)),
         torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)),
     )
+
+
+def test_the_bias_of_a_frozen_table_is_computed_once():
+    bias = PaddedPositionBias(
+        (2, 2), torch.tensor([CLS, ZERO]), torch.zeros(2, 2)
+    )
+    table = torch.randn(12, 2)
+    with torch.inference_mode():
+        first = bias(table)
+    assert bias(table) is first
+    assert not first.is_inference()
+    table += 1
+    changed = bias(table)
+    assert changed.equal(bias(table.clone()))
+    assert not changed.equal(first)
+    assert bias.double()(table) is not changed
+    trained = table.clone().requires_grad_()
+    assert bias(trained).requires_grad
+    assert bias(trained) is not bias(trained)

@@ -8,6 +8,8 @@ patches and [CLS] stay bit-identical.
 Symbols: H, W rows and columns of patches; S sequence length; h heads.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -66,6 +68,8 @@ class PaddedPositionBias(nn.Module):
         self, grid_size: tuple[int, int], kinds: Tensor, places: Tensor
     ) -> None:
         super().__init__()
+        # A table, its version, and its bias.
+        self._known: tuple[Tensor, int, Tensor] | None = None
         height, width = grid_size
         offsets = (2 * height - 1) * (2 * width - 1)
         cls_to_token, token_to_cls, cls_to_cls, zero = range(
@@ -111,7 +115,26 @@ class PaddedPositionBias(nn.Module):
             'weights', torch.stack(weights, -1), persistent=False
         )
 
+    def _apply(self, fn: Any, recurse: bool = True) -> 'PaddedPositionBias':
+        self._known = None
+        return super()._apply(fn, recurse)
+
     def forward(self, table: Tensor) -> Tensor:
+        if (
+            table.requires_grad
+            or table.is_inference()
+            or torch.compiler.is_compiling()
+        ):
+            return self._bias_of(table)
+        known, version, bias = self._known or (None, 0, table)
+        if known is not table or version != table._version:
+            # Training may follow, which takes no tensor of inference mode.
+            with torch.inference_mode(False):
+                bias = self._bias_of(table)
+            self._known = (table, table._version, bias)
+        return bias
+
+    def _bias_of(self, table: Tensor) -> Tensor:
         padded = torch.cat([table, table.new_zeros(1, table.size(1))])
         bias = padded[self.index]  # (S, S, h)
         corners = table[self.corners]  # (pairs, 4, h)
