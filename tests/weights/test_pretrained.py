@@ -121,6 +121,10 @@ FORMS = {
     'ddp_in_model': lambda state: dict(
         model={f'module.{k}': v for k, v in state.items()}
     ),
+    'compiled': lambda state: {f'_orig_mod.{k}': v for k, v in state.items()},
+    'ddp_compiled': lambda state: {
+        f'module._orig_mod.{k}': v for k, v in state.items()
+    },
     'deepspeed': lambda state: dict(module=state, global_steps=7),
     'half': lambda state: dict(model=in_half_precision(state)),
     'safetensors': lambda state: state,

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from ..nn import tensors_sha256
 from ..version import __version__
+from ..weights.atomic_write import write_whole
 from ..weights.checkpoint_file import PACKAGED, SUFFIX, TASK_KEY, fetch
-from ..weights.whole_file import write_whole
 
 FORMAT_VERSION = 1
 TASK_NAME = 'task.safetensors'  # behind the name of a config

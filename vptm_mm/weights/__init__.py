@@ -1,7 +1,4 @@
-from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
-from .preprocessing import preprocessing_of, warn_of_preprocessing
-from .pretrained import count_visual_tokens, read_pretrained
-from .whole_file import (
+from .atomic_write import (
     WriteError,
     explained,
     open_whole,
@@ -9,6 +6,9 @@ from .whole_file import (
     whole_path,
     write_whole,
 )
+from .checkpoint_file import UnsafeCheckpointError, load_file, trust_file
+from .preprocessing import preprocessing_of, warn_of_preprocessing
+from .pretrained import count_visual_tokens, read_pretrained
 
 __all__ = [
     'UnsafeCheckpointError',

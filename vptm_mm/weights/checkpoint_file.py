@@ -1,6 +1,6 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from os import PathLike
 from pathlib import Path
@@ -78,11 +78,8 @@ def load_file(
 ) -> Any:
     """Read a checkpoint as ``torch.load`` does; no code in it is run.
 
-    Whatever ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` says.
-
     Args:
-        path: A file of torch, in either of its formats, or of safetensors,
-            whatever its name.
+        path: A file of torch, in either of its formats, or of safetensors.
         map_location: As in ``torch.load``.
         mmap: Whether to map the file into memory where its format allows it,
             for tensors that are copied at once.
@@ -97,20 +94,15 @@ def load_file(
             f'{path} is trusted: code in it is run.'
         )
         return torch.load(path, map_location, weights_only=False)
-    head = _head(path)
-    if _is_safetensors(head):
+    if is_safetensors(path):
         return read_safetensors(path)[0]
     try:
+        with path.open('rb') as file:
+            head = file.read(4)
         if not head.startswith((ZIP, PICKLE)):
-            raise ValueError(f'it begins with {head[:4]!r}')
-        if path.suffix == SUFFIX:  # torch would read it as safetensors
-            raise ValueError('it is a file of torch; name it .pth')
-        return torch.load(
-            path,
-            map_location,
-            weights_only=True,
-            mmap=mmap and head.startswith(ZIP),
-        )
+            raise ValueError(f'it begins with {head!r}')
+        mmap = mmap and head == ZIP
+        return torch.load(path, map_location, weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         reason = str(error.__context__ or error).partition('. ')[0]
         raise UnsafeCheckpointError(
@@ -123,14 +115,11 @@ def load_file(
         raise _damaged(path, error) from error
 
 
-def _head(path: Path) -> bytes:
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is named as one of safetensors, or begins like one."""
     with path.open('rb') as file:
-        return file.read(9)
-
-
-def _is_safetensors(head: bytes) -> bool:
-    # The length of its header, 8 bytes, and the header, JSON.
-    return head[8:] == b'{' and not head.startswith((ZIP, PICKLE))
+        # The length of the header, 8 bytes, and the header, JSON.
+        return path.suffix == SUFFIX or file.read(9)[8:] == b'{'
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -169,7 +158,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     content: Any
     meta: Any
-    if _is_safetensors(_head(path)):
+    if is_safetensors(path):
         content, meta = read_safetensors(path)
         if TASK_KEY in meta:
             raise ValueError(
@@ -189,9 +178,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f'{path} holds no state dict; expected one alone, or under one '
             f'of the keys {CONTAINERS}.'
         )
-    if all(name.startswith('module.') for name in content):  # of DDP
-        content = {k[len('module.') :]: v for k, v in content.items()}
-    return content, meta if isinstance(meta, dict) else {}
+    return without_wrappers(content), meta if isinstance(meta, dict) else {}
 
 
 def is_state_dict(content: Any) -> bool:
@@ -200,6 +187,14 @@ def is_state_dict(content: Any) -> bool:
         isinstance(name, str) and isinstance(value, Tensor)
         for name, value in content.items()
     )
+
+
+def without_wrappers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take what DDP and ``torch.compile`` put into names out of them."""
+    return {
+        name.replace('_orig_mod.', '').removeprefix('module.'): tensor
+        for name, tensor in state.items()
+    }
 
 
 def read_module(

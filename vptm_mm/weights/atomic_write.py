@@ -1,7 +1,6 @@
-"""Writes files whole or not at all, and says what kept it from it."""
+"""Atomic writes: a file is there whole, or as it was before."""
 
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from errno import EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EROFS, ESTALE
 from pathlib import Path
 from typing import BinaryIO
 
-PART = '.part'  # of the name, while a file is written
-NAME = re.compile(r'\.(pth|[0-9a-f]{8})\.part$')  # old ones had no digits
+PARTS = f'*.{"[0-9a-f]" * 8}.part'  # names while files are written
 OLD = 3600  # seconds
 
 REASONS = {
@@ -66,7 +64,7 @@ def whole_path(path: str | Path) -> Iterator[Path]:
     Each writer has a path of its own, beside the file: the last of several
     wins, with a file that is whole. A process that is killed leaves its
     ``<name>.<8 digits>.part``; the first writer in that folder an hour later
-    removes it. What is no regular file, as ``/dev/stdout``, is written
+    removes it. What is not a regular file, as ``/dev/stdout``, is written
     directly.
 
     Args:
@@ -79,14 +77,13 @@ def whole_path(path: str | Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    part = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}{PART}')
+    part = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}.part')
     with explained(path, {**REASONS, ENOENT: 'its folder has vanished'}):
         try:
             yield part
             with part.open('rb+') as file:
                 os.fsync(file.fileno())
             part.replace(path)
-            _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
         remove_parts(path.parent, OLD)
@@ -99,9 +96,7 @@ def remove_parts(folder: Path, age: float = 0) -> None:
         folder: The folder.
         age: Seconds since the last write; less may be of one that is alive.
     """
-    for part in folder.glob(f'*{PART}'):
-        if not NAME.search(part.name):
-            continue
+    for part in folder.glob(PARTS):
         with suppress(OSError):  # another process may have removed it
             if time.time() - part.stat().st_mtime >= age:
                 part.unlink()
@@ -131,14 +126,3 @@ def explained(
             'before is whole: make room, or repair the folder, and run the '
             'same command again, training with --resume.'
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk, where folders can be opened."""
-    if not hasattr(os, 'O_DIRECTORY'):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
