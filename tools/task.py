@@ -32,8 +32,8 @@ from vptm_mm.tasks import (
     task_state,
     write_task,
 )
-from vptm_mm.tasks.task_file import SUFFIX
 from vptm_mm.weights import open_whole
+from vptm_mm.weights.checkpoint_file import SUFFIX
 
 
 def parse_args() -> argparse.Namespace:
@@ -108,18 +108,17 @@ def task_to_checkpoint(args: argparse.Namespace) -> None:
 def info(args: argparse.Namespace) -> None:
     name, path = name_and_path(args.task)
     task = read_task(path)
-    backbone, head = task.model['backbone'], task.model['head']
     table = Table(title=name, show_header=False)
     rows = {
         'file': str(path),
         'made by': f'vptm_mm {task.version}',
         'tuned tensors': f'{task.num_bytes / 1e3:,.1f} kB',
         'frozen sha256': task.frozen_sha256,
-        'weights': _options(backbone.get('init_cfg'), set()),
+        'weights': task.weights or 'not said',
         'classes': _shorten(task.classes),
-        'backbone': _options(backbone, {'encoder', 'init_cfg'}),
-        'encoder': _options(backbone.get('encoder', {}), set()),
-        'head': _options(head, set()),
+        'backbone': _options(task.backbone, {'encoder'}),
+        'encoder': _options(task.backbone['encoder'], set()),
+        'head': _options(task.head, set()),
         'normalisation': _options(task.data_preprocessor, set()),
         'pipeline': '\n'.join(_options(t, set()) for t in task.pipeline),
         'tensors': '\n'.join(

@@ -21,7 +21,8 @@ from vptm_mm.tasks import (
     task_file_name,
     write_task,
 )
-from vptm_mm.tasks.task_file import TASK_KEY
+from vptm_mm.tasks import task as tasks
+from vptm_mm.weights.checkpoint_file import TASK_KEY
 
 from ..made_tasks import make_classifier, task_of
 
@@ -39,11 +40,14 @@ def path(task, tmp_path):
 
 
 def rewrite(path, **changes):
-    """The same file with other metadata."""
+    """The same file with other metadata, and the digest that they have."""
     with safe_open(path, framework='pt') as file:
         content = json.loads(file.metadata()[TASK_KEY])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del content['sha256']
     content.update(changes)
+    if 'sha256' not in changes:
+        content['sha256'] = tasks._sha256(json.dumps(content), tensors)
     save_file(tensors, path, {TASK_KEY: json.dumps(content)})
 
 
@@ -69,20 +73,16 @@ def test_round_trip(task, path, tmp_path):
 
 
 def test_config_values_that_json_has_no_word_for(task, tmp_path):
-    backbone = dict(task.model['backbone'], prompt_blocks=range(3))
-    head = dict(task.model['head'], type=torch.nn.Linear)
-    model = dict(task.model, backbone=backbone, head=head)
+    backbone = dict(task.backbone, prompt_blocks=range(3))
     path = tmp_path / 'x.safetensors'
-    write_task(dataclasses.replace(task, model=model), path)
-    read = read_task(path).model
-    assert read['backbone']['prompt_blocks'] == [0, 1, 2]
-    assert read['head']['type'] == 'Linear'
+    write_task(dataclasses.replace(task, backbone=backbone), path)
+    read = read_task(path).backbone
+    assert read['prompt_blocks'] == [0, 1, 2]
+    head = dict(task.head, x=torch.tensor(1))
     with pytest.raises(ValueError, match=r'cannot hold tensor\(1\) \(Tensor'):
-        write_task(
-            dataclasses.replace(task, model=dict(x=torch.tensor(1))), path
-        )
+        write_task(dataclasses.replace(task, head=head), path)
     # What was there is still there.
-    assert read_task(path).model == read
+    assert read_task(path).backbone == read
 
 
 def test_a_missing_or_misnamed_file(task, tmp_path):
@@ -95,23 +95,23 @@ def test_a_missing_or_misnamed_file(task, tmp_path):
 @pytest.mark.parametrize('kept', [0, 4, 100, -1])
 def test_a_file_cut_short(path, kept):
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match='bytes\\) is no readable task file'):
+    with pytest.raises(ValueError, match='bytes, .* is not a readable'):
         read_task(path)
 
 
 def test_other_files(path):
     save_file({'x': torch.ones(1)}, path)
-    with pytest.raises(ValueError, match='holds tensors, but is no task file'):
+    with pytest.raises(ValueError, match='tensors, but is not a task file'):
         read_task(path)
     torch.save({'x': torch.ones(1)}, path)
-    with pytest.raises(ValueError, match='is no readable task file'):
+    with pytest.raises(ValueError, match='is not a readable checkpoint'):
         read_task(path)
     # A header that promises more than there is, before memory is taken.
     header = json.dumps(
         {'x': dict(dtype='F32', shape=[2**40], data_offsets=[0, 2**42])}
     ).encode()
     path.write_bytes(struct.pack('<Q', len(header)) + header)
-    with pytest.raises(ValueError, match='is no readable task file'):
+    with pytest.raises(ValueError, match='is not a readable checkpoint'):
         read_task(path)
 
 
@@ -119,14 +119,14 @@ def test_other_files(path):
     ('changes', 'message'),
     [
         (dict(format_version=2), 'format version 2, and vptm_mm .* reads 1'),
-        (dict(model='x'), "its model is no dict: 'x'"),
-        (dict(classes=None), 'its classes is no list: None'),
-        (dict(classes=[1, 2]), 'its classes are no names'),
-        (dict(pipeline={}), 'its pipeline is no list'),
-        (dict(version=None), 'its version is no str'),
-        (dict(frozen_sha256='12'), "its frozen_sha256 is no sha256: '12'"),
-        (dict(sha256='0' * 64), 'is a damaged task file: its sha256 is'),
-        (dict(classes=['a', 'b']), 'is a damaged task file: its sha256 is'),
+        (dict(model='x'), "its model is not a dict: 'x'"),
+        (dict(classes=None), 'its classes is not a list: None'),
+        (dict(classes=[1, 2]), 'its classes must be str each'),
+        (dict(pipeline={}), 'its pipeline is not a list'),
+        (dict(version=None), 'its version is not a str'),
+        (dict(frozen_sha256='12'), "its frozen_sha256 is not a sha256: '12'"),
+        (dict(sha256='0' * 64), 'it is damaged: its sha256 is'),
+        (dict(classes=['a', 'b']), 'num_classes=5, and it names 2 classes'),
     ],
 )
 def test_damaged_metadata(path, changes, message):
@@ -138,7 +138,9 @@ def test_damaged_metadata(path, changes, message):
 @pytest.mark.parametrize('text', ['{', '[]', '[' * 100_000, ''])
 def test_metadata_that_are_no_json(path, text):
     save_file({'x': torch.ones(1)}, path, {TASK_KEY: text})
-    with pytest.raises(ValueError, match='is no usable task file: its meta'):
+    with pytest.raises(
+        ValueError, match='is not a usable task file: its meta'
+    ):
         read_task(path)
 
 

@@ -337,9 +337,9 @@ def test_an_encoder_of_another_configuration(classifiers, checkpoint):
     text = r"layers.0.ffn.layers.0.1: GELU\(approximate='none'\) / ReLU"
     with pytest.raises(ValueError, match=text):
         pool.add(task, 'x')
-    model = copy.deepcopy(task.model)
-    model['backbone']['encoder'].update(options, drop_path_rate=0.1)
-    assert pool.add(dataclasses.replace(task, model=model), 'x') == 'x'
+    backbone = copy.deepcopy(task.backbone)
+    backbone['encoder'].update(options, drop_path_rate=0.1)
+    assert pool.add(dataclasses.replace(task, backbone=backbone), 'x') == 'x'
 
 
 def test_tasks_with_other_preprocessing_share_no_image(
@@ -420,8 +420,7 @@ def test_what_does_not_fit_is_refused(pool, classifiers, checkpoint, tmp_path):
         return type(task)(**{**vars(task), **fields})
 
     def with_backbone(**options):
-        backbone = {**task.model['backbone'], **options}
-        return changed(model={**task.model, 'backbone': backbone})
+        return changed(backbone={**task.backbone, **options})
 
     with pytest.raises(ValueError, match="'shallow' is in the pool already"):
         pool.add(task, 'shallow')
@@ -436,16 +435,8 @@ def test_what_does_not_fit_is_refused(pool, classifiers, checkpoint, tmp_path):
         pool.add(with_backbone(prompt_length=5), 'new')
     with pytest.raises(ValueError, match=r'prompt_blocks=\(7,\) must be in'):
         pool.add(with_backbone(prompt_blocks=[7]), 'new')
-    with pytest.raises(ValueError, match="backbone is 'FrozenFeatures', its"):
+    with pytest.raises(ValueError, match="backbone is 'FrozenFeatures'; a po"):
         pool.add(with_backbone(type='FrozenFeatures'), 'new')
-    with pytest.raises(ValueError, match='names 2 classes'):
-        pool.add(changed(classes=('a', 'b')), 'new')
-    with pytest.raises(ValueError, match="type='os.system', which is not in"):
-        pool.add(with_backbone(type='os.system'), 'new')
-    with pytest.raises(ValueError, match="type='nothing', which is not in"):
-        pool.add(changed(pipeline=[dict(type='nothing')]), 'new')
-    with pytest.raises(ValueError, match=r'describes no model\.head'):
-        pool.add(changed(model={'backbone': {}}), 'new')
 
     plain = VPTMTaskPool(
         ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))

@@ -1,12 +1,5 @@
-from .task_file import (
-    Task,
-    find_task_file,
-    name_and_path,
-    read_task,
-    task_file_name,
-    write_task,
-)
-from .task_model import (
+from .build import (
+    build_preprocessing,
     classifier_of,
     frozen_init,
     inner_datasets,
@@ -14,15 +7,24 @@ from .task_model import (
     make_task,
     prediction_pipeline,
 )
-from .task_schema import encoder_settings, validate
-from .task_state import (
+from .state import (
     ENCODER_SETTINGS,
     FROZEN_SHA256,
     IDENTITY,
+    encoder_settings,
     load_state,
     read_checkpoint,
     require_fit,
     task_state,
+)
+from .task import (
+    Task,
+    find_task_file,
+    name_and_path,
+    read_task,
+    task_file_name,
+    validate,
+    write_task,
 )
 
 from .pool import VPTMTaskPool  # isort: skip
@@ -33,6 +35,7 @@ __all__ = [
     'IDENTITY',
     'Task',
     'VPTMTaskPool',
+    'build_preprocessing',
     'classifier_of',
     'encoder_settings',
     'find_task_file',

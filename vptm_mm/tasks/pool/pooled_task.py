@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS, TRANSFORMS
+from mmpretrain.registry import MODELS
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ...image_content import read_file
 from ...models.backbones.vptm_backbone import VPTMBackbone
 from ...nn import PromptTokens, TokenSequence, compare_states, freeze
-from .. import Task
+from .. import Task, build_preprocessing
 
 # Packages whose loaders are followed, not called: they fill up a file that is
 # cut short, or keep what they have read.
@@ -48,22 +47,16 @@ class PooledTask(nn.Module):
         self.prompt_tokens = PromptTokens(
             embed_dims, options['prompt_length'], options['prompt_blocks']
         )
-        head = {k: v for k, v in task.model['head'].items() if k != 'init_cfg'}
-        self.head = MODELS.build(head)
+        self.head = MODELS.build(task.head)
         self.classes = task.classes
         self.num_bytes = task.num_bytes
         # Where the prompts stand cannot change the result; here they are last.
         self.sequence: TokenSequence
-        # Transforms build others in the current scope.
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            steps = [TRANSFORMS.build(step) for step in task.pipeline]
+        steps, self.data_preprocessor = build_preprocessing(task)
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
         self.loader = loaders[0] if loaders else LoadImageFromFile()
         self.loading = repr(self.loader)
         self.pipeline = Compose([s for s in steps if s not in loaders])
-        self.data_preprocessor = MODELS.build(
-            {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
-        )
         self.preparation = repr((task.pipeline, task.data_preprocessor))
         self._load(task.tensors)
         freeze(self)
@@ -138,7 +131,7 @@ class PooledTask(nn.Module):
 
 def backbone_options(task: Task) -> dict[str, Any]:
     """Return all options of a task's ``VPTMBackbone``."""
-    return {**DEFAULTS, **task.model['backbone']}
+    return {**DEFAULTS, **task.backbone}
 
 
 def read_image(image: Picture) -> np.ndarray:

@@ -23,7 +23,6 @@ from .. import (
     frozen_init,
     name_and_path,
     read_task,
-    validate,
 )
 from .pooled_task import Picture, PooledTask, backbone_options
 from .streams import Stream, group_by_masks, put_prompts, split_streams
@@ -118,8 +117,6 @@ class VPTMTaskPool(FrozenBEiT):
         named = _named(files)
         tasks = {name: read_task(path) for name, path in named.items()}
         first = next(iter(tasks.values()))
-        for task in tasks.values():
-            validate(task)
         options = [backbone_options(task) for task in tasks.values()]
         needed = [
             option['num_visual_tokens']
@@ -165,7 +162,6 @@ class VPTMTaskPool(FrozenBEiT):
                 f'task {name!r} is in the pool already; remove it first, or '
                 'give another name.'
             )
-        validate(task)
         try:
             pooled = self._fit(task)
         except Exception as error:  # a config can be wrong in any way
@@ -184,12 +180,10 @@ class VPTMTaskPool(FrozenBEiT):
                 'the pool has no pre-trained weights; set init_cfg=dict(type='
                 "'Pretrained', checkpoint=...)."
             )
-        kind = task.model['backbone'].get('type')
-        neck = task.model.get('neck')
-        if kind != 'VPTMBackbone' or neck:
+        kind = task.backbone['type']
+        if kind != 'VPTMBackbone':
             raise ValueError(
-                f'its backbone is {kind!r}, its neck {neck!r}; a pool takes '
-                'VPTMBackbone and no neck.'
+                f'its backbone is {kind!r}; a pool takes VPTMBackbone.'
             )
         options = backbone_options(task)
         if options['dtype'] != self.dtype:
@@ -219,11 +213,6 @@ class VPTMTaskPool(FrozenBEiT):
             raise ValueError(
                 f'prompt_blocks={pooled.prompt_tokens.blocks} must be in '
                 f'0..{depth - 1}.'
-            )
-        if pooled.head.num_classes != len(pooled.classes):
-            raise ValueError(
-                f'its head has num_classes={pooled.head.num_classes}, and it '
-                f'names {len(pooled.classes)} classes.'
             )
         same = [t for t in self._tasks.values() if t.layout == pooled.layout]
         grid, mask_bias, length, prompt_bias = pooled.layout

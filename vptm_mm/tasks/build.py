@@ -9,22 +9,24 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmpretrain import get_model
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import MODELS, TRANSFORMS
+from torch import nn
 
 from ..weights.checkpoint_file import UnsafeCheckpointError
 from ..weights.download import is_remote, is_stored
 from ..weights.preprocessing import warn_of_preprocessing
-from .task_file import Task, plain, plain_pipeline, without_training
-from .task_schema import encoder_settings, validate
-from .task_state import (
+from .state import (
     FROZEN_SHA256,
     IDENTITY,
+    encoder_settings,
     load_state,
     read_checkpoint,
     task_state,
     to_checkpoint,
 )
+from .task import Task, plain, with_tuples, without_training
 
 
 def make_task(
@@ -60,26 +62,52 @@ def make_task(
             f'{num_classes}.'
         )
     state = task_state(model)
-    digest = bytes(state[FROZEN_SHA256].tolist()).hex()
     model_cfg = plain(cfg.model)
-    preprocessor = model_cfg.pop('data_preprocessor', None) or cfg.get(
-        'data_preprocessor'
+    if model_cfg.get('neck'):
+        raise ValueError(
+            f'a task has no neck, and the config names {model_cfg["neck"]}.'
+        )
+    preprocessor = model_cfg.get('data_preprocessor') or plain(
+        cfg.get('data_preprocessor') or {}
     )
+    backbone = model_cfg['backbone']
+    init_cfg = backbone.pop('init_cfg', None) or {}
     task = Task(
         tensors={
             name: tensor.detach().cpu().clone()
             for name, tensor in state.items()
             if name not in IDENTITY
         },
-        model=without_training(model_cfg),
+        backbone=backbone,
+        head=without_training(model_cfg['head']),
         classes=tuple(str(name) for name in classes),
-        data_preprocessor=without_training(plain(preprocessor or {})),
+        data_preprocessor=without_training(preprocessor),
         pipeline=prediction_pipeline(cfg),
-        frozen_sha256=digest,
+        frozen_sha256=bytes(state[FROZEN_SHA256].tolist()).hex(),
+        weights=init_cfg.get('checkpoint'),
     )
-    validate(task)
+    build_preprocessing(task)
     model.backbone.require_settings(encoder_settings(task))
     return task
+
+
+def build_preprocessing(task: Task) -> tuple[list[Any], nn.Module]:
+    """Build the transforms of a test image, and the data preprocessor.
+
+    Raises:
+        ValueError: If the task describes one that cannot be built.
+    """
+    try:
+        # Transforms build others in the current scope.
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            steps = [TRANSFORMS.build(step) for step in task.pipeline]
+            return steps, MODELS.build(
+                {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
+            )
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes a preprocessing that cannot be built: {error}'
+        ) from error
 
 
 def prediction_pipeline(cfg: Config) -> list[dict]:
@@ -91,7 +119,7 @@ def prediction_pipeline(cfg: Config) -> list[dict]:
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
         found = [
-            plain_pipeline(one['pipeline'])
+            with_tuples(plain(one['pipeline']))
             for one in inner_datasets(dataset)
             if one.get('pipeline')
         ]
@@ -163,21 +191,21 @@ def classifier_of(
 
     Raises:
         FileNotFoundError: If the weights are missing.
-        ValueError: If the task names something that is not registered or
-            does more than compute, its weights would have to be downloaded,
-            or it does not fit them.
+        ValueError: If the task describes a classifier that cannot be built,
+            its weights would have to be downloaded, or it does not fit them.
     """
-    validate(task)
-    model = dict(task.model, type='ImageClassifier')
-    model['backbone'] = dict(
-        task.model['backbone'], init_cfg=frozen_init(task, weights)
-    )
-    dataset = dict(type='CustomDataset', pipeline=task.pipeline)
+    init_cfg = frozen_init(task, weights)
     config = Config(
         dict(
-            model=model,
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(task.backbone, init_cfg=init_cfg),
+                head=task.head,
+            ),
             data_preprocessor=task.data_preprocessor,
-            test_dataloader=dict(dataset=dataset),
+            test_dataloader=dict(
+                dataset=dict(type='CustomDataset', pipeline=task.pipeline)
+            ),
         )
     )
     try:
@@ -217,9 +245,8 @@ def frozen_init(task: Task, weights: str | None = None) -> dict:
     """
     if weights is not None:
         return dict(type='Pretrained', checkpoint=weights)
-    init_cfg = task.model['backbone'].get('init_cfg')
-    checkpoint = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
-    if not isinstance(checkpoint, str):
+    checkpoint = task.weights
+    if checkpoint is None:
         raise ValueError(
             'the task does not say where its pre-trained weights are; give '
             'their path or address (weights=..., --weights ...). The sha256 '
@@ -267,9 +294,7 @@ def _is_of(task: Task, path: Path) -> bool:
     """Whether a file holds the frozen tensors of a task."""
     init_cfg = dict(type='Pretrained', checkpoint=str(path))
     try:
-        backbone = MODELS.build(
-            {**task.model['backbone'], 'init_cfg': init_cfg}
-        )
+        backbone = MODELS.build({**task.backbone, 'init_cfg': init_cfg})
     except ValueError:
         return False
     return backbone.frozen_sha256 == task.frozen_sha256

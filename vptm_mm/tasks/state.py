@@ -8,19 +8,31 @@ task files where they take checkpoints. All other addresses keep their loader.
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ..nn import compare_states, module_settings, tuned_parameters
-from ..weights.checkpoint_file import PACKAGED, fetch, is_state_dict, load_file
-from .task_file import SUFFIX, Task, is_task_file, read_task
-from .task_schema import encoder_settings
+from ..weights.checkpoint_file import (
+    PACKAGED,
+    SUFFIX,
+    TASK_KEY,
+    fetch,
+    is_safetensors,
+    is_state_dict,
+    load_file,
+    read_safetensors,
+    without_wrappers,
+)
+from .task import Task, parse_task, plain
 
 # Entries of a state dict that identify the encoder: the digest of its tensors,
 # 32 bytes, and what tensors do not show, as JSON.
@@ -43,8 +55,8 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
     backbone: Any = getattr(model, 'backbone', None)
     if not hasattr(backbone, 'frozen_sha256'):
         raise ValueError(
-            f'{type(backbone).__name__} is no frozen backbone; a task belongs '
-            'to one, as VPTMBackbone.'
+            f'{type(backbone).__name__} is not a frozen backbone; a task '
+            'belongs to one, as VPTMBackbone.'
         )
     frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
     tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]
@@ -80,6 +92,28 @@ def _identity(digest: str, settings: dict[str, str]) -> dict[str, Tensor]:
     }
 
 
+def encoder_settings(task: Task) -> dict[str, str]:
+    """Return what the encoder of a task computes with, beside its tensors.
+
+    Raises:
+        ValueError: If the task describes an encoder that cannot be built.
+    """
+    return _settings_of(json.dumps(plain(task.backbone['encoder'])))
+
+
+@lru_cache(maxsize=8)  # the tasks of a pool have one encoder
+def _settings_of(cfg: str) -> dict[str, str]:
+    scope = DefaultScope.overwrite_default_scope('mmpretrain')
+    try:
+        with torch.device('meta'), scope:  # without memory
+            encoder = MODELS.build({**json.loads(cfg), 'final_norm': True})
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes an encoder that cannot be built: {error}'
+        ) from error
+    return module_settings(encoder)
+
+
 def require_fit(model: BaseModel, checkpoint: dict) -> None:
     """Compare a checkpoint or a task with the classifier, before loading.
 
@@ -87,12 +121,11 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         ValueError: If a tensor is missing (``-``), unexpected (``+``) or of
             another shape (``!``).
     """
-    state = checkpoint.get('state_dict', checkpoint)
-    # The host strips this prefix, and derives the preprocessor's buffers.
-    state = {k.removeprefix('module.'): v for k, v in state.items()}
+    state = without_wrappers(checkpoint.get('state_dict', checkpoint))
     state = {
         name: tensor
         for name, tensor in state.items()
+        # The host derives the preprocessor's buffers.
         if not name.startswith('data_preprocessor.')
         # The backbone compares it, and says where it differs.
         and name != ENCODER_SETTINGS
@@ -139,11 +172,9 @@ def load_state(model: BaseModel, checkpoint: dict) -> None:
         ValueError: If it does not fit.
     """
     require_fit(model, checkpoint)
-    state = checkpoint.get('state_dict', checkpoint)
-    model.load_state_dict(
-        {k.removeprefix('module.'): v for k, v in state.items()},
-        strict=False,  # the preprocessor's buffers are derived
-    )
+    state = without_wrappers(checkpoint.get('state_dict', checkpoint))
+    # Not strictly: the preprocessor's buffers are derived.
+    model.load_state_dict(state, strict=False)
 
 
 def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
@@ -166,19 +197,25 @@ def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
         return CheckpointLoader.load_checkpoint(checkpoint, map_location)
     elif not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
-    if path.suffix == SUFFIX and is_task_file(path):
-        task = read_task(path)
-        logger = MMLogger.get_current_instance()
-        logger.info(
-            f'Task file {path}: {len(task.classes)} classes, '
-            f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
-        )
-        return to_checkpoint(task)
-    content = load_file(path, map_location)
-    _require_checkpoint(content, path)
-    # mmengine runs this text, a config, when it resumes; it never writes it.
-    content.get('meta', {}).pop('config', None)
-    return content
+    if not is_safetensors(path):
+        content = load_file(path, map_location)
+        _require_checkpoint(content, path)
+        # mmengine runs this text, a config, when it resumes.
+        content.get('meta', {}).pop('config', None)
+        if 'state_dict' in content:
+            content['state_dict'] = without_wrappers(content['state_dict'])
+        elif is_state_dict(content):
+            content = dict(state_dict=without_wrappers(content))
+        return content
+    tensors, metadata = read_safetensors(path)
+    if TASK_KEY not in metadata:
+        return dict(state_dict=without_wrappers(tensors))
+    task = parse_task(path, tensors, metadata)
+    MMLogger.get_current_instance().info(
+        f'Task file {path}: {len(task.classes)} classes, '
+        f'{task.num_bytes / 1e3:,.1f} kB, made by vptm_mm {task.version}.'
+    )
+    return to_checkpoint(task)
 
 
 # mmengine matches what it calls a prefix as a regular expression.
@@ -192,17 +229,17 @@ def _require_checkpoint(content: Any, path: Path) -> None:
     """Refuse what would fail later, in a place that does not know why."""
     if not isinstance(content, dict):
         raise ValueError(
-            f'{path} holds a {type(content).__name__}, no checkpoint: a dict '
-            "with a 'state_dict', or a state dict."
+            f'{path} holds a {type(content).__name__}, not a checkpoint: a '
+            "dict with a 'state_dict', or a state dict."
         )
     if 'state_dict' in content and not is_state_dict(content['state_dict']):
         raise ValueError(
-            f"{path}: its 'state_dict' is no dict from names to tensors."
+            f"{path}: its 'state_dict' is not a dict from names to tensors."
         )
     for key in ('meta', 'message_hub', 'optimizer'):
         if not isinstance(content.get(key, {}), dict):
             raise ValueError(
-                f'{path}: its {key!r} is no dict: {content[key]!r:.80}'
+                f'{path}: its {key!r} is not a dict: {content[key]!r:.80}'
             )
 
 

@@ -1,0 +1,421 @@
+"""A task: what it adds to a frozen encoder, as data, and in a file.
+
+A task file is a `safetensors <https://github.com/huggingface/safetensors>`_
+file with one entry of metadata, a JSON object: reading it runs no code. Equal
+tasks make equal files, byte by byte.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import Registry
+from mmpretrain.models import BEiTViT, ClsHead
+from mmpretrain.registry import MODELS, TRANSFORMS
+from safetensors.torch import save
+from torch import Tensor
+
+from ..models.backbones.frozen_beit import FrozenBEiT
+from ..nn import tensors_sha256
+from ..version import __version__
+from ..weights import write_whole
+from ..weights.checkpoint_file import (
+    PACKAGED,
+    SUFFIX,
+    TASK_KEY,
+    fetch,
+    read_safetensors,
+)
+
+FORMAT_VERSION = 1
+TASK_NAME = 'task.safetensors'  # behind the name of a config
+# What only training reads.
+TRAINING = ('train_cfg', 'batch_augments', 'loss', 'init_cfg')
+# Where the activations and norms come from that an encoder or a head names.
+LAYERS = ('torch.nn.', 'mmcv.cnn.bricks.')
+# Transforms that call whatever function of another package is named.
+CALLING = ('Albu', 'Albumentations')
+# MMPretrain registers the transforms of torchvision behind this prefix.
+TORCHVISION = 'torchvision/'
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one task adds to a frozen encoder, and how to use it.
+
+    All of it is data. Parts are named by their plain names in MMPretrain's
+    registries, with options of numbers, strings, lists and dicts.
+
+    Args:
+        tensors: Prompts, projection, prototypes, temperature: everything in
+            the classifier's state dict that is not frozen, by its names.
+        backbone: Class of the backbone, its options (the tuning and the
+            readout), and the config of the encoder.
+        head: Class of the head and its options.
+        classes: Names of the classes, in the order of the scores.
+        data_preprocessor: Normalisation, as in an MMPretrain config.
+        pipeline: Transforms of a test image, as in an MMPretrain config.
+        frozen_sha256: Digest of the frozen tensors that it was tuned on.
+        weights: Path or address of the file that held them.
+        version: Version of this package that made it.
+        path: The file that it was read from.
+
+    Raises:
+        ValueError: As ``validate``.
+    """
+
+    tensors: dict[str, Tensor]
+    backbone: dict[str, Any]
+    head: dict[str, Any]
+    classes: tuple[str, ...]
+    data_preprocessor: dict[str, Any]
+    pipeline: list[dict[str, Any]]
+    frozen_sha256: str
+    weights: str | None = None
+    version: str = __version__
+    path: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            validate(self)
+        except RecursionError as error:
+            raise ValueError('the task is nested too deep.') from error
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all tensors, in bytes."""
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+def validate(task: Task) -> None:
+    """Check that a task describes what a task may describe.
+
+    Raises:
+        ValueError: If a part is missing, is not in MMPretrain's registries
+            under a plain name, or is of a class that has no place there; or
+            if the head has not one output for each class.
+    """
+    backbone = dict(task.backbone)
+    encoder = backbone.pop('encoder', None)
+    preprocessor = {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
+    for name, part, kind in (
+        ('backbone', backbone, FrozenBEiT),
+        ('backbone.encoder', encoder, BEiTViT),
+        ('head', task.head, ClsHead),
+        ('data_preprocessor', preprocessor, BaseDataPreprocessor),
+    ):
+        if not isinstance(part, dict):
+            raise ValueError(f'the task describes no {name}: {part!r:.80}')
+        _require_type(name, MODELS, part.get('type'), _is_a(kind))
+        options = {k: v for k, v in part.items() if k != 'type'}
+        _require_plain(name, MODELS, options, _is_layer)
+    _require_plain('pipeline', TRANSFORMS, task.pipeline, _is_transform)
+    count = task.head.get('num_classes', len(task.classes))
+    if count != len(task.classes):
+        raise ValueError(
+            f'the head of the task has num_classes={count!r:.40}, and it '
+            f'names {len(task.classes)} classes.'
+        )
+
+
+def _require_plain(
+    name: str, registry: Registry, value: Any, allowed: Callable[[Any], bool]
+) -> None:
+    """Check whatever describes a part, in a dict or in lists of dicts."""
+    if isinstance(value, (list, tuple)):
+        for child in value:
+            _require_plain(name, registry, child, allowed)
+    if not isinstance(value, dict):
+        return
+    for key, child in value.items():
+        if str(key).startswith('_'):
+            raise ValueError(
+                f'the task sets {key!r} in its {name}, by which configs reach '
+                'other packages.'
+            )
+        # MMPretrain evaluates it as code.
+        if key == 'dtype' and not str(child).isidentifier():
+            raise ValueError(
+                f'the task sets dtype={child!r:.40} in its {name}, which must '
+                'be the name of a type of numbers.'
+            )
+        if key == 'type':
+            _require_type(name, registry, child, allowed)
+        else:
+            _require_plain(name, registry, child, allowed)
+
+
+def _require_type(
+    name: str, registry: Registry, kind: Any, allowed: Callable[[Any], bool]
+) -> None:
+    found = None
+    if isinstance(kind, str) and kind.removeprefix(TORCHVISION).isidentifier():
+        found = registry.get(kind)
+    if found is None:
+        raise ValueError(
+            f'the task asks for type={kind!r:.80} in its {name}, which is not '
+            f'in the registry {registry.name!r}; import the package that '
+            'registers it, if you trust it.'
+        )
+    if not allowed(found):
+        raise ValueError(
+            f'the task asks for type={kind!r} in its {name}, which has no '
+            'place there: a task has a frozen backbone, a BEiT, a head of '
+            'ClsHead, and transforms that compute and do no more.'
+        )
+
+
+def _is_a(kind: type) -> Callable[[Any], bool]:
+    return lambda found: isinstance(found, type) and issubclass(found, kind)
+
+
+def _is_layer(found: Any) -> bool:
+    return str(found.__module__).startswith(LAYERS)
+
+
+def _is_transform(found: Any) -> bool:
+    return getattr(found, '__name__', None) not in CALLING
+
+
+def write_task(task: Task, path: str | Path) -> None:
+    """Write a task file, whole or not at all.
+
+    Raises:
+        ValueError: If the name does not end in ``.safetensors``, by which
+            checkpoints and task files are told apart, or the task holds
+            something that JSON has no word for.
+        WriteError: If the disk is full, read-only or failing, or the folder
+            is not there.
+    """
+    path = Path(path)
+    if path.suffix != SUFFIX:
+        raise ValueError(f'task file {path} must end in {SUFFIX}.')
+    tensors = {
+        k: v.detach().cpu().contiguous() for k, v in task.tensors.items()
+    }
+    init_cfg = task.weights and dict(
+        type='Pretrained', checkpoint=task.weights
+    )
+    content = plain(
+        dict(
+            format_version=FORMAT_VERSION,
+            version=task.version,
+            frozen_sha256=task.frozen_sha256,
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(task.backbone, init_cfg=init_cfg),
+                head=task.head,
+            ),
+            classes=task.classes,
+            data_preprocessor=task.data_preprocessor,
+            pipeline=task.pipeline,
+        )
+    )
+    content['sha256'] = _sha256(json.dumps(content), tensors)
+    # One entry: safetensors writes several in any order.
+    write_whole(path, save(tensors, {TASK_KEY: json.dumps(content)}))
+
+
+def read_task(path: str | Path) -> Task:
+    """Read a task file and check that it is whole.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, not a task file, or of a later format.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'no task file at {path.absolute()}')
+    return parse_task(path, *read_safetensors(path))
+
+
+def parse_task(
+    path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
+) -> Task:
+    """Return the task that was read from a file.
+
+    Raises:
+        ValueError: As ``read_task``.
+    """
+    if TASK_KEY not in metadata:
+        raise ValueError(
+            f'{path} holds tensors, but is not a task file: its metadata have '
+            f'no {TASK_KEY!r}. Pre-trained weights go to '
+            'model.backbone.init_cfg.checkpoint.'
+        )
+    try:
+        content = _parse(metadata[TASK_KEY])
+        expected = _digest(content, 'sha256')
+        found = _sha256(
+            json.dumps({k: v for k, v in content.items() if k != 'sha256'}),
+            tensors,
+        )
+        if found != expected:
+            raise ValueError(
+                f'it is damaged: its sha256 is {found}, and it says '
+                f'{expected}. Download or copy it again.'
+            )
+        return _to_task(content, tensors, path)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is not a usable task file: {error}') from (
+            error
+        )
+
+
+def _to_task(
+    content: dict[str, Any], tensors: dict[str, Tensor], path: Path
+) -> Task:
+    model = _entry(content, 'model', dict)
+    if model.get('neck'):
+        raise ValueError(f'it has a neck, which no task has: {model["neck"]}')
+    backbone = dict(_entry(model, 'backbone', dict))
+    init_cfg = backbone.pop('init_cfg', None)
+    weights = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
+    classes = _entry(content, 'classes', list)
+    pipeline = _entry(content, 'pipeline', list)
+    for name, values, kind in (
+        ('classes', classes, str),
+        ('pipeline', pipeline, dict),
+    ):
+        if not all(isinstance(value, kind) for value in values):
+            raise ValueError(
+                f'its {name} must be {kind.__name__} each: {values!r:.80}'
+            )
+    return Task(
+        tensors=tensors,
+        backbone=backbone,
+        head=without_training(_entry(model, 'head', dict)),
+        classes=tuple(classes),
+        data_preprocessor=without_training(
+            _entry(content, 'data_preprocessor', dict)
+        ),
+        pipeline=with_tuples(pipeline),
+        frozen_sha256=_digest(content, 'frozen_sha256'),
+        weights=weights if isinstance(weights, str) else None,
+        version=_entry(content, 'version', str),
+        path=path,
+    )
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'its metadata are not JSON ({error}).') from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'its metadata are not a JSON object: {content!r:.80}'
+        )
+    version = content.get('format_version')
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f'it has format version {version!r}, and vptm_mm {__version__} '
+            f'reads {FORMAT_VERSION}. It was made by vptm_mm '
+            f'{content.get("version", "unknown")}: install that version or a '
+            'later one.'
+        )
+    return content
+
+
+def _entry(content: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = content.get(key)
+    if not isinstance(value, kind):
+        raise ValueError(f'its {key} is not a {kind.__name__}: {value!r:.80}')
+    return value
+
+
+def _digest(content: Mapping[str, Any], key: str) -> str:
+    value = _entry(content, key, str)
+    if not re.fullmatch('[0-9a-f]{64}', value):
+        raise ValueError(f'its {key} is not a sha256: {value!r:.80}')
+    return value
+
+
+def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
+    digest.update(tensors_sha256(tensors).encode())
+    return digest.hexdigest()
+
+
+def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config of a part without what only training reads."""
+    return {key: cfg[key] for key in cfg if key not in TRAINING}
+
+
+def plain(cfg: Any) -> Any:
+    """Return a config, or a part of one, as a task file holds it.
+
+    Raises:
+        ValueError: If it holds something that JSON has no word for.
+    """
+    try:
+        return json.loads(json.dumps(cfg, default=_plain))
+    except TypeError as error:  # a key is not text
+        raise ValueError(f'a task file cannot hold this: {error}.') from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):  # an interpolation of torchvision
+        return value.value
+    if isinstance(value, type):  # MODELS.build takes classes, too
+        return value.__name__
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, (range, set)):
+        return list(value)
+    raise ValueError(
+        f'a task file cannot hold {value!r} ({type(value).__name__}) of the '
+        'config; write it with numbers, strings, lists and dicts.'
+    )
+
+
+def with_tuples(value: Any) -> Any:
+    """Turn lists of numbers into tuples, which mmcv's transforms insist on."""
+    if isinstance(value, dict):
+        return {key: with_tuples(child) for key, child in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and all(isinstance(child, (int, float)) for child in value):
+        return tuple(value)
+    return [with_tuples(child) for child in value]
+
+
+def task_file_name(config: str | Path | None) -> str:
+    """Name the task file of a run after its config."""
+    return f'{Path(config).stem}.{TASK_NAME}' if config else TASK_NAME
+
+
+def find_task_file(folder: str | Path) -> Path | None:
+    """Find the task file of a work dir; the newest, if there are several.
+
+    Earlier versions named all of them ``task.safetensors``: the last choice,
+    for a run that was resumed has another one since.
+    """
+    found = [*Path(folder).glob(f'*.{TASK_NAME}'), Path(folder, TASK_NAME)]
+    found = [path for path in found if path.is_file()]
+    return max(
+        found,
+        key=lambda path: (path.name != TASK_NAME, path.stat().st_mtime),
+        default=None,
+    )
+
+
+def name_and_path(file: str | Path) -> tuple[str, Path]:
+    """Split ``NAME=FILE``; a file without a name is named after itself.
+
+    Args:
+        file: The path of a task file or its ``vptm_mm://`` address, with or
+            without a name before it.
+    """
+    name, _, path = str(file).partition('=')
+    if not path or Path(file).is_file():
+        name, path = '', str(file)
+    found = fetch(path) if path.startswith(PACKAGED) else Path(path)
+    name = name or found.name.removesuffix(SUFFIX).removesuffix('.task')
+    return name, found.expanduser()
