@@ -100,7 +100,7 @@ def test_task_files_run_no_code(refuses, files, tmp_path, command):
             options=' '.join(OPTIONS),
             image=ROOT / 'docs' / 'architecture.png',
         )
-        refuses('is no readable task file', *words.split())
+        refuses('is not a readable checkpoint', *words.split())
     assert not (tmp_path / 'was-run').exists()
 
 
@@ -121,7 +121,7 @@ def test_the_hosts_functions_run_no_code(files, tmp_path):
         ):
             with pytest.raises(UnpicklingError, match='Weights only load'):
                 read()
-    with pytest.raises(ValueError, match='no readable task file'):
+    with pytest.raises(ValueError, match='is not a readable checkpoint'):
         VPTMTaskPool.from_files([files['pickle_named_task']])
     assert not (tmp_path / 'was-run').exists()
 
