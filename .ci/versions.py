@@ -5,16 +5,14 @@
     python3 .ci/versions.py oldest --tests quick   # one row, no slow tests
     python3 .ci/versions.py oldest --tests core    # a part of them
 
-A row is a copy of the tracked files, in which the README's test command runs
-as it stands there, but with the row's Python, stack and pins. The last lines
-are a table of versions and counts. Exit status: 0 if every row passed, 1 if
-one failed, or could not run because its Python is not there; with
---skip-missing such a row fails nothing.
+A row is a copy of the tracked files, in which tests/run.sh runs with the row's
+Python, stack and pins. The last lines are a table of versions and counts. Exit
+status: 0 if every row passed, 1 if one failed, or could not run because its
+Python is not there; with --skip-missing such a row fails nothing.
 """
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -43,8 +41,8 @@ CORE = [
 ]
 CHOICES = {
     'all': [],
-    'quick': ['-m', '"not slow"'],
-    'core': ['-m', '"not slow"', *CORE],
+    'quick': ['-m', 'not slow'],
+    'core': ['-m', 'not slow', *CORE],
 }
 HEAD = (
     '| row | commit | tests | Python | torch | numpy | mmengine | mmpretrain '
@@ -93,28 +91,13 @@ for name in ('torch', 'numpy', 'mmengine', 'mmpretrain', 'mmcv'):
 """
 
 
-def test_command(row: Row, tests: str) -> str:
-    """The README's command, for this row."""
-    block = re.search(
-        r'<!-- test command -->\s*```\n(.*?)```',
-        (ROOT / 'README.md').read_text(),
-        re.DOTALL,
-    )
-    command = block[1].rstrip() if block else ''
-    for old, new in (
-        ('python3 -m venv', f'python{row.python} -m venv'),
-        ('[openmmlab,', f'[{row.stack},'),
-        ('-m pytest', '-m pytest --junitxml=report.xml'),
-    ):
-        if old not in command:
-            raise RuntimeError(f"README's test command lacks {old!r}.")
-        command = command.replace(old, new)
-    return ' '.join([command, *CHOICES[tests]])
-
-
 def environment(row: Row, folder: Path) -> dict[str, str]:
-    """This environment, with the row's Python and pins in it."""
-    variables = dict(PYENV_VERSION=row.python)
+    """This environment, with the row's Python, stack and pins in it."""
+    variables = dict(
+        PYENV_VERSION=row.python,
+        PYTHON=f'python{row.python}',
+        STACK=row.stack,
+    )
     if row.pins:
         constraints = folder / 'constraints.txt'
         constraints.write_text('\n'.join(row.pins))
@@ -134,10 +117,10 @@ def run_row(row: Row, tests: str, folder: Path) -> tuple[bool, list[str]]:
     commit = subprocess.check_output(
         ['git', 'describe', '--always', '--dirty'], cwd=ROOT, text=True
     )
-    command = test_command(row, tests)
-    print(command, flush=True)
     code = subprocess.run(
-        ['bash', '-c', command], env=environment(row, folder), cwd=folder
+        ['tests/run.sh', '--junitxml=report.xml', *CHOICES[tests]],
+        env=environment(row, folder),
+        cwd=folder,
     ).returncode
     report = folder / 'report.xml'
     if not report.exists():

@@ -1,9 +1,12 @@
 """Tiny models and checkpoints, made by MMPretrain's own classes."""
 
 import gc
+import importlib.util
 import multiprocessing
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -32,6 +35,16 @@ ARCH = dict(
 )
 ENCODER = dict(type='BEiTPretrainViT', arch=ARCH, img_size=16, patch_size=4)
 NUM_VISUAL_TOKENS = 12
+
+
+def load_script(*path: str) -> ModuleType:
+    """Import a script, named by its path from the root of the repository."""
+    name = '_'.join(path).removesuffix('.py')
+    spec = importlib.util.spec_from_file_location(name, ROOT.joinpath(*path))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # data classes look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def randomize(module: torch.nn.Module, seed: int = 0) -> None:
@@ -123,6 +136,9 @@ def to_microsoft(state_dict: dict) -> dict:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker('gpu') and not torch.cuda.is_available():
         pytest.skip('no GPU')
+    for marker in item.iter_markers('needs'):
+        for module in marker.args:
+            pytest.importorskip(module)
 
 
 @pytest.fixture(scope='session')

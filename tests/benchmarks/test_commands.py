@@ -60,9 +60,14 @@ def test_ours_beside_the_hosts(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('peer', ['timm', 'transformers'])
+@pytest.mark.parametrize(
+    'peer',
+    [
+        pytest.param(name, marks=pytest.mark.needs(name))
+        for name in ('timm', 'transformers')
+    ],
+)
 def test_a_peer_agrees(tmp_path, peer):
-    pytest.importorskip(peer)
     assert measured(tmp_path, peer)['training', peer]['median_s'] > 0
 
 

@@ -193,7 +193,8 @@ def test_an_encoder_lacks_the_block(checkpoint):
 @pytest.fixture
 def timm_teacher(tmp_path):
     """A model of timm, and how its file is read as a teacher."""
-    timm = pytest.importorskip('timm')
+    import timm
+
     torch.manual_seed(0)
     model = timm.create_model('resnet10t')
     # The last norm of a block starts at 0, which hides its convolutions.
@@ -216,6 +217,7 @@ def timm_teacher(tmp_path):
     return model.eval(), read
 
 
+@pytest.mark.needs('timm')
 def test_a_teacher_of_timm(timm_teacher):
     model, read = timm_teacher
     images = torch.randn(1, 3, 32, 32)
@@ -224,6 +226,7 @@ def test_a_teacher_of_timm(timm_teacher):
     torch.testing.assert_close(features, expected.flatten(2).transpose(1, 2))
 
 
+@pytest.mark.needs('timm')
 def test_a_file_that_does_not_fit_timm(timm_teacher):
     model, read = timm_teacher
     state = model.state_dict()
@@ -237,23 +240,34 @@ def test_a_file_that_does_not_fit_timm(timm_teacher):
             read(rest)
 
 
-def test_the_config_of_the_docs(tmp_path):
-    """Its teacher is grouped, and distilled."""
-    timm = pytest.importorskip('timm')
-    docs = (ROOT / 'docs' / 'pretraining.md').read_text()
-    text = docs.split('```python\n')[1].split('```')[0]
-    config = tmp_path / 'resnet.py'
-    pretrain = ROOT / 'configs' / 'pretrain'
-    config.write_text(text.replace("'./", f"'{pretrain}/"))
-    cfg = Config.fromfile(config)
+@pytest.mark.needs('timm')
+def test_a_resnet_of_timm_in_a_config(tmp_path):
+    """It is grouped, and distilled, as docs/pretraining.md shows."""
+    import timm
+
+    file = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_folder.py'
+    cfg = Config.fromfile(file)
+    teacher = dict(
+        type='TIMMBackbone',
+        model_name='resnet50',
+        features_only=True,
+        out_indices=(2,),
+        pretrained=True,
+        pretrained_cfg_overlay=dict(file=str(tmp_path / 'model.pth')),
+    )
+    cfg.model.target_generator = dict(
+        type='FeatureKMeansTokenizer',
+        num_visual_tokens=512,
+        teacher=teacher,
+        embed_dims=512,
+        grid_size=4,
+    )
+    cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
     model = timm.create_model('resnet50')
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.01 * torch.randn(parameter.shape)
     torch.save(model.state_dict(), tmp_path / 'model.pth')
-    cfg.model.target_generator.teacher.pretrained_cfg_overlay = dict(
-        file=str(tmp_path / 'model.pth')
-    )
     tokenizer = MODELS.build(cfg.model).target_generator
     described = tokenizer.describe(torch.randn(2, 3, 32, 32))
     assert described.shape == (2, 16, 512)

@@ -117,10 +117,9 @@ def test_the_plain_backbone_needs_it(checkpoint, images, hosts):
         hosts['reshape_transform'](seen[0], plain, args)
 
 
+@pytest.mark.needs('pytorch_grad_cam', 'pkg_resources')
 def test_the_hosts_script(checkpoint, tmp_path):
     """Needs grad-cam < 1.5, and the pkg_resources of setuptools < 81."""
-    pytest.importorskip('pytorch_grad_cam')
-    pytest.importorskip('pkg_resources')
     model = make_classifier(checkpoint)
     config = make_config(checkpoint)
     config.custom_imports = dict(imports=['vptm_mm'])

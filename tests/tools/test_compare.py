@@ -1,7 +1,6 @@
 """tools/compare.py as a user runs it: killed half-way, and continued."""
 
 import csv
-import importlib.util
 import os
 import re
 import signal
@@ -16,7 +15,7 @@ import pytest
 from vptm_mm.compare.jobs import make_pairs
 from vptm_mm.compare.search import PRESETS, GridSearch
 
-from ..conftest import ROOT
+from ..conftest import ROOT, load_script
 
 TOOL = ROOT / 'tools' / 'compare.py'
 PLAN = """
@@ -124,9 +123,7 @@ def test_killed_half_way_and_continued(tmp_path):
 def make_plan(monkeypatch, tmp_path):
     """The plan that the tool makes of flags, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location('compare', TOOL)
-    compare = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(compare)
+    compare = load_script('tools', 'compare.py')
 
     def make(*args):
         monkeypatch.setattr(sys, 'argv', ['compare.py', *args])

@@ -1,6 +1,5 @@
 """tools/demo.py: its flags, and the page in a browser."""
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -13,7 +12,7 @@ import pytest
 from vptm_mm.demo import write_examples
 from vptm_mm.tasks import read_task, write_task
 
-from ..conftest import ROOT
+from ..conftest import ROOT, load_script
 from .test_predict import TASK
 from .test_tools import fails
 
@@ -32,10 +31,7 @@ SECONDS = 120  # until a busy machine has done anything
 
 @pytest.fixture(scope='module')
 def demo():
-    spec = importlib.util.spec_from_file_location('demo', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script('tools', 'demo.py')
 
 
 @pytest.mark.parametrize(
@@ -73,8 +69,8 @@ def test_a_port_in_use(demo):
     demo.require_free('127.0.0.1', port)
 
 
+@pytest.mark.needs('gradio')
 def test_a_missing_task_is_named(tmp_path):
-    pytest.importorskip('gradio', reason="needs pip install '.[demo]'")
     error = fails(
         'demo.py',
         *('--task', 'gone.safetensors', '--port', free_port()),
@@ -91,8 +87,6 @@ def free_port() -> int:
 @pytest.fixture
 def page_address(tmp_path):
     """A page with the digits, and with letters for their names."""
-    pytest.importorskip('gradio', reason="needs pip install '.[demo]'")
-    pytest.importorskip('playwright', reason="needs pip install '.[dev]'")
     if CHROMIUM is None:
         pytest.skip('needs a program named chromium on the PATH')
     letters = vars(read_task(TASK)) | dict(classes=tuple('abcdefghij'))
@@ -138,6 +132,7 @@ def answers(port) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.needs('gradio', 'playwright')
 def test_the_page_in_a_browser(page_address, tmp_path):
     """A prediction, a second task, bad files, and a good one again.
 

@@ -1,10 +1,9 @@
 """tools/export.py as a user runs it, from a foreign folder.
 
 That an ONNX file says what tools/predict.py says is shown by
-tests/export/test_documented_use.py.
+tests/export/test_example.py.
 """
 
-import importlib.util
 import json
 import sys
 
@@ -16,15 +15,11 @@ from mmpretrain.datasets import build_dataset
 
 from vptm_mm.tasks import load_classifier, make_task, write_task
 
-from ..conftest import ROOT
+from ..conftest import load_script
 from ..export.conftest import needs_export
 from .test_tools import DIGITS
 
-SPEC = importlib.util.spec_from_file_location(
-    'export_tool', ROOT / 'tools' / 'export.py'
-)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load_script('tools', 'export.py')
 NAMES = [f'digit {i}' for i in range(10)]
 
 

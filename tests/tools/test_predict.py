@@ -1,7 +1,6 @@
 """tools/predict.py as a user runs it."""
 
 import csv
-import importlib.util
 import json
 import os
 import sys
@@ -13,15 +12,13 @@ from PIL import Image
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.tasks import read_task, write_task
 
-from ..conftest import ROOT
+from ..conftest import ROOT, load_script
 from .test_tools import run
 
 TASK = ROOT / 'vptm_mm' / 'checkpoints' / 'vptm_beitv2-tiny_digits.safetensors'
 AGAIN = f'{TASK.parent}/./{TASK.name}'
 TOOL = ROOT / 'tools' / 'predict.py'
-SPEC = importlib.util.spec_from_file_location('predict', TOOL)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load_script('tools', 'predict.py')
 # Latin-1: no text for a system whose names are UTF-8.
 FOREIGN = os.fsdecode(b'caf\xe9.png')
 

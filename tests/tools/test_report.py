@@ -1,20 +1,15 @@
 """The page of a run as a user makes it."""
 
-import importlib.util
 import json
 import sys
 
 import pytest
 
-from ..conftest import ROOT
+from ..conftest import load_script
 from ..report.page_reader import require_alone
 from .test_tools import DIGITS, SMALL, run
 
-SPEC = importlib.util.spec_from_file_location(
-    'report_tool', ROOT / 'tools' / 'report.py'
-)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load_script('tools', 'report.py')
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,5 @@
 """Pictures as a user draws them: what is written, what is refused."""
 
-import importlib.util
 import subprocess
 import sys
 
@@ -13,16 +12,12 @@ from PIL import Image
 
 from vptm_mm.tasks import make_task, write_task
 
-from ..conftest import ROOT
+from ..conftest import ROOT, load_script
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 PROBE = ROOT / 'configs' / 'baselines' / 'linear-cls_beitv2-tiny_digits.py'
 TOOL = ROOT / 'tools' / 'visualize.py'
-SPEC = importlib.util.spec_from_file_location('visualize', TOOL)
-visualize = importlib.util.module_from_spec(SPEC)
-# Dataclasses look their module up.
-sys.modules['visualize'] = visualize
-SPEC.loader.exec_module(visualize)
+visualize = load_script('tools', 'visualize.py')
 
 
 @pytest.fixture(scope='module')

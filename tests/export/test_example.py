@@ -1,7 +1,6 @@
-"""The snippets of docs/deploy.md say what tools/predict.py says."""
+"""The example says what tools/predict.py says."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from mmpretrain.registry import TRANSFORMS
 
 from vptm_mm.tasks import make_task, write_task
 
-from ..conftest import ROOT, draw_class_means
+from ..conftest import ROOT, draw_class_means, load_script
 from ..made_images import oriented
 from ..tools.test_export import tool as export
 from ..tools.test_predict import tool as predict
 from .conftest import needs_export
+
+exported = load_script('examples', 'exported.py')
 
 CONFIG = ROOT / 'configs' / 'vptm_beitv2-tiny_folder.py'
 SHAPES = [(90, 60), (61, 97), (40, 41), (300, 77), (20, 25), (32, 32)]
@@ -37,9 +38,6 @@ CROPPED = [
     dict(type='CenterCrop', crop_size=32),
     dict(type='PackInputs'),
 ]
-SNIPPETS = re.findall(
-    r'```python\n(.*?)```', (ROOT / 'docs' / 'deploy.md').read_text(), re.S
-)
 
 
 def photos():
@@ -55,18 +53,16 @@ def photos():
 
 @pytest.mark.parametrize('steps', [SQUASHED, CROPPED])
 def test_prepare_does_what_the_pipeline_does(tmp_path, steps):
-    scope = {}
-    exec(SNIPPETS[0].partition('session = ')[0], scope)  # noqa: S102
     pipeline = Compose([TRANSFORMS.build(step) for step in steps])
     steps = json.loads(json.dumps(steps))  # as in the file
     for content in photos():
         path = str(tmp_path / 'photo.jpg')
         Path(path).write_bytes(content)
         expected = pipeline(dict(img_path=path))['inputs'][None]
-        found = scope['prepare'](path, steps)
+        found = exported.prepare(path, steps)
         np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="lacks this step: {'type': 'Pad'}"):
-        scope['prepare'](path, [dict(type='Pad')])
+        exported.prepare(path, [dict(type='Pad')])
 
 
 @needs_export
@@ -86,7 +82,7 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     draw_class_means(model.head)
     task = make_task(model, cfg, NAMES)
     write_task(task, 'birds.safetensors')
-    for form in ('onnx', 'pt2'):  # as the document says
+    for form in ('onnx', 'pt2'):
         flags = ['--format', form, '--out', f'birds.{form}']
         flags += ['--preprocessing', '--cfg-options', *OPTIONS]
         call(export.main, str(CONFIG), 'birds.safetensors', *flags)
@@ -102,16 +98,12 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     call(predict.main, *names, *flags)
     said = json.loads(Path('said.json').read_text())['predictions']
     assert len({row['top'][0]['class'] for row in said}) > 1
-    for content, row in zip(contents, said, strict=True):
-        Path('photo.jpg').write_bytes(content)
-        capsys.readouterr()
-        scope = {}
-        for snippet in SNIPPETS:
-            exec(snippet, scope)  # noqa: S102
-        (best,) = row['top']
+    for form in ('onnx', 'pt2'):
+        exported.main(f'birds.{form}', *names)
         lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 2
-        for line in lines:
-            name, _, share = line.rpartition(' ')
-            assert name == best['class']
+        for line, row in zip(lines, said, strict=True):
+            (best,) = row['top']
+            photo, _, rest = line.partition(' ')
+            name, _, share = rest.rpartition(' ')
+            assert (photo, name) == (row['image'], best['class'])
             assert float(share) == pytest.approx(best['confidence'], abs=1e-4)
