@@ -113,8 +113,9 @@ def test_builds(path, monkeypatch, tmp_path):
         if loader in cfg:
             for transform in transforms(cfg[loader].dataset):
                 TRANSFORMS.build(transform)
-    for hook in cfg.custom_hooks:
-        HOOKS.build(hook)
+    for hook in cfg.default_hooks.values():
+        if hook:
+            HOOKS.build(hook)
     if cfg.model.type == 'ImageClassifier':
         backbone, head = model.backbone, model.head
         if hasattr(backbone, 'out_channels'):

@@ -339,17 +339,14 @@ def runs_elsewhere(monkeypatch):
 
 def test_a_training_run_with_all_hooks(runs_elsewhere, tmp_path):
     """Checkpoint, task file and states; the two say the same."""
-    names = 'FiniteLossHook', 'MeanLossHook', 'TaskFileHook'
     runner = digits_runner(
         tmp_path,
         custom_hooks=[
             dict(type='EMAHook', momentum=0.1),
-            dict(type='ClassMeanPrototypesHook', least_views=1),
             dict(type='PrefixCacheHook', views=2, folder=f'{tmp_path}'),
-            dict(type='TuningScalarsHook', interval=1),
-            *(dict(type=name) for name in names),
         ],
         **{
+            'default_hooks.scalars.interval': 1,
             'train_dataloader.dataset.indices': 24,
             'train_dataloader.batch_size': 12,
             'val_dataloader.dataset.indices': 8,
@@ -373,11 +370,12 @@ def test_a_training_run_with_all_hooks(runs_elsewhere, tmp_path):
 
 def test_a_pre_training_run_with_all_hooks(runs_elsewhere, tmp_path):
     cfg = Config.fromfile(ROOT / 'configs/pretrain/beitv2-tiny_digits.py')
+    report = cfg.default_hooks.report
     for loader in (
         cfg.train_dataloader,
-        *(cfg.custom_hooks[i].dataloader for i in (1, 2)),
-        cfg.custom_hooks[3].train_dataloader,
-        cfg.custom_hooks[3].test_dataloader,
+        report.masked_tokens,
+        report.visual_tokens,
+        *report.linear_probes.linear_probe.values(),
     ):
         loader.update(batch_size=16)
         loader.dataset.update(indices=32)

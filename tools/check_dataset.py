@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # First: it says what to install if MMPretrain is missing.
 import vptm_mm  # noqa: F401
@@ -72,10 +73,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def loaders_of_hooks(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
-    for number, hook in enumerate(cfg.get('custom_hooks') or []):
-        for key, value in hook.items():
-            if isinstance(value, dict) and 'dataset' in value:
-                yield f'custom_hooks.{number}.{key}', value
+    for part in ('default_hooks', 'custom_hooks'):
+        yield from loaders_in(cfg.get(part), part)
+
+
+def loaders_in(part: Any, name: str) -> Iterator[tuple[str, ConfigDict]]:
+    if isinstance(part, dict) and 'dataset' in part:
+        yield name, part
+    elif isinstance(part, dict):
+        for key, value in part.items():
+            yield from loaders_in(value, f'{name}.{key}')
+    elif isinstance(part, list):
+        for number, value in enumerate(part):
+            yield from loaders_in(value, f'{name}.{number}')
 
 
 def list_splits(cfg: Config, index: ImageIndex) -> list[Split]:

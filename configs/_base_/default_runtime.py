@@ -17,10 +17,12 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    mean_loss=dict(type='MeanLossHook'),
+    checkpoint_check=dict(type='CheckpointCheckHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     scalars=dict(type='TuningScalarsHook', interval=10),
     record=dict(type='RunRecordHook'),
 )
+custom_hooks = []  # for hooks of yours
 
 env_cfg = dict(
     cudnn_benchmark=False,

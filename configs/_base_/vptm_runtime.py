@@ -1,16 +1,12 @@
-"""What every tuning run shares: best checkpoint, test, task file, report."""
+"""What every tuning run shares: prototypes, best checkpoint, task file.
+
+A hook is left out by its name: ``default_hooks=dict(task_file=None)``.
+"""
 
 _base_ = './default_runtime.py'
 
 default_hooks = dict(
-    checkpoint=dict(save_best='accuracy/top1', rule='greater')
+    checkpoint=dict(save_best='accuracy/top1', rule='greater', test_best=True),
+    class_means=dict(type='ClassMeanPrototypesHook'),
+    task_file=dict(type='TaskFileHook'),
 )
-custom_hooks = [
-    dict(type='CheckpointCheckHook'),
-    dict(type='ClassMeanPrototypesHook'),
-    dict(type='TunedParametersHook'),
-    dict(type='TrainingCurvesHook'),
-    dict(type='BestCheckpointTestHook'),
-    dict(type='TaskFileHook'),
-    dict(type='FiniteLossHook'),
-]

@@ -24,8 +24,4 @@ model = dict(
     neck=dict(backbone_arch=arch),
     head=dict(embed_dims=arch['embed_dims']),
 )
-custom_hooks = [
-    *_base_.custom_hooks[:3],
-    dict(type='ExportBackboneHook', filename='beitv2-base_folder.pth'),
-    dict(type='FiniteLossHook'),
-]
+default_hooks = dict(export=dict(filename='beitv2-base_folder.pth'))

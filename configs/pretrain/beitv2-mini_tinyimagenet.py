@@ -203,40 +203,37 @@ tinyimagenet_held_out = dict(
     ),
 )
 held_out = dict(**cut, part='val')
-custom_hooks = [
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    fit_tokenizer=None,
+    report=dict(
+        masked_tokens=dict(
+            _delete_=True,
             **in_order,
             dataset=dict(
                 **held_out, dataset=dict(**images, pipeline=masked_pipeline)
             ),
         ),
-    ),
-    dict(
-        type='TokenReportHook',
-        dataloader=dict(
+        visual_tokens=dict(
+            _delete_=True,
             **in_order,
             dataset=dict(
                 **held_out, dataset=dict(**images, pipeline=whole_pipeline)
             ),
         ),
+        linear_probes=dict(
+            linear_probe=dict(
+                train_dataloader=dict(**in_order, dataset=cifar10_labelled),
+                test_dataloader=dict(**in_order, dataset=cifar10_held_out),
+            ),
+            linear_probe_tinyimagenet=dict(
+                train_dataloader=dict(
+                    **in_order, dataset=tinyimagenet_labelled
+                ),
+                test_dataloader=dict(
+                    **in_order, dataset=tinyimagenet_held_out
+                ),
+            ),
+        ),
     ),
-    dict(
-        type='LinearProbeHook',
-        train_dataloader=dict(**in_order, dataset=cifar10_labelled),
-        test_dataloader=dict(**in_order, dataset=cifar10_held_out),
-    ),
-    dict(
-        type='LinearProbeHook',
-        train_dataloader=dict(**in_order, dataset=tinyimagenet_labelled),
-        test_dataloader=dict(**in_order, dataset=tinyimagenet_held_out),
-        filename='linear_probe_tinyimagenet.json',
-    ),
-    dict(
-        type='ExportBackboneHook',
-        filename='beitv2-mini_tinyimagenet.pth',
-        dtype='float16',
-    ),
-    dict(type='FiniteLossHook'),
-]
+    export=dict(filename='beitv2-mini_tinyimagenet.pth', dtype='float16'),
+)

@@ -79,26 +79,22 @@ param_scheduler = [
 ]
 in_order = dict(_base_.in_order, batch_size=64, num_workers=8)
 cut = dict(_base_.cut, part='val')
-custom_hooks = [
-    dict(type='FitTokenizerHook'),
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    report=dict(
+        masked_tokens=dict(
+            _delete_=True,
             **in_order,
             dataset=dict(
                 **cut, dataset=dict(**_base_.images, pipeline=masked_pipeline)
             ),
         ),
-    ),
-    dict(
-        type='TokenReportHook',
-        dataloader=dict(
+        visual_tokens=dict(
+            _delete_=True,
             **in_order,
             dataset=dict(
                 **cut, dataset=dict(**_base_.images, pipeline=whole_pipeline)
             ),
         ),
     ),
-    dict(type='ExportBackboneHook', filename='beitv2-small_folder.pth'),
-    dict(type='FiniteLossHook'),
-]
+    export=dict(filename='beitv2-small_folder.pth'),
+)

@@ -55,11 +55,10 @@ train_dataloader = dict(
         pipeline=_base_.train_pipeline,
     )
 )
-custom_hooks = [
-    dict(type='FitTokenizerHook'),
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    report=dict(
+        masked_tokens=dict(
+            _delete_=True,
             **_base_.in_order,
             dataset=dict(
                 type='CustomDataset',
@@ -68,16 +67,16 @@ custom_hooks = [
                 pipeline=_base_.masked_pipeline,
             ),
         ),
+        visual_tokens=dict(
+            _delete_=True, **_base_.in_order, dataset=validation
+        ),
+        linear_probes=dict(
+            linear_probe=dict(
+                _delete_=True,
+                train_dataloader=dict(**_base_.in_order, dataset=labelled),
+                test_dataloader=dict(**_base_.in_order, dataset=validation),
+            )
+        ),
     ),
-    dict(
-        type='TokenReportHook',
-        dataloader=dict(**_base_.in_order, dataset=validation),
-    ),
-    dict(
-        type='LinearProbeHook',
-        train_dataloader=dict(**_base_.in_order, dataset=labelled),
-        test_dataloader=dict(**_base_.in_order, dataset=validation),
-    ),
-    dict(type='ExportBackboneHook', filename='beitv2-tiny_cifar10.pth'),
-    dict(type='FiniteLossHook'),
-]
+    export=dict(filename='beitv2-tiny_cifar10.pth'),
+)

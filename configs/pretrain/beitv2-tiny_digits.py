@@ -44,7 +44,6 @@ train_dataloader = dict(
     dataset=dict(type='SklearnDigits', split='train', pipeline=train_pipeline),
 )
 train_cfg = dict(type='ResumableTrainLoop', max_epochs=250)
-default_hooks = dict(checkpoint=dict(interval=50))
 in_order = dict(
     batch_size=128,
     num_workers=0,
@@ -59,27 +58,27 @@ held_out = dict(
     **in_order,
     dataset=dict(type='SklearnDigits', split='val', pipeline=whole_pipeline),
 )
-custom_hooks = [
-    dict(type='FitTokenizerHook'),
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    checkpoint=dict(interval=50),
+    fit_tokenizer=dict(type='FitTokenizerHook'),
+    report=dict(
+        type='PretrainingReportHook',
+        masked_tokens=dict(
             **in_order,
             dataset=dict(
                 type='SklearnDigits', split='val', pipeline=train_pipeline
             ),
         ),
+        visual_tokens=held_out,
+        linear_probes=dict(
+            linear_probe=dict(
+                train_dataloader=labelled, test_dataloader=held_out
+            )
+        ),
     ),
-    dict(type='TokenReportHook', dataloader=held_out),
-    dict(
-        type='LinearProbeHook',
-        train_dataloader=labelled,
-        test_dataloader=held_out,
-    ),
-    dict(
-        type='ExportBackboneHook',
+    export=dict(
+        type='ExportWeightsHook',
         filename='beitv2-tiny_digits.pth',
         dtype='float16',
     ),
-    dict(type='FiniteLossHook'),
-]
+)

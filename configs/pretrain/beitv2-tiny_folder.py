@@ -94,11 +94,11 @@ param_scheduler = [
     dict(_base_.param_scheduler[0], end=warmup_epochs),
     dict(_base_.param_scheduler[1], begin=warmup_epochs),
 ]
-custom_hooks = [
-    dict(type='FitTokenizerHook'),
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    fit_tokenizer=dict(type='FitTokenizerHook'),
+    report=dict(
+        type='PretrainingReportHook',
+        masked_tokens=dict(
             **in_order,
             dataset=dict(
                 **cut,
@@ -106,10 +106,7 @@ custom_hooks = [
                 dataset=dict(**images, pipeline=masked_pipeline),
             ),
         ),
-    ),
-    dict(
-        type='TokenReportHook',
-        dataloader=dict(
+        visual_tokens=dict(
             **in_order,
             dataset=dict(
                 **cut,
@@ -118,6 +115,5 @@ custom_hooks = [
             ),
         ),
     ),
-    dict(type='ExportBackboneHook', filename='beitv2-tiny_folder.pth'),
-    dict(type='FiniteLossHook'),
-]
+    export=dict(type='ExportWeightsHook', filename='beitv2-tiny_folder.pth'),
+)

@@ -38,25 +38,21 @@ held_out = dict(
     **_base_.in_order,
     dataset=dict(**images, split='val', pipeline=_base_.whole_pipeline),
 )
-custom_hooks = [
-    dict(type='FitTokenizerHook'),
-    dict(
-        type='MaskedTokenAccuracyHook',
-        dataloader=dict(
+default_hooks = dict(
+    report=dict(
+        masked_tokens=dict(
+            _delete_=True,
             **_base_.in_order,
             dataset=dict(
                 **images, split='val', pipeline=_base_.masked_pipeline
             ),
         ),
+        visual_tokens=dict(_delete_=True, **held_out),
+        linear_probes=dict(
+            linear_probe=dict(
+                train_dataloader=labelled, test_dataloader=held_out
+            )
+        ),
     ),
-    dict(type='TokenReportHook', dataloader=held_out),
-    dict(
-        type='LinearProbeHook',
-        train_dataloader=labelled,
-        test_dataloader=held_out,
-    ),
-    dict(
-        type='ExportBackboneHook', filename='beitv2-tiny_labelled-folder.pth'
-    ),
-    dict(type='FiniteLossHook'),
-]
+    export=dict(filename='beitv2-tiny_labelled-folder.pth'),
+)

@@ -30,10 +30,6 @@ def test_equal_settings_have_equal_keys_and_others_do_not():
     open_end = {'train_cfg.max_epochs': 4}
     pinned = {**open_end, 'param_scheduler.1.end': 4}
     assert keys(cfg_options=open_end) == keys(cfg_options=pinned)
-    # A hook that base configs had only watched.
-    watched = dict(type='ProgressHook', seconds=60)
-    progress = {**SMALL, 'default_hooks.progress': watched}
-    assert keys() == keys(cfg_options=progress)
     # A tuple in a config and a list in a plan are the same run.
     deep = {**SMALL, 'model.backbone.prompt_blocks': [0]}
     assert keys(config=VPT) == keys(config=VPT, cfg_options=deep)

@@ -127,7 +127,6 @@ def test_a_schedule_ends_with_training():
     check_schedule(schedule(type='CosineAnnealingLR', T_max=3), False)
     check_schedule(Config(dict(schedule(), param_scheduler=None)), False)
     check_schedule(schedule(type='mmengine.StepLR', end=10**9), False)
-    check_schedule(schedule(type='WarmUpLR', end=2), False)
     check_schedule(schedule(type='CosineAnnealingMomentum', end=2), False)
     # Whatever their order.
     whole = schedule(**COSINE, end=9)

@@ -169,7 +169,7 @@ def test_configs_that_lack_a_part_are_named(tmp_path, text, missing):
 
 
 @pytest.mark.parametrize('hooks', ['None', 'dict(checkpoint=None)', '{}'])
-def test_a_config_may_leave_the_hooks_to_the_host(tmp_path, hooks):
+def test_the_best_is_tested_whatever_hooks_a_config_has(tmp_path, hooks):
     path = tmp_path / 'config.py'
     path.write_text(
         f'from mmengine.config import Config\ncfg = Config.fromfile('
@@ -178,7 +178,7 @@ def test_a_config_may_leave_the_hooks_to_the_host(tmp_path, hooks):
     )
     pair = one_pair(config=path)
     hook = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
-    assert (hook.type, hook.save_best) == ('CheckpointHook', ACCURACY)
+    assert (hook.save_best, hook.test_best) == (ACCURACY, True)
 
 
 def test_unknown_options_are_errors():

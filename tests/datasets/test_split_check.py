@@ -139,7 +139,7 @@ def test_only_what_chooses_counts():
     check_splits({**cfg, **BEST}, ('test_dataloader',))
     for hooks in (
         BEST,
-        dict(custom_hooks=[dict(type='BestCheckpointTestHook')]),
+        dict(default_hooks=dict(stop=dict(type='EarlyStoppingHook'))),
         dict(custom_hooks=[dict(type='mmengine.EarlyStoppingHook')]),
     ):
         with pytest.raises(ValueError, match='The best checkpoint would be'):

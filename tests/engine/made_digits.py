@@ -38,9 +38,8 @@ def digits_runner(
     )
     if 'prompt_length' in cfg.model.backbone:
         cfg.model.backbone.prompt_length = 2
-    for hook in cfg.custom_hooks:
-        if hook['type'] == 'ClassMeanPrototypesHook':
-            hook.setdefault('least_views', least_views)
+    if cfg.default_hooks.get('class_means'):
+        cfg.default_hooks.class_means.setdefault('least_views', least_views)
     return RUNNERS.build(cfg)
 
 

@@ -39,7 +39,7 @@ OPTIONS = {
     'model.train_cfg': dict(augments=dict(type='Mixup', alpha=0.8)),
     'model.head.loss': dict(type='CrossEntropyLoss', use_soft=True),
     'data_preprocessor.num_classes': 10,
-    'custom_hooks.1.least_views': 1,
+    'default_hooks.class_means.least_views': 1,
     'resume': True,
 }
 # What depends on the clock or the memory of the machine.

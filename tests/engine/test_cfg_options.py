@@ -154,9 +154,9 @@ def test_no_index_of_a_list(index):
     ('options', 'message'),
     [
         ({'model.backbone.type': {}}, 'type: {} does not fit what the'),
-        ({'custom_hooks.0.type': False}, 'type=False must be the name of'),
-        ({'custom_hooks.³.type': 'x'}, "'³' is not an index of it"),
-        ({f'custom_hooks.{"9" * 5000}.type': 'x'}, "9' is not an index of it"),
+        ({'param_scheduler.0.type': False}, 'type=False must be the name of'),
+        ({'param_scheduler.³.type': 'x'}, "'³' is not an index of it"),
+        ({f'param_scheduler.{"9" * 5000}.end': 1}, "9' is not an index of it"),
     ],
 )
 def test_values_of_another_kind(options, message):
@@ -189,8 +189,8 @@ def test_an_option_that_another_one_overwrites():
 
 def test_an_empty_type_is_left_to_the_host():
     cfg = copy.deepcopy(CFG)
-    merge_cfg_options(cfg, {'custom_hooks.0.type': ''})
-    assert cfg.custom_hooks[0].type == ''
+    merge_cfg_options(cfg, {'param_scheduler.0.type': ''})
+    assert cfg.param_scheduler[0].type == ''
 
 
 def test_a_mapping_after_one_of_its_keys_keeps_it():

@@ -259,9 +259,7 @@ def start(tmp_path, least_views, **options):
             'model.head.prototype_init': 'discriminant',
             'optim_wrapper.optimizer.lr': 0.0,
             'train_dataloader.dataset.indices': 24,
-            'custom_hooks': [
-                dict(type='ClassMeanPrototypesHook', least_views=least_views)
-            ],
+            'default_hooks.class_means.least_views': least_views,
             **options,
         },
     )

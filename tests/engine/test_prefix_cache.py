@@ -296,10 +296,8 @@ def test_two_processes_read_what_one_wrote(tmp_path, in_file):
     config = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
     (tmp_path / 'cached.py').write_text(
         f"_base_ = '{config}'\n"
-        'custom_hooks = [\n'
-        '    *_base_.custom_hooks,\n'
-        f"    dict(type='PrefixCacheHook', views=2, folder={place}),\n"
-        ']\n'
+        'default_hooks = dict(prefix_cache=dict(\n'
+        f"    type='PrefixCacheHook', views=2, folder={place}))\n"
     )
     losses = {}
     for launcher, batch_size in (('none', 32), ('pytorch', 16)):

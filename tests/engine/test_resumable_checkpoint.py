@@ -187,7 +187,7 @@ def test_a_resumed_run_follows_its_config(changes, lines, tmp_path):
         'train_cfg.max_epochs': 3,
         'param_scheduler.0.end': 1,
         'param_scheduler.1.begin': 1,
-        'custom_hooks': [dict(type='ClassMeanPrototypesHook')],
+        'default_hooks.checkpoint.test_best': False,
     }
     folder, other = tmp_path / 'run', tmp_path / 'other'
     digits_runner(folder, **common).train()
@@ -208,7 +208,7 @@ def test_a_schedule_that_depends_on_validation_goes_on(tmp_path):
         'param_scheduler': [
             dict(type='ReduceOnPlateauLR', monitor='accuracy/top1', patience=9)
         ],
-        'custom_hooks': [dict(type='ClassMeanPrototypesHook')],
+        'default_hooks.checkpoint.test_best': False,
     }
     digits_runner(tmp_path, **options).train()
     options |= {
@@ -281,6 +281,26 @@ def test_the_best_stays_until_the_next_is_known(tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match='full'):
         runner.train()
     assert best.is_file()
+
+
+@pytest.mark.parametrize('epochs', [1, 6])
+def test_the_number_of_epochs_is_all_there_is_to_say(epochs, tmp_path):
+    """A trial of fewer epochs than the warm-up has runs, too."""
+    runner = digits_runner(
+        tmp_path,
+        **{
+            'param_scheduler.0.end': 3,
+            'param_scheduler.1.begin': 3,
+            'train_cfg.max_epochs': epochs,
+            'default_hooks.checkpoint.test_best': False,
+            'train_dataloader.dataset.indices': 32,
+        },
+    )
+    runner.train()
+    rate = runner.optim_wrapper.get_lr()['lr'][0]
+    assert rate < 5e-4 if epochs == 6 else rate > 1e-6
+    line = '1 of 2 param_scheduler would begin'
+    assert (line in read_log_of(runner)) == (epochs == 1)
 
 
 def test_by_epoch_on_top_of_a_config_that_names_its_loop():

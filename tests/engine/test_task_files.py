@@ -6,12 +6,11 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from vptm_mm.engine import TaskFileHook
-from vptm_mm.engine.hooks.best_checkpoint import find_best
+from vptm_mm.engine.hooks.resumable_checkpoint import find_best
 from vptm_mm.nn import tuned_parameters
 from vptm_mm.tasks import read_task
 from vptm_mm.weights import load_file
 
-from ..conftest import ROOT
 from .made_digits import DIGITS, TASK, digits_runner, read_log, read_log_of
 
 
@@ -46,7 +45,7 @@ def test_a_task_file_of_the_best_checkpoint(tmp_path):
 def test_slim_checkpoints_resume_like_whole_ones(tmp_path):
     states = []
     for name, slim in (('whole', False), ('slim', True)):
-        options = {'custom_hooks.5.slim_checkpoints': slim}
+        options = {'default_hooks.task_file.slim_checkpoints': slim}
         folder = tmp_path / name
         digits_runner(folder, **options).train()
         assert ((folder / 'epoch_1.pth').stat().st_size < 500_000) == slim
@@ -65,17 +64,16 @@ def test_slim_checkpoints_resume_like_whole_ones(tmp_path):
 )
 def test_a_task_file_of_averaged_weights(tmp_path, slim, save_best):
     """EMAHook tests averages: they are in checkpoints and in the task."""
-    hooks = Config.fromfile(DIGITS).custom_hooks
-    hooks[5].slim_checkpoints = slim
-    hooks.append(dict(type='EMAHook', momentum=0.5, strict_load=True))
+    average = dict(type='EMAHook', momentum=0.5, strict_load=True)
     for epochs in (1, 2):
         runner = digits_runner(
             tmp_path,
-            custom_hooks=hooks,
+            custom_hooks=[average],
             resume=True,
             **{
                 'train_cfg.max_epochs': epochs,
                 'default_hooks.checkpoint.save_best': save_best,
+                'default_hooks.task_file.slim_checkpoints': slim,
             },
         )
         runner.train()
@@ -166,10 +164,9 @@ def test_what_no_task_file_can_hold_is_said_before_training(tmp_path):
 
 def test_an_exported_backbone_holds_the_averages(tmp_path):
     config = 'baselines/full_beitv2-tiny_digits.py'
-    hooks = Config.fromfile(ROOT / 'configs' / config).custom_hooks
-    hooks += [
+    hooks = [
         dict(type='EMAHook', momentum=0.5),
-        dict(type='ExportBackboneHook', filename='exported.pth'),
+        dict(type='ExportWeightsHook', filename='exported.pth'),
     ]
     runner = digits_runner(tmp_path, config, custom_hooks=hooks)
     runner.train()

@@ -126,7 +126,7 @@ def test_a_labelled_folder(name, held_out, folder):
 def test_cifar10_is_measured_on_what_tasks_are_tuned_on():
     ours = Config.fromfile(PRETRAIN / 'beitv2-tiny_cifar10.py')
     task = Config.fromfile(CONFIGS / '_base_' / 'datasets' / 'folder_32.py')
-    probe = ours.custom_hooks[3]
+    probe = ours.default_hooks.report.linear_probes.linear_probe
     for read, tuned in (
         (probe.train_dataloader, task.train_dataloader),
         (probe.test_dataloader, task.val_dataloader),
@@ -142,9 +142,13 @@ def test_test_images_are_left_to_the_tasks(folder):
     """Both configs cut the folder alike, so no test image is seen before."""
     ours = Config.fromfile(PRETRAIN / 'beitv2-tiny_labelled-folder.py')
     task = Config.fromfile(CONFIGS / 'vptm_beitv2-tiny_folder.py')
-    loaders = [ours.train_dataloader]
-    for hook in ours.custom_hooks:
-        loaders += [hook[key] for key in hook if 'dataloader' in key]
+    report = ours.default_hooks.report
+    loaders = [
+        ours.train_dataloader,
+        report.masked_tokens,
+        report.visual_tokens,
+        *report.linear_probes.linear_probe.values(),
+    ]
     read = [dict(loader.dataset) for loader in loaders]
     left = dict(task.test_dataloader.dataset)
     splits = [dataset.pop('split') for dataset in (*read, left)]

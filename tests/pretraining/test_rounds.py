@@ -21,10 +21,6 @@ def cfg():
     return Config.fromfile(DIGITS)
 
 
-def types(cfg) -> list[str]:
-    return [hook['type'] for hook in cfg.custom_hooks]
-
-
 def test_steps_of_all_kinds(cfg):
     steps = rounds.plan_steps(cfg, ['patches', 'features', 'vqkd'])
     assert [step.name for step in steps] == [
@@ -79,7 +75,7 @@ def test_features_of_the_round_before(cfg, block, expected):
     # Both views are normalised as the teacher was trained.
     preprocessor = derived.data_preprocessor
     assert preprocessor.second_mean == preprocessor.mean
-    assert types(derived) == types(cfg)
+    assert set(derived.default_hooks) == set(cfg.default_hooks)
 
 
 def test_distillation_and_its_tokens(cfg):
@@ -87,16 +83,18 @@ def test_distillation_and_its_tokens(cfg):
     derived = tokenizer.make_config(cfg, BACKBONE, BACKBONE)
     assert isinstance(MODELS.build(derived.model), VQKDDistiller)
     assert rounds.export_name(derived) == 'tokenizer.pth'
-    assert 'FitTokenizerHook' not in types(derived)
-    assert 'TokenReportHook' in types(derived)
+    hooks = derived.default_hooks
+    assert hooks.fit_tokenizer is None
+    assert hooks.report.masked_tokens is hooks.report.linear_probes is None
+    assert hooks.report.visual_tokens == cfg.default_hooks.report.visual_tokens
     derived = tokens.make_config(cfg, BACKBONE, Path('tokenizer.pth'))
     tokenizer = derived.model.target_generator
     assert tokenizer.init_cfg.checkpoint == 'tokenizer.pth'
-    assert 'FitTokenizerHook' not in types(derived)
+    assert derived.default_hooks.fit_tokenizer is None
     assert rounds.export_name(derived) == 'beitv2-tiny_digits.pth'
     # Of distilled tokens, and then of features, whose groups are to be found.
     later = rounds.plan_steps(derived)[1].make_config(derived, BACKBONE, None)
-    assert types(later)[0] == 'FitTokenizerHook'
+    assert later.default_hooks.fit_tokenizer.type == 'FitTokenizerHook'
 
 
 def test_an_arch_of_the_host_by_its_name(cfg):
@@ -156,10 +154,8 @@ def test_a_round_without_the_one_before(cfg):
 
 
 def test_a_config_that_exports_nothing(cfg):
-    cfg.custom_hooks = []
-    with pytest.raises(
-        ValueError, match='must have one of .* in custom_hooks'
-    ):
+    cfg.default_hooks.export = None
+    with pytest.raises(ValueError, match='must have default_hooks.export'):
         rounds.export_name(cfg)
 
 
@@ -177,7 +173,8 @@ def taught(cfg):
         embed_dims=384,
         grid_size=4,
     )
-    for loader in (cfg.train_dataloader, cfg.custom_hooks[2].dataloader):
+    held_out = cfg.default_hooks.report.visual_tokens
+    for loader in (cfg.train_dataloader, held_out):
         loader.dataset.pipeline[0].second_size = 64
     return cfg
 
@@ -194,7 +191,7 @@ def test_a_first_round_of_another_teacher(taught):
     said = rounds.describe_tokens(second)
     assert said == f'features of BlockFeatures, block 3, {BACKBONE}'
     # The backbone sees images of its own size.
-    images = second.custom_hooks[2].dataloader.dataset.pipeline[0]
+    images = second.default_hooks.report.visual_tokens.dataset.pipeline[0]
     assert images.second_size == 32
     assert second.train_dataloader.dataset.pipeline[0].second_size == 32
     assert taught.train_dataloader.dataset.pipeline[0].second_size == 64

@@ -101,7 +101,7 @@ def test_images_that_are_held_out_for_hooks(images, tmp_path):
     report = json.loads((tmp_path / 'found.json').read_text())
     sizes = {name: one['images'] for name, one in report['splits'].items()}
     # Another hook reads it, too.
-    assert sizes == {'train': 15, 'custom_hooks.1.dataloader': 1}
+    assert sizes == {'train': 15, 'default_hooks.report.masked_tokens': 1}
     (found,) = (x for x in report['findings'] if x['kind'] == 'cut short')
     assert found['images'][0]['image'] == broken
 
@@ -117,7 +117,10 @@ def test_hooks_that_read_what_is_trained_on(name, images, tmp_path):
     )
     assert 'problem' not in result.stdout
     report = json.loads((tmp_path / 'found.json').read_text())
-    assert list(report['splits']) == ['train', 'custom_hooks.1.dataloader']
+    assert list(report['splits']) == [
+        'train',
+        'default_hooks.report.masked_tokens',
+    ]
 
 
 @pytest.mark.parametrize(

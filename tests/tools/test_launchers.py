@@ -69,7 +69,7 @@ def assert_same_task(folder, name) -> None:
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_two_processes_train_what_one_trains(folder, launcher):
     output = train(folder, launcher, batch_size=16)
-    assert output.count('Tuned parameters:') == 1
+    assert output.count('Trainable parameters:') == 1
     # A tuned parameter without gradient would have been an error by now.
     one, two = losses(folder, 'none'), losses(folder, launcher)
     assert len(one) == 4

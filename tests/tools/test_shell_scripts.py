@@ -121,8 +121,8 @@ def test_two_machines(tmp_path):
         for rank in range(2)
     ]
     first, second = map(finish, machines)
-    assert first.count('Tuned parameters:') == 1
-    assert 'Tuned parameters:' not in second
+    assert first.count('Trainable parameters:') == 1
+    assert 'Trainable parameters:' not in second
     assert ended_well(first) == ended_well(second) == 1
     assert (tmp_path / 'run' / 'plain.task.safetensors').is_file()
 
@@ -136,7 +136,7 @@ def test_the_other_scripts(tmp_path):
     output = finish(
         start('slurm_train.sh', *job, 'run', *OPTIONS, cwd=tmp_path, **srun)
     )
-    assert output.count('Tuned parameters:') == 1
+    assert output.count('Trainable parameters:') == 1
     task = tmp_path / 'run' / 'plain.task.safetensors'
     end = metrics(tmp_path / 'run' / 'test_results.json')
     wanted = ('--out-item', 'metrics', *OPTIONS[::2], '--out')

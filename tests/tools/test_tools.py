@@ -37,7 +37,7 @@ SMALL = (
     'val_dataloader.dataset.indices=32',
     'test_dataloader.dataset.indices=64',
     'model.backbone.prompt_length=2',
-    'custom_hooks.1.least_views=1',
+    'default_hooks.class_means.least_views=1',
 )
 
 
@@ -110,18 +110,17 @@ def test_train_leaves_what_it_promises(trained):
     for name in (
         'epoch_2.pth',
         'test_results.json',
-        'training_curves.png',
+        'vptm_beitv2-tiny_digits.task.safetensors',
         'vptm_beitv2-tiny_digits.py',
     ):
         assert (work_dir / name).is_file(), name
-    assert output.count('Tuned parameters:') == 1
+    assert output.count('Trainable parameters:') == 1
     assert 'backbone.prompt_tokens.prompts' in output
     assert 'Pre-trained weights:' in output
     assert re.search(r'seed: 0\b', output)
     assert 'Traceback' not in output
-    # Nothing of what the host and torch say in each run.
+    # Nothing of what the host and torch warn of in each run.
     assert 'Warning' not in output
-    assert 'will be deprecated' not in output
 
 
 def test_test_gives_the_accuracy_of_the_end_of_training(trained):
@@ -217,7 +216,7 @@ def test_a_wrong_checkpoint_is_refused(trained):
 
 def test_a_config_without_our_hooks_refuses_it_too(tmp_path):
     (tmp_path / 'mine.py').write_text(
-        f'_base_ = {str(DIGITS)!r}\ncustom_hooks = []\n'
+        f'_base_ = {str(DIGITS)!r}\ndefault_hooks = dict(_delete_=True)\n'
     )
     weights = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
     error = fails('test.py', 'mine.py', weights, cwd=tmp_path)
@@ -393,7 +392,7 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
         ),
     )
     output = result.stdout + result.stderr
-    assert output.count('Tuned parameters:') == 1
+    assert output.count('Trainable parameters:') == 1
     one, two = (
         load_file(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two')
     )

@@ -12,8 +12,7 @@ from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 from torch import nn
 
-from vptm_mm.engine.hooks import CheckpointCheckHook
-from vptm_mm.engine.hooks.export_backbone import ExportBackboneHook
+from vptm_mm.engine.hooks import CheckpointCheckHook, ExportWeightsHook
 from vptm_mm.tasks import VPTMTaskPool, load_classifier
 from vptm_mm.weights import preprocessing_of
 from vptm_mm.weights.preprocessing import (
@@ -93,7 +92,7 @@ def test_what_is_exported_says_it(pretraining_model, tmp_path):
         logger=logging.getLogger('none'),
         hooks=[],
     )
-    ExportBackboneHook('a.pth').after_train(runner)
+    ExportWeightsHook('a.pth').after_train(runner)
     pretraining_model.data_preprocessor = kept
     assert load(tmp_path / 'a.pth').trained_with == OTHER
 

@@ -38,10 +38,6 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
     for scheduler in said.get('param_scheduler') or []:
         if isinstance(scheduler, dict) and scheduler.get('by_epoch', True):
             scheduler.setdefault('end', said['train_cfg']['max_epochs'])
-    # A hook that only watched is still counted: begun studies go on.
-    hooks = said.get('default_hooks') or {}
-    if 'scalars' in hooks:
-        hooks.setdefault('progress', dict(type='ProgressHook', seconds=60))
     content = [said, [_file_sha256(name) for name in _weights(said)], box]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -28,7 +28,7 @@ READING = {
 }
 # Schedules that do not fall to an end of their own.
 ENDLESS = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
-RISING = ('LinearLR', 'WarmUpLR')
+RISING = ('LinearLR',)
 
 
 def check_terms(

@@ -143,16 +143,15 @@ def base_config(
             f'{method.config} has no max_epochs; comparisons train by epochs, '
             "as with dict(type='ResumableTrainLoop', max_epochs=20)."
         )
-    # As the host, which has these hooks whatever a config says.
     cfg.default_hooks = cfg.get('default_hooks') or {}
-    if not cfg.default_hooks.get('checkpoint'):
-        cfg.default_hooks.checkpoint = dict(type='CheckpointHook')
+    cfg.default_hooks.checkpoint = dict(
+        cfg.default_hooks.get('checkpoint') or {},
+        type='ResumableCheckpointHook',
+        save_best=ACCURACY,
+        rule='greater',
+        test_best=True,
+    )
     _checkpoint_at_end(cfg)
-    cfg.default_hooks.checkpoint.save_best = ACCURACY
-    cfg.default_hooks.checkpoint.rule = 'greater'
-    hooks = list(cfg.get('custom_hooks') or [])
-    if all(hook['type'] != 'BestCheckpointTestHook' for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type='BestCheckpointTestHook')]
     cfg.launcher = 'none'
     return cfg
 

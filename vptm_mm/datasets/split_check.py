@@ -16,7 +16,7 @@ from mmpretrain.registry import DATASETS
 from .draws import kind_of
 
 # Hooks that choose by validation, beside ``save_best``.
-CHOOSERS = ('BestCheckpointTestHook', 'EarlyStoppingHook')
+CHOOSERS = ('EarlyStoppingHook',)
 # Of the smaller part. Published sets hold a few images twice, and what is in
 # memory has no other name than its pixels.
 SHARED_IN_MEMORY = 0.05
@@ -127,10 +127,11 @@ def _quiet() -> Iterator[None]:
 
 def _chooses(cfg: Mapping[str, Any]) -> bool:
     """Whether a run chooses anything by its validation."""
-    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    hooks = cfg.get('custom_hooks') or []
-    return bool(checkpoint.get('save_best')) or any(
-        kind_of(hook) in CHOOSERS for hook in hooks
+    named = cfg.get('default_hooks') or {}
+    hooks = [*named.values(), *(cfg.get('custom_hooks') or [])]
+    return any(
+        hook and (hook.get('save_best') or kind_of(hook) in CHOOSERS)
+        for hook in hooks
     )
 
 

@@ -1,27 +1,19 @@
 from .any_device_runner import AnyDeviceRunner
 from .hooks import (
-    BestCheckpointTestHook,
     CheckpointCheckHook,
     ClassMeanPrototypesHook,
-    ExportBackboneHook,
-    ExportTokenizerHook,
+    ExportWeightsHook,
     FiniteLossHook,
     FitTokenizerHook,
-    LinearProbeHook,
-    MaskedTokenAccuracyHook,
-    MeanLossHook,
     PrefixCacheHook,
+    PretrainingReportHook,
     ResumableCheckpointHook,
     RunRecordHook,
     TaskFileHook,
-    TokenReportHook,
-    TrainingCurvesHook,
-    TunedParametersHook,
     TuningScalarsHook,
 )
 from .optimizers import BFloat16OptimWrapper, TunedOptimWrapperConstructor
 from .runners import ResumableTrainLoop
-from .schedulers import WarmUpLR
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [
@@ -29,24 +21,16 @@ __all__ = [
     'BFloat16OptimWrapper',
     'CheckpointCheckHook',
     'ClassMeanPrototypesHook',
-    'ExportBackboneHook',
-    'ExportTokenizerHook',
+    'ExportWeightsHook',
     'FiniteLossHook',
     'FitTokenizerHook',
-    'LinearProbeHook',
-    'MaskedTokenAccuracyHook',
-    'MeanLossHook',
-    'BestCheckpointTestHook',
+    'PrefixCacheHook',
+    'PretrainingReportHook',
     'ResumableCheckpointHook',
     'ResumableTrainLoop',
-    'PrefixCacheHook',
     'RunRecordHook',
     'TaskFileHook',
-    'TokenReportHook',
-    'TrainingCurvesHook',
     'TunedOptimWrapperConstructor',
-    'TunedParametersHook',
-    'WarmUpLR',
-    'WholeFileBackend',
     'TuningScalarsHook',
+    'WholeFileBackend',
 ]

@@ -1,6 +1,5 @@
 """A runner that starts several processes on CPUs as on GPUs."""
 
-import logging
 import os
 import re
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
-from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_state_dict
 from torch import nn
@@ -41,10 +39,14 @@ VARIABLES = {
         'MASTER_ADDR',
     ),
 }
-NO_NEWS = (
-    'paramwise_options -- ',
-    '"FileClient" will be deprecated',
-    '"HardDiskBackend" is the alias',
+# Hooks that the host has whatever a config says; None removes one.
+HOOKS_OF_HOST = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
 )
 STARTERS = {
     'pytorch': 'torchrun, or tools/dist_train.sh',
@@ -85,11 +87,14 @@ class AnyDeviceRunner(Runner):
     def cfg(self, cfg: Config) -> None:
         self._cfg = CachedTextConfig.of(cfg)
 
-    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build a logger that leaves out lines without news."""
-        logger = super().build_logger(*args, **kwargs)
-        logger.addFilter(_is_news)
-        return logger
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """Register hooks by name; any name may be None, for no such hook."""
+        named = {
+            name: hook
+            for name, hook in (hooks or {}).items()
+            if hook is not None or name in HOOKS_OF_HOST
+        }
+        super().register_default_hooks(named)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Join the group of processes, if there are several."""
@@ -165,11 +170,6 @@ class AnyDeviceRunner(Runner):
             'The backbone is compiled in the first iteration, which takes '
             'its time.'
         )
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out what the host says of itself, and of each parameter."""
-    return not str(record.msg).startswith(NO_NEWS)
 
 
 def _require_variables(launcher: str) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
 from .vis_backends import require_vis_packages
 
-CHECKPOINT_CHECK = 'CheckpointCheckHook'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -98,9 +97,10 @@ def finish_config(
         del train_cfg['by_epoch']
     require_vis_packages(cfg)
     # A checkpoint that does not fit is refused, whatever the config's hooks.
-    hooks = list(cfg.get('custom_hooks') or [])
-    if all(hook['type'] != CHECKPOINT_CHECK for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type=CHECKPOINT_CHECK)]
+    cfg.default_hooks = cfg.get('default_hooks') or {}
+    cfg.default_hooks.setdefault(
+        'checkpoint_check', dict(type='CheckpointCheckHook')
+    )
     for name in LOADERS:
         loader = cfg.get(name)
         if loader is None:
@@ -128,7 +128,7 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     for name in loaders:
         check_data_roots(cfg.get(name))
     if 'train_dataloader' in loaders:
-        check_data_roots(cfg.get('custom_hooks'))
+        check_data_roots([cfg.get('default_hooks'), cfg.get('custom_hooks')])
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(
             'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '

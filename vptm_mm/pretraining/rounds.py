@@ -27,9 +27,8 @@ FIRST = dict(
     KeptTokens=('features',),
     VQKDTokenizer=('vqkd',),
 )
-EXPORTS = ('ExportBackboneHook', 'ExportTokenizerHook')
-# What belongs to masked visual token modelling, not to distillation.
-OF_BEIT = ('FitTokenizerHook', 'MaskedTokenAccuracyHook', 'LinearProbeHook')
+# Of default_hooks, what a resumed run does not change.
+HOOKS = ('fit_tokenizer', 'report', 'export')
 # Width of a codebook entry of VQ-KD.
 ENTRY = 32
 
@@ -142,13 +141,13 @@ def export_name(cfg: Config) -> str:
     Raises:
         ValueError: If it exports none.
     """
-    for hook in cfg.get('custom_hooks') or []:
-        if hook['type'] in EXPORTS:
-            return hook['filename']
-    raise ValueError(
-        f'the config must have one of {EXPORTS} in custom_hooks: the next '
-        'round reads its file.'
-    )
+    hook = (cfg.get('default_hooks') or {}).get('export')
+    if not hook:
+        raise ValueError(
+            'the config must have default_hooks.export, an ExportWeightsHook: '
+            'the next round reads its file.'
+        )
+    return hook['filename']
 
 
 def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
@@ -181,12 +180,9 @@ def can_go_on(before: Path, cfg: Config, text: str) -> bool:
         return False
     old, new = Config.fromfile(before).to_dict(), cfg.to_dict()
     for said in (old, new):
-        for key in (
-            'train_cfg',
-            'optim_wrapper',
-            'param_scheduler',
-            'default_hooks',
-        ):
+        hooks = said.pop('default_hooks', {})
+        said['hooks'] = {name: hooks.get(name) for name in HOOKS}
+        for key in ('train_cfg', 'optim_wrapper', 'param_scheduler'):
             said.pop(key, None)
         said['train_dataloader'].pop('batch_size')
     return json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
@@ -210,8 +206,8 @@ def feature_tokens(cfg: Config, backbone: Path, block: int | None) -> Config:
         seed=cfg.model.target_generator.get('seed', 0),
     )
     # A round that predicts distilled tokens fits none.
-    if all(hook['type'] != 'FitTokenizerHook' for hook in cfg.custom_hooks):
-        cfg.custom_hooks = [dict(type='FitTokenizerHook'), *cfg.custom_hooks]
+    if not cfg.default_hooks.get('fit_tokenizer'):
+        cfg.default_hooks.fit_tokenizer = dict(type='FitTokenizerHook')
     # Frozen parameters of the teacher stay out of the optimizer.
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
     return cfg
@@ -225,9 +221,7 @@ def vqkd_tokens(cfg: Config, tokenizer: Path) -> Config:
         type='Pretrained', checkpoint=str(tokenizer)
     )
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
-    cfg.custom_hooks = [
-        hook for hook in cfg.custom_hooks if hook['type'] != 'FitTokenizerHook'
-    ]
+    cfg.default_hooks.fit_tokenizer = None
     return cfg
 
 
@@ -244,13 +238,13 @@ def distillation(cfg: Config, teacher: dict[str, Any], width: int) -> Config:
         init_cfg=None,
     )
     cfg.optim_wrapper.constructor = 'TunedOptimWrapperConstructor'
-    hooks = [h for h in cfg.custom_hooks if h['type'] not in OF_BEIT]
-    cfg.custom_hooks = [
-        dict(type='ExportTokenizerHook', filename='tokenizer.pth')
-        if hook['type'] == 'ExportBackboneHook'
-        else hook
-        for hook in hooks
-    ]
+    hooks = cfg.default_hooks
+    hooks.fit_tokenizer = None
+    if hooks.get('report'):  # the rest is of masked visual token modelling
+        hooks.report.masked_tokens = hooks.report.linear_probes = None
+    hooks.export = dict(
+        type='ExportWeightsHook', filename='tokenizer.pth', part='tokenizer'
+    )
     return cfg
 
 
@@ -337,7 +331,7 @@ def _see_as_the_backbone(cfg: Config) -> Config:
     cfg.data_preprocessor.second_mean = cfg.data_preprocessor.mean
     cfg.data_preprocessor.second_std = cfg.data_preprocessor.std
     size = _size(encoder_of(cfg))
-    _resize_second_views([cfg.train_dataloader, cfg.custom_hooks], size)
+    _resize_second_views([cfg.train_dataloader, cfg.default_hooks], size)
     return cfg
 
 

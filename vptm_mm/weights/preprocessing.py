@@ -9,7 +9,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-META = 'data_preprocessor'  # of a file that ExportBackboneHook writes
+META = 'data_preprocessor'  # of a file that ExportWeightsHook writes
 CLOSE = 0.1  # of 255 grey levels: what decimals of a mean differ by
 
 

@@ -23,7 +23,7 @@ optim_wrapper = dict(
 warmup_epochs = 10
 param_scheduler = [
     dict(
-        type='WarmUpLR',
+        type='LinearLR',
         start_factor=1e-4,
         by_epoch=True,
         begin=0,

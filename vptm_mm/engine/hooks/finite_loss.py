@@ -1,4 +1,4 @@
-"""Stops training before a loss that is no number spoils the parameters."""
+"""Looks after the loss: it is finite, and the log has that of all images."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce
+from mmengine.dist import all_gather_object, all_reduce, all_reduce_dict
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
@@ -29,12 +29,18 @@ class FiniteLossHook(Hook):
     must not get into a checkpoint. An infinite gradient that the loss scaler
     of mixed precision skips is no error.
 
+    The host logs the losses of the first process: those of its part of the
+    batch. Here they are averaged over the processes before they are logged;
+    one value a loss is sent, with one process nothing is.
+
     Raises:
         RuntimeError: If a loss, or a parameter after the step, is not finite;
             the text holds iteration, epoch, rate, loss terms, images and the
             last checkpoint.
     """
 
+    # Before RuntimeInfoHook, which takes the losses for the log.
+    priority = 'HIGHEST'
     _handle: Any = None
 
     def before_train(self, runner: Runner) -> None:
@@ -57,7 +63,13 @@ class FiniteLossHook(Hook):
         data_batch: Any = None,
         outputs: dict | None = None,
     ) -> None:
-        """Look at the parameters, before a hook writes a checkpoint."""
+        """Look at the parameters; replace each loss by its mean."""
+        self._check_parameters(runner)
+        if outputs and runner.world_size > 1:
+            outputs.update({k: v.detach() for k, v in outputs.items()})
+            all_reduce_dict(outputs, op='mean')
+
+    def _check_parameters(self, runner: Runner) -> None:
         tuned = tuned_parameters(unwrap_model(runner.model))
         sums = [p.detach().sum(dtype=torch.float32) for p in tuned.values()]
         if not sums or torch.stack(sums).sum().isfinite():

@@ -1,5 +1,6 @@
 """Writes the checkpoints that a run resumes from, whenever it ends."""
 
+import json
 import os
 import signal
 import threading
@@ -15,7 +16,7 @@ from mmengine.dist import (
     is_distributed,
 )
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ...weights import remove_parts, write_whole
@@ -44,10 +45,19 @@ class ResumableCheckpointHook(CheckpointHook):
       reports damaged ones.
     - The best checkpoint is removed when the next best one is written, not
       before. Only files in the run's own folder are removed.
+    - The best checkpoint is tested once, when training ends: the result goes
+      to the log and to ``test_results.json``. ``tools/test.py`` with that
+      checkpoint gives the same figures. The list of test images is read
+      before training: what is missing there is found before the first step.
 
     With ``backend_args=dict(backend='whole_file')`` a checkpoint is written
     whole or not at all, and with ``max_keep_ckpts=2`` there is one before the
-    newest. Arguments are those of ``CheckpointHook``.
+    newest.
+
+    Args:
+        *args: Those of ``CheckpointHook``.
+        test_best: Whether the best checkpoint is tested.
+        **kwargs: Those of ``CheckpointHook``.
 
     Raises:
         ValueError: If each checkpoint that could be resumed from is damaged.
@@ -56,8 +66,20 @@ class ResumableCheckpointHook(CheckpointHook):
 
     _asked_by: str | None = None
 
+    def __init__(
+        self, *args: Any, test_best: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.test_best = test_best
+
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint to resume from, if none is named."""
+        """Choose the checkpoint to resume from; list the test images."""
+        self._choose_checkpoint(runner)
+        will_train = isinstance(runner._train_loop, BaseLoop)
+        if self.test_best and will_train and runner._test_loop is not None:
+            runner.test_loop  # noqa: B018 (builds it)
+
+    def _choose_checkpoint(self, runner: Runner) -> None:
         if not runner._resume or (
             runner._resume != AUTO and runner._load_from is not None
         ):
@@ -139,9 +161,11 @@ class ResumableCheckpointHook(CheckpointHook):
         self._stop_if_asked(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
-        """Give the signals back."""
+        """Give the signals back; test the best checkpoint."""
         self._give_signals_back()
         super().after_train(runner)
+        if self.test_best and runner._test_loop is not None:
+            _test_best(runner)
 
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: dict
@@ -208,3 +232,34 @@ class ResumableCheckpointHook(CheckpointHook):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+
+
+def find_best(runner: Runner) -> Path | None:
+    """Return the path of the best checkpoint, also in a moved work dir."""
+    best = runner.message_hub.get_info('best_ckpt', None)
+    paths = [] if best is None else [Path(best)]
+    # A copied work dir has its own.
+    paths = [Path(runner.work_dir, path.name) for path in paths] + paths
+    # Only rank 0 writes checkpoints and knows them; all must agree.
+    known = [next((path for path in paths if path.is_file()), None)]
+    broadcast_object_list(known)
+    return known[0]
+
+
+def _test_best(runner: Runner) -> None:
+    """Test the best checkpoint by validation, if there is one."""
+    path = find_best(runner)
+    if path is None:
+        runner.logger.warning(
+            'No best checkpoint by validation, so none was tested; run '
+            'tools/test.py with the checkpoint of your choice.'
+        )
+        return
+    runner.logger.info(f'Testing the best checkpoint, {path}')
+    runner.load_checkpoint(str(path))
+    metrics = runner.test_loop.run()
+    if runner.rank == 0:
+        result = dict(checkpoint=path.name, metrics=metrics)
+        # Some metrics are tensors or arrays.
+        text = json.dumps(result, indent=2, default=lambda x: x.tolist())
+        write_whole(Path(runner.work_dir, 'test_results.json'), f'{text}\n')

@@ -15,6 +15,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 
 from ...nn import tuned_parameters
 from ...version import __version__
@@ -22,6 +23,7 @@ from ...weights import write_whole
 from ..unwrap import unwrap_model
 
 FILENAME = 'run.json'
+SHOWN = 20  # trainable tensors in the log
 PACKAGES = ('torchvision', 'mmengine', 'mmpretrain', 'numpy')
 
 
@@ -30,8 +32,9 @@ class RunRecordHook(Hook):
     """Write ``run.json`` beside the log, for ``tools/report.py``.
 
     It holds the command, the folder it was given in, versions, the git commit
-    of a working copy of this package, the device, the seed, the tuned
+    of a working copy of this package, the device, the seed, the trainable
     parameters, the images and classes of the data sets, and their folders.
+    The parameters go to the log, too.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -39,6 +42,7 @@ class RunRecordHook(Hook):
         if runner.rank != 0:
             return
         model = unwrap_model(runner.model)
+        runner.logger.info(_describe_parameters(model))
         record = dict(
             command=shlex.join(['python', *sys.argv]),
             folder=os.getcwd(),
@@ -58,6 +62,29 @@ class RunRecordHook(Hook):
         )
         path = Path(runner.log_dir) / FILENAME
         write_whole(path, json.dumps(record, indent=1) + '\n')
+
+
+def _describe_parameters(model: nn.Module) -> str:
+    """Return a table of what is trained: names, counts, share of all."""
+    tuned = tuned_parameters(model)
+    count = sum(p.numel() for p in tuned.values())
+    size = sum(p.numel() * p.element_size() for p in tuned.values())
+    total = sum(p.numel() for p in model.parameters())
+    width = max(map(len, tuned), default=0)
+    lines = [
+        f'  {name:<{width}}  {p.numel():>10,}  {tuple(p.shape)}'
+        for name, p in tuned.items()
+    ]
+    if len(lines) > SHOWN:
+        lines[SHOWN:] = [f'  and {len(lines) - SHOWN} more']
+    return '\n'.join(
+        [
+            'Trainable parameters:',
+            *lines,
+            f'  {count:,} of {total:,} parameters ({count / total:.3%}), '
+            f'{size / 1e3:,.1f} kB',
+        ]
+    )
 
 
 def _device_name() -> str:

@@ -18,7 +18,7 @@ from ...tasks import (
     write_task,
 )
 from ..unwrap import unwrap_model, validated_model
-from .best_checkpoint import find_best
+from .resumable_checkpoint import find_best
 
 
 @HOOKS.register_module()
@@ -37,7 +37,7 @@ class TaskFileHook(Hook):
             optimizer, and a run resumes from them as from whole ones.
     """
 
-    # After BestCheckpointTestHook and CheckpointHook.
+    # After CheckpointHook.
     priority = 'LOWEST'
 
     def __init__(self, slim_checkpoints: bool = False) -> None:

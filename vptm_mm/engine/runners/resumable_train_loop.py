@@ -9,7 +9,6 @@ from mmpretrain.registry import LOOPS
 from torch.nn import Module
 from torch.utils.data import DataLoader
 
-from ..schedulers import warn_of_unfinished_schedules
 from .position_seeds import ITERATIONS, seed_generators, seed_samples
 from .repeats import count_repeats
 from .worker_signals import shield_workers
@@ -75,7 +74,6 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             shield_workers(self.dataloader)
         if runner.val_loop is not None:
             shield_workers(runner.val_loop.dataloader)
-        warn_of_unfinished_schedules(runner)
         runner.call_hook('before_train')
         self._batches_done = self._find_batches_done()
         if self._lacks_validation():

@@ -161,8 +161,9 @@ class PrototypeVerbalizerHead(ClsHead):
         if self.awaits_class_means:
             raise RuntimeError(
                 f'prototype_init={self.prototype_init!r}, but no class means '
-                "were set; add dict(type='ClassMeanPrototypesHook') to "
-                'custom_hooks, or load a checkpoint.'
+                'were set; add '
+                "class_means=dict(type='ClassMeanPrototypesHook') to "
+                'default_hooks, or load a checkpoint.'
             )
         return self.verbalizer(projected)
 

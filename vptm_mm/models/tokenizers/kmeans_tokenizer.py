@@ -122,8 +122,8 @@ class KMeansTokenizer(BaseModule):
         if not self.is_fitted:
             raise RuntimeError(
                 'the visual tokenizer has no codebook yet; add '
-                "dict(type='FitTokenizerHook') to custom_hooks, or load a "
-                'pre-training checkpoint.'
+                "fit_tokenizer=dict(type='FitTokenizerHook') to "
+                'default_hooks, or load a pre-training checkpoint.'
             )
         # With --amp, too: half precision would name other entries than those
         # that reports count.

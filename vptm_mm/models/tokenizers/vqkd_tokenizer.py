@@ -21,7 +21,7 @@ class VQKDTokenizer(VQKD):
     <https://arxiv.org/abs/2208.06366>`_, section 2.2; ``VQKDDistiller`` trains
     it. The file that MMPretrain publishes, ``vqkd_encoder.pth``, is read, and
     so are Microsoft's, without decoder and teacher, and those that
-    ``ExportTokenizerHook`` writes; all strictly. The first two take images
+    ``ExportWeightsHook`` writes; all strictly. The first two take images
     with mean and standard deviation 127.5.
 
     Args:

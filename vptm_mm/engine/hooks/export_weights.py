@@ -1,4 +1,4 @@
-"""Writes the part of a pre-training run that down-stream tasks read."""
+"""Writes the part of a pre-training run that others read."""
 
 from pathlib import Path
 
@@ -12,34 +12,43 @@ from ...weights import open_whole, preprocessing_of
 from ...weights.preprocessing import META
 from ..unwrap import validated_model
 
+# The auxiliary layers serve pre-training only, as do decoder and teacher.
+PARTS = dict(
+    backbone=('backbone.', 'neck.norm.', 'head.cls_head.'),
+    tokenizer=('tokenizer.',),
+)
 DTYPES = ('float32', 'float16')
 
 
 @HOOKS.register_module()
-class ExportBackboneHook(Hook):
-    """Write backbone, final norm and token predictor after pre-training.
+class ExportWeightsHook(Hook):
+    """Write a backbone or a tokenizer after pre-training.
 
-    The file has MMPretrain's layout (``state_dict`` with ``backbone.*``,
-    ``neck.norm.*``, ``head.cls_head.*``), so ``VPTMBackbone`` reads it by
+    The file has MMPretrain's layout, so that ``VPTMBackbone``, or
+    ``VQKDTokenizer``, reads it by
     ``init_cfg=dict(type='Pretrained', checkpoint=...)``. It says how images
     were normalised, which is compared with the classifier's. With ``EMAHook``
     it holds the averages, which were validated.
 
     Args:
         filename: Name of the file in the work dir.
+        part: ``'backbone'``, with final norm and token predictor, or
+            ``'tokenizer'``: that of ``VQKDDistiller``.
         dtype: ``'float32'``, or ``'float16'`` for half the size.
 
     Raises:
-        ValueError: If ``dtype`` is neither.
+        ValueError: If ``part`` or ``dtype`` is neither.
     """
 
-    # The auxiliary layers and the tokenizer serve pre-training only.
-    parts: tuple[str, ...] = ('backbone.', 'neck.norm.', 'head.cls_head.')
-
-    def __init__(self, filename: str, dtype: str = 'float32') -> None:
+    def __init__(
+        self, filename: str, part: str = 'backbone', dtype: str = 'float32'
+    ) -> None:
+        if part not in PARTS:
+            raise ValueError(f'part={part!r} must be one of {tuple(PARTS)}.')
         if dtype not in DTYPES:
             raise ValueError(f'dtype={dtype!r} must be one of {DTYPES}.')
         self.filename = filename
+        self.parts = PARTS[part]
         self.dtype = getattr(torch, dtype)
 
     def after_train(self, runner: Runner) -> None:
@@ -65,18 +74,3 @@ class ExportBackboneHook(Hook):
             f'Exported to {path}: {len(tensors)} tensors, '
             f'{path.stat().st_size / 1e6:.2f} MB.'
         )
-
-
-@HOOKS.register_module()
-class ExportTokenizerHook(ExportBackboneHook):
-    """Write the tokenizer of ``VQKDDistiller``, without decoder and teacher.
-
-    ``VQKDTokenizer`` reads it by
-    ``init_cfg=dict(type='Pretrained', checkpoint=...)``.
-
-    Args:
-        filename: Name of the file in the work dir.
-        dtype: ``'float32'``, or ``'float16'`` for half the size.
-    """
-
-    parts = ('tokenizer.',)

@@ -1,0 +1,111 @@
+"""Measures a pre-trained model on images that it has not seen."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch.utils.data import DataLoader
+
+from ...weights import write_whole
+from ..pretraining_measures import (
+    codebook_use,
+    linear_probe,
+    masked_token_accuracy,
+)
+from ..unwrap import validated_model
+
+
+@HOOKS.register_module()
+class PretrainingReportHook(Hook):
+    """Write JSON reports into the work dir after pre-training.
+
+    - ``masked_token_accuracy.json``: how many masked visual tokens of
+      held-out images are predicted, and how many by the best constant answer
+    - ``visual_tokens.json``: use of the codebook and perplexity, on held-out
+      images and on training images, as training crops them; where held-out
+      images have labels, the mutual information with them
+    - one for each linear probe: its accuracy on other images
+
+    Args:
+        masked_tokens: Config of a loader over held-out images, with masks.
+        visual_tokens: Config of a loader over held-out images.
+        linear_probes: By name of the report, ``train_dataloader`` and
+            ``test_dataloader``: configs of loaders over labelled images.
+        max_patches: Patches of training images that are read in each process,
+            rounded up to whole batches.
+        max_iter: Steps of a linear probe's solver at most.
+
+    Raises:
+        ValueError: If ``max_patches`` < 1, or if an image of a linear probe
+            has no label.
+    """
+
+    def __init__(
+        self,
+        masked_tokens: dict | None = None,
+        visual_tokens: dict | None = None,
+        linear_probes: Mapping[str, Mapping[str, dict]] | None = None,
+        max_patches: int = 50_000,
+        max_iter: int = 1000,
+    ) -> None:
+        if max_patches < 1:
+            raise ValueError(f'max_patches={max_patches} must be >= 1.')
+        self.masked_tokens = masked_tokens
+        self.visual_tokens = visual_tokens
+        self.linear_probes = linear_probes or {}
+        self.max_patches = max_patches
+        self.max_iter = max_iter
+
+    def before_train(self, runner: Runner) -> None:
+        """List the images: what is missing shows before hours are spent."""
+        self._masked = _loaders(runner, [self.masked_tokens])
+        self._whole = _loaders(runner, [self.visual_tokens])
+        self._probes = {}
+        if is_main_process():
+            for name, loaders in self.linear_probes.items():
+                cfgs = loaders['train_dataloader'], loaders['test_dataloader']
+                self._probes[name] = [
+                    _without_sampler(one) for one in _loaders(runner, cfgs)
+                ]
+
+    def after_train(self, runner: Runner) -> None:
+        """Measure what is asked for, and write it from rank 0."""
+        reports: dict[str, dict[str, Any]] = {}
+        with validated_model(runner) as model:
+            model.eval()
+            for loader in self._masked:
+                found = masked_token_accuracy(model, loader)
+                reports['masked_token_accuracy'] = found
+            for loader in self._whole:
+                reports['visual_tokens'] = codebook_use(
+                    model, loader, runner.train_dataloader, self.max_patches
+                )
+            for name, (train, test) in self._probes.items():
+                reports[name] = linear_probe(model, train, test, self.max_iter)
+        for name, report in reports.items():
+            runner.logger.info(f'{name.replace("_", " ")}: {report}')
+            if runner.rank == 0:
+                path = Path(runner.work_dir) / f'{name}.json'
+                write_whole(path, f'{json.dumps(report, indent=2)}\n')
+
+
+def _loaders(runner: Runner, cfgs: Iterable[dict | None]) -> list[DataLoader]:
+    return [
+        runner.build_dataloader(cfg, seed=runner.seed) for cfg in cfgs if cfg
+    ]
+
+
+def _without_sampler(loader: DataLoader) -> DataLoader:
+    """Read all images: the host's samplers leave most to other processes."""
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        worker_init_fn=loader.worker_init_fn,
+    )
