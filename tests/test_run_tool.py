@@ -12,8 +12,6 @@ from mmengine.logging import MMLogger
 from vptm_mm.run_tool import run_tool
 from vptm_mm.visualization import open_split
 
-from .conftest import ROOT
-
 
 @pytest.fixture
 def run(monkeypatch):
@@ -25,6 +23,7 @@ def run(monkeypatch):
         for name, content in zip(('stdout', 'stderr'), raw, strict=True):
             stream = io.TextIOWrapper(content, 'cp1252', write_through=True)
             monkeypatch.setattr(sys, name, stream)
+        MMLogger.get_current_instance().setLevel('INFO')
         for handler in MMLogger.get_current_instance().handlers:
             if type(handler) is logging.StreamHandler:  # no file of a run
                 monkeypatch.setattr(handler, 'stream', sys.stdout)
@@ -36,13 +35,6 @@ def run(monkeypatch):
         return code, *(content.getvalue() for content in raw)
 
     return _run
-
-
-def test_every_tool_is_run_by_it():
-    tools = sorted((ROOT / 'tools').glob('*.py'))
-    assert len(tools) >= 10
-    for path in tools:
-        assert '    run_tool(main)\n' in path.read_text(), path
 
 
 def test_results_and_log_part(run):

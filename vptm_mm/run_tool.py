@@ -1,5 +1,7 @@
 """What surrounds the main function of a tool: streams, errors, exit code."""
 
+import argparse
+import importlib
 import io
 import logging
 import os
@@ -7,10 +9,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import torch
+from mmengine.config import DictAction
+from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from .host import quiet_host
+from .model_index import config_path
 
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
@@ -27,6 +34,86 @@ def run_tool(main: Callable[[], int | None]) -> None:
     Args:
         main: The tool. It returns an exit code, or None for 0.
     """
+    _prepare_streams()
+    try:
+        code = main()
+    except Exception as error:
+        _report(error, Path(main.__code__.co_filename))
+        code = 2
+    if code:
+        sys.exit(code)
+
+
+def run_verb(name: str, args: argparse.Namespace) -> int:
+    """Run a verb of ``vptm``; return its exit code.
+
+    Streams and errors are those of ``run_tool``.
+
+    Args:
+        name: The verb.
+        args: Its flags.
+    """
+    _prepare_streams()
+    if args.debug:
+        os.environ[DEBUG] = '1'
+    try:
+        return call_verb(name, args)
+    except Exception as error:
+        _report(error, Path(__file__))
+        return 2
+
+
+def call_verb(name: str, args: argparse.Namespace) -> int:
+    """Run a verb in this process; let its errors out.
+
+    Args:
+        name: The verb.
+        args: Its flags. ``config`` may be a name of the package's configs,
+            ``device`` may be ``'auto'``, ``cfg_options`` lists ``KEY=VALUE``.
+    """
+    if getattr(args, 'config', None) is not None:
+        args.config = str(config_path(args.config))
+    if hasattr(args, 'device'):
+        args.device = find_device(args.device)
+    if hasattr(args, 'cfg_options'):
+        args.cfg_options = parse_options(args.cfg_options)
+    verb = importlib.import_module(f'{__package__}.verbs.{name}')
+    return verb.run(args) or 0
+
+
+def find_device(name: str) -> str:
+    """Return a device that is there; ``'auto'`` is the host's choice.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    if name == 'auto':
+        return get_device()
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f'--device {name} cannot be used here ({error}); allowed are '
+            'auto, cpu, and what torch finds, as cuda, cuda:1 or mps.'
+        ) from error
+    return name
+
+
+def parse_options(words: list[str]) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` as the host does.
+
+    Raises:
+        ValueError: If a word is not of this form.
+    """
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument('--cfg-options', nargs='*', action=DictAction)
+    for word in words:
+        if '=' not in word:
+            raise ValueError(f'--cfg-options {word} must be KEY=VALUE.')
+    return parser.parse_args(['--cfg-options', *words]).cfg_options or {}
+
+
+def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
@@ -34,16 +121,13 @@ def run_tool(main: Callable[[], int | None]) -> None:
     for handler in MMLogger.get_current_instance().handlers:
         if type(handler) is logging.StreamHandler:
             handler.setStream(sys.stderr)
-    try:
-        code = main()
-    except Exception as error:
-        if is_for_users(error, Path(main.__code__.co_filename)):
-            print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        else:
-            traceback.print_exc()
-        code = 2
-    if code:
-        sys.exit(code)
+
+
+def _report(error: Exception, tool: Path) -> None:
+    if is_for_users(error, tool):
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+    else:
+        traceback.print_exc()
 
 
 def is_for_users(error: Exception, tool: Path) -> bool:

@@ -11,8 +11,10 @@ import pytest
 
 from vptm_mm.demo import write_examples
 from vptm_mm.tasks import read_task, write_task
+from vptm_mm.verbs.demo import require_free
+from vptm_mm_cli import parse
 
-from ..conftest import ROOT, load_script
+from ..conftest import ROOT
 from .test_predict import TASK
 from .test_tools import fails
 
@@ -29,44 +31,37 @@ FLAGS = (
 SECONDS = 120  # until a busy machine has done anything
 
 
-@pytest.fixture(scope='module')
-def demo():
-    return load_script('tools', 'demo.py')
-
-
 @pytest.mark.parametrize(
     ('args', 'message'),
     [
-        (['--max-mb', '0'], '--max-mb=0.0 must be above 0 and at most'),
-        (['--max-mb', 'nan'], '--max-mb=nan must be above 0 and at most'),
-        (['--max-pixels', '-1'], '--max-pixels=-1 must be above 0 and at'),
+        (['--max-mb', '0'], '0 must be a number of at least 0.001 and'),
+        (['--max-mb', 'nan'], 'nan must be a number of at least 0.001'),
+        (['--max-pixels', '-1'], '-1 must be an integer of at least 1'),
         (
             ['--port', '70000'],
-            '--port=70000 must be above 0 and at most 65535',
+            '70000 must be an integer of at least 1 and at most 65,535',
         ),
     ],
 )
-def test_flags_out_of_range(demo, monkeypatch, capsys, args, message):
-    monkeypatch.setattr(sys, 'argv', ['demo.py', *args])
+def test_flags_out_of_range(capsys, args, message):
     with pytest.raises(SystemExit, match='2'):
-        demo.parse_args()
+        parse(['demo', *args])
     assert message in capsys.readouterr().err
 
 
-def test_this_machine_only_by_default(demo, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['demo.py'])
-    args = demo.parse_args()
+def test_this_machine_only_by_default():
+    _, args = parse(['demo'])
     assert args.host == '127.0.0.1'
     assert (args.max_mb, args.max_pixels) == (10, 20_000_000)
 
 
-def test_a_port_in_use(demo):
+def test_a_port_in_use():
     with socket.create_server(('127.0.0.1', 0)) as server:
         port = server.getsockname()[1]
         message = f'cannot serve at --host=127.0.0.1 --port={port} '
         with pytest.raises(OSError, match=message):
-            demo.require_free('127.0.0.1', port)
-    demo.require_free('127.0.0.1', port)
+            require_free('127.0.0.1', port)
+    require_free('127.0.0.1', port)
 
 
 @pytest.mark.needs('gradio')

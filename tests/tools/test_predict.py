@@ -11,14 +11,14 @@ from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.tasks import read_task, write_task
+from vptm_mm.verbs import predict as predict_verb
 
-from ..conftest import ROOT, load_script
+from ..conftest import ROOT
 from .test_tools import run
+from .vptm import vptm
 
 TASK = ROOT / 'vptm_mm' / 'checkpoints' / 'vptm_beitv2-tiny_digits.safetensors'
 AGAIN = f'{TASK.parent}/./{TASK.name}'
-TOOL = ROOT / 'tools' / 'predict.py'
-tool = load_script('tools', 'predict.py')
 # Latin-1: no text for a system whose names are UTF-8.
 FOREIGN = os.fsdecode(b'caf\xe9.png')
 
@@ -44,8 +44,7 @@ def predict(folder, monkeypatch, capsys):
 
     def _predict(*args):
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, args)])
-        code = tool.main()
+        code = vptm('predict', *args)
         return code, *capsys.readouterr()
 
     return _predict
@@ -117,7 +116,9 @@ def test_errors(folder, predict, args, message):
 def test_wrong_usage(predict, capsys):
     with pytest.raises(SystemExit, match='2'):
         predict('digits', '--task', TASK, '--topk', '0')
-    assert '--topk=0 must be >= 1' in capsys.readouterr().err
+    assert (
+        '--topk: 0 must be an integer of at least 1' in capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='names are text there')
@@ -143,7 +144,7 @@ def test_a_failure_leaves_the_file_that_was_there(
     out = folder / 'kept.csv'
     out.write_text('before')
     # Fails when all is computed.
-    monkeypatch.setattr(tool, 'write_rows', lambda *args: 1 / 0)
+    monkeypatch.setattr(predict_verb, 'write_rows', lambda *args: 1 / 0)
     options = ('--task', TASK, '--out', out.name)
     with pytest.raises(ZeroDivisionError, match='by zero'):
         predict('digits/a/0.png', *options)

@@ -1,15 +1,12 @@
 """The page of a run as a user makes it."""
 
 import json
-import sys
 
 import pytest
 
-from ..conftest import load_script
 from ..report.page_reader import require_alone
 from .test_tools import DIGITS, SMALL, run
-
-tool = load_script('tools', 'report.py')
+from .vptm import vptm
 
 
 @pytest.fixture(scope='module')
@@ -26,8 +23,7 @@ def report(trained, monkeypatch, capsys):
 
     def _report(*options):
         monkeypatch.chdir(trained)
-        monkeypatch.setattr(sys, 'argv', ['report.py', *options])
-        tool.main()
+        vptm('report', *options)
         return capsys.readouterr().err
 
     return _report
@@ -94,5 +90,3 @@ def test_what_is_refused(trained, report):
         report('gone')
     with pytest.raises(FileNotFoundError, match='no checkpoint at .*gone.pth'):
         report('a run', '--checkpoint', 'gone.pth')
-    with pytest.raises(ValueError, match='--mistakes=-1 must be >= 0'):
-        report('a run', '--mistakes', '-1')

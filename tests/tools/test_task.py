@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -15,9 +13,9 @@ from vptm_mm.tasks import VPTMTaskPool, classifier_of, read_task, write_task
 from vptm_mm.weights import load_file
 from vptm_mm.weights.checkpoint_file import fetch
 
-from ..conftest import ROOT
 from ..engine.made_digits import digits_runner
 from .test_tools import DIGITS, SMALL, run
+from .vptm import vptm
 
 TASK = 'run/vptm_beitv2-tiny_digits.task.safetensors'
 
@@ -35,12 +33,10 @@ def trained(tmp_path_factory):
 def task_tool(trained, monkeypatch, capsys):
     """tools/task.py in this process; it returns what was printed."""
     monkeypatch.chdir(trained)
-    main = runpy.run_path(str(ROOT / 'tools' / 'task.py'))['main']
 
     def call(*args):
         capsys.readouterr()
-        monkeypatch.setattr(sys, 'argv', ['task.py', *map(str, args)])
-        main()
+        vptm('task', *args)
         return capsys.readouterr().out
 
     return call

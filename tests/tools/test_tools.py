@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from ..conftest import (
 )
 from ..made_cub import make_cub
 from ..made_images import KINDS
+from .vptm import vptm
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 TASK = ROOT / 'vptm_mm' / 'checkpoints' / 'vptm_beitv2-tiny_digits.safetensors'
@@ -162,15 +162,13 @@ def test_all_images_of_a_folder(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(info['img']).save(path)
     monkeypatch.chdir(tmp_path)
-    arguments = [DIGITS, TASK, '--folder', 'mine', '--work-dir', 'run']
+    arguments = ['test', DIGITS, TASK, '--folder', 'mine', '--work-dir', 'run']
     arguments += ['--out', 'out.json', '--out-item', 'metrics']
-    monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
-    test = runpy.run_path(str(ROOT / 'tools' / 'test.py'))['main']
-    test()
+    vptm(*arguments)
     assert metrics(tmp_path / 'out.json')['accuracy/top1'] > 70
     shutil.move(tmp_path / 'mine', tmp_path / 'gone')
     with pytest.raises(FileNotFoundError, match='--folder: no .*mine'):
-        test()
+        vptm(*arguments)
 
 
 def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):

@@ -12,12 +12,12 @@ from PIL import Image
 
 from vptm_mm.tasks import make_task, write_task
 
-from ..conftest import ROOT, load_script
+from ..conftest import ROOT
+from .vptm import vptm
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 PROBE = ROOT / 'configs' / 'baselines' / 'linear-cls_beitv2-tiny_digits.py'
 TOOL = ROOT / 'tools' / 'visualize.py'
-visualize = load_script('tools', 'visualize.py')
 
 
 @pytest.fixture(scope='module')
@@ -46,8 +46,7 @@ def draw(tmp_path, monkeypatch, capsys):
     def _draw(picture, config, checkpoint, *options):
         args = [picture, config, checkpoint, '--out', 'out', *options]
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', ['visualize.py', *map(str, args)])
-        visualize.main()
+        vptm('draw', *args)
         written = sorted((tmp_path / 'out').glob('*.png'))
         for path in written:
             require_picture(path)
@@ -158,14 +157,12 @@ def test_missing_files(files, draw, tmp_path):
 
 def test_wrong_options(files, draw, capsys):
     checkpoint = files / 'vptm.pth'
-    with pytest.raises(ValueError, match='--batch-size=0 must be >= 1'):
-        draw('tokens', DIGITS, checkpoint, '--batch-size', 0)
-    with pytest.raises(ValueError, match='num_images=-1 must be >= 1'):
-        draw('tokens', DIGITS, checkpoint, '--num-images', -1)
     option = 'model.backbone.prompt_lenght=3'
     with pytest.raises(ValueError, match="did you mean 'model.backbone.pro"):
         draw('tokens', DIGITS, checkpoint, '--cfg-options', option)
     for options, message in (
+        (('tokens', '--batch-size', 0), '--batch-size: 0 must be an int'),
+        (('tokens', '--num-images', -1), '--num-images: -1 must be an int'),
         (('attention', '--heads', 3), 'unrecognized arguments: --heads'),
         (('attention', '--split', 'all'), "invalid choice: 'all'"),
         (('prototypes', '--images', 'a'), 'unrecognized arguments: --images'),

@@ -1,0 +1,167 @@
+"""The command ``vptm``: its map, its verbs, how it ends."""
+
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+import vptm_mm_cli
+from vptm_mm.adapt import Accuracy, adapt
+from vptm_mm.datasets import SklearnDigits
+from vptm_mm.run_tool import find_device, parse_options, run_verb
+from vptm_mm.tasks import read_task
+from vptm_mm.weights.encoder_config import encoder_config
+from vptm_mm_cli import VERBS, main, parse
+
+from .tools.vptm import vptm
+
+
+@pytest.mark.parametrize(
+    'words', [[], ['--help'], *([v, '-h'] for v in VERBS)]
+)
+def test_help(words, capsys):
+    with pytest.raises(SystemExit, match='0'):
+        main(words)
+    out = capsys.readouterr().out
+    assert out.startswith('usage: vptm')
+    if len(words) < 2:
+        assert all(f'\n  {verb} ' in out for verb in VERBS)
+
+
+def test_help_imports_nothing_heavy():
+    """``vptm --help`` answers at once."""
+    code = (
+        'import sys, vptm_mm_cli\n'
+        'try: vptm_mm_cli.main(["train", "--help"])\n'
+        'except SystemExit: pass\n'
+        'print(*sys.modules, file=sys.stderr)'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert 'usage: vptm train' in result.stdout
+    assert not {'torch', 'numpy', 'vptm_mm'} & set(result.stderr.split())
+
+
+def test_python_m(tmp_path):
+    result = subprocess.run(
+        [sys.executable, '-m', 'vptm_mm', 'configs', 'tiny_digits'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert 'vptm_beitv2-tiny_digits' in result.stdout
+
+
+def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, message in (
+        (['train', 'vptm_beitv2_cup'], 'near: vptm_beitv2_cub'),
+        (['predict', 'a.png', '--task', 'gone'], 'no task file at'),
+        (['train', 'vptm_beitv2_cub', '--cfg-options', 'x'], 'KEY=VALUE'),
+        (['demo', '--device', 'abacus'], '--device abacus cannot be used'),
+    ):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+    with pytest.raises(SystemExit, match='2'):
+        main(['trian'])
+    monkeypatch.setenv('VPTM_DEBUG', '')  # as it was, at the end
+    name, args = parse(['train', 'gone.py', '--debug'])
+    assert run_verb(name, args) == 2
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_devices_and_options():
+    assert find_device('cpu') == 'cpu'
+    assert find_device('auto')
+    assert parse_options(['a.b=1', 'c=[x,2]']) == {'a.b': 1, 'c': ['x', 2]}
+    assert parse_options([]) == {}
+
+
+def test_configs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    vptm('configs', '--copy', 'vptm_beitv2-tiny_digits', 'mine.py')
+    assert "_base_ = '" in (tmp_path / 'mine.py').read_text()
+    with pytest.raises(FileExistsError, match='mine.py is there already'):
+        vptm('configs', '--copy', 'vptm_beitv2_cub', 'mine.py')
+    assert vptm('configs', 'nothing like it') == 1
+    capsys.readouterr()
+    vptm('configs')
+    assert len(capsys.readouterr().out.splitlines()) > 50
+
+
+@pytest.fixture(scope='module')
+def images(tmp_path_factory):
+    """120 digits in a folder for each of three classes."""
+    folder = tmp_path_factory.mktemp('images')
+    digits = SklearnDigits(split='train')
+    for i in range(400):
+        info = digits.get_data_info(i)
+        if info['gt_label'] < 3:
+            path = folder / 'made' / f'digit {info["gt_label"]}' / f'{i}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(info['img']).save(path)
+    return folder
+
+
+def test_adapt_a_folder(images, monkeypatch, capsys):
+    monkeypatch.chdir(images)
+    assert vptm('adapt', 'made', '--masks', 1) == 0
+    out = capsys.readouterr().out
+    assert 'Yardstick: logistic regression' in out
+    task = read_task(images / 'made.task.safetensors')
+    assert task.classes == ('digit 0', 'digit 1', 'digit 2')
+    vptm('predict', 'made', '--task', 'made.task.safetensors')
+
+
+def test_adapt_a_table_to_other_weights(images, monkeypatch):
+    """A CSV file; the backbone of the digits; a little training."""
+    monkeypatch.chdir(images)
+    paths = sorted((images / 'made').rglob('*.png'))
+    rows = [f'{p.relative_to(images)},{p.parent.name}\n' for p in paths]
+    (images / 'table.csv').write_text('path,label\n' + ''.join(rows))
+    weights = 'vptm_mm://beitv2-tiny_digits.pth'
+    adapted = adapt('table.csv', weights, epochs=1, out='new/t.safetensors')
+    assert adapted.path.is_file()
+    assert adapted.classes == ('digit 0', 'digit 1', 'digit 2')
+    assert sum(map(sum, adapted.images.values())) == len(paths)
+    assert adapted.accuracy.share > 0.8
+    assert adapted.probe.share > 0.8
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a.png,x\nb.png\n', 'must be a path and a label'),
+        ('path,label\na.png,x\ngone.png,y\n', 'no .*gone.png'),
+        ('a.png,x\nb.png,x\n', 'it takes two'),
+    ],
+)
+def test_wrong_tables(tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    for name in 'ab':
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{name}.png')
+    (tmp_path / 'table.csv').write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        adapt('table.csv')
+
+
+def test_accuracy():
+    """Wilson's interval, from his formula."""
+    low, high = Accuracy(90, 100).interval
+    assert low == pytest.approx(0.8256, abs=1e-4)
+    assert high == pytest.approx(0.9448, abs=1e-4)
+    assert str(Accuracy(90, 100)).startswith('90.0% of 100 images (95 %: 82.6')
+
+
+def test_the_encoder_of_a_file():
+    """As the config of the digits says it."""
+    found = encoder_config('vptm_mm://beitv2-tiny_digits.pth')
+    assert found['arch'] == dict(
+        embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
+    )
+    assert (found['img_size'], found['patch_size']) == (32, 8)
+    assert vptm_mm_cli.VERBS

@@ -1,0 +1,364 @@
+"""A folder of images becomes a task, in one pass or by prompt tuning.
+
+Symbols: N images; F width of what the backbone reads; K classes.
+"""
+
+import copy
+import csv
+import os
+import shutil
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.progress import track
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from .datasets import count_classes
+from .engine.launch import LOADERS, build_runner
+from .model_index import config_path
+from .tasks import (
+    inner_datasets,
+    load_classifier,
+    prediction_pipeline,
+    read_task,
+    task_file_name,
+)
+from .weights.encoder_config import encoder_config
+
+PARTS = ('train', 'val', 'test')
+STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of the probe; validation chooses
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Images that were predicted right.
+
+    Args:
+        right: How many.
+        total: Of how many.
+    """
+
+    right: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Share of all images, 0-1."""
+        return self.right / self.total
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % confidence interval of the share."""
+        test = binomtest(self.right, self.total)
+        low, high = test.proportion_ci(method='wilson')
+        return float(low), float(high)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return (
+            f'{self.share:.1%} of {self.total} images '
+            f'(95 %: {low:.1%} to {high:.1%})'
+        )
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What adapting to a folder gave.
+
+    Args:
+        path: The task file.
+        classes: Their names.
+        images: For ``'train'``, ``'val'`` and ``'test'`` the number of images
+            of each class.
+        start: Held-out accuracy without training.
+        accuracy: Held-out accuracy of the task file.
+        probe: Held-out accuracy of logistic regression on the features that
+            the backbone reads without prompts.
+        confusions: True class, predicted class and number of held-out images;
+            the most frequent first.
+        seconds: How long it took, without the probe.
+    """
+
+    path: Path
+    classes: tuple[str, ...]
+    images: dict[str, list[int]]
+    start: Accuracy
+    accuracy: Accuracy
+    probe: Accuracy
+    confusions: list[tuple[str, str, int]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Read:
+    """What a classifier reads from images, and says of them.
+
+    Args:
+        features: What its backbone reads, ``(N, F)``.
+        predicted: Predicted classes, ``(N,)``.
+        labels: True classes, ``(N,)``.
+    """
+
+    features: np.ndarray
+    predicted: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def accuracy(self) -> Accuracy:
+        """What share of the images is predicted right."""
+        return count_right(self.predicted, self.labels)
+
+
+def adapt(
+    folder: str | Path | None = None,
+    weights: str | None = None,
+    *,
+    epochs: int = 0,
+    masks: int = 2,
+    out: str | Path | None = None,
+    seed: int = 0,
+    device: str = 'auto',
+) -> Adapted:
+    """Turn a folder of images into a task file.
+
+    Without training, the prototypes are the discriminants of one pass over
+    the training images. With it, prompts are tuned from there, and the epoch
+    of the best validation accuracy is taken. A fifth of the images is held
+    out, or what lies in ``test/``.
+
+    Args:
+        folder: A class a sub-folder; or ``train/``, ``val/``, ``test/`` of
+            such folders; or a CSV file with a path and a label in each row.
+            None for scikit-learn's digits.
+        weights: Path or address of a pre-trained BEiT v2; the one that comes
+            with the package by default.
+        epochs: Of prompt tuning; 0 for none.
+        masks: [MASK] tokens along one side of the image.
+        out: The task file, ``FOLDER.task.safetensors`` by default.
+        seed: Of the cut, the prompts and the order of images.
+        device: As in torch; ``'auto'`` for a GPU if there is one.
+
+    Raises:
+        FileNotFoundError: If the folder or the weights are missing.
+        ValueError: If there are fewer than two classes, or the weights are
+            not those of a BEiT v2.
+    """
+    begun = time.monotonic()
+    name = 'digits' if folder is None else Path(folder).absolute().stem
+    cfg = make_config(folder, weights, masks, Path('work_dirs/adapt', name))
+    cfg.randomness = dict(seed=seed)
+    cfg.device = get_device() if device == 'auto' else device
+    made = Path(cfg.work_dir, task_file_name(cfg.filename))
+    tune(cfg, 0)
+    parts = {part: read_images(cfg, made, part) for part in PARTS}
+    end = parts['test']
+    if epochs:
+        tune(cfg, epochs)
+        end = read_images(cfg, made, 'test')
+    seconds = time.monotonic() - begun
+    path = Path(out or f'{name}.task.safetensors')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(made, path)
+    classes = read_task(path).classes
+    return Adapted(
+        path=path,
+        classes=classes,
+        images={
+            part: np.bincount(read.labels, minlength=len(classes)).tolist()
+            for part, read in parts.items()
+        },
+        start=parts['test'].accuracy,
+        accuracy=end.accuracy,
+        probe=probe(**parts),
+        confusions=confusions(end, classes),
+        seconds=seconds,
+    )
+
+
+def make_config(
+    folder: str | Path | None, weights: str | None, masks: int, work_dir: Path
+) -> Config:
+    """Return the config of a run on a folder.
+
+    Raises:
+        FileNotFoundError: If the folder or the weights are missing.
+        ValueError: If the weights are not those of a BEiT v2.
+    """
+    base = 'digits' if folder is None else 'folder'
+    cfg = Config.fromfile(config_path(f'vptm_beitv2-tiny_{base}'))
+    backbone = cfg.model.backbone
+    if weights is not None:
+        backbone.init_cfg.checkpoint = weights
+        backbone.encoder = encoder_config(weights)
+    backbone.mask_grid = masks
+    cfg.model.head.in_channels = masks**2 * backbone.encoder.arch.embed_dims
+    cfg.work_dir = str(work_dir)
+    cfg.log_level = 'WARNING'
+    if folder is not None:
+        use_images(cfg, Path(folder).expanduser())
+    return cfg
+
+
+def use_images(cfg: Config, source: Path) -> None:
+    """Lead the data loaders of a config to a folder, or to a CSV file."""
+    size = cfg.model.backbone.encoder.img_size
+    load = dict(type='LoadCheckedImage')
+    pack = dict(type='PackInputs')
+    augment = [
+        dict(
+            type='RandomResizedCrop',
+            scale=size,
+            crop_ratio_range=(0.7, 1.0),
+            interpolation='bicubic',
+        ),
+        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    ]
+    resize = dict(type='Resize', scale=(size, size), interpolation='bicubic')
+    pipelines = dict.fromkeys(PARTS, [load, resize, pack])
+    pipelines['train'] = [load, *augment, pack]
+    if source.is_dir():
+        num_classes = count_classes(str(source))
+        parts = {
+            part: dict(type='ImageFolder', data_root=str(source), split=part)
+            for part in PARTS
+        }
+    else:
+        classes, listed = read_table(source, Path(cfg.work_dir))
+        num_classes = len(classes)
+        parts = cut(dict(type='CustomDataset', classes=classes, **listed))
+    for part, dataset in parts.items():
+        for inner in inner_datasets(dataset):
+            inner['pipeline'] = pipelines[part]
+        loader = cfg[f'{part}_dataloader']
+        loader.dataset = dataset
+        loader.num_workers = min(loader.num_workers, os.cpu_count() or 1)
+    cfg.model.head.num_classes = num_classes
+    cfg.data_preprocessor.num_classes = num_classes
+
+
+def cut(dataset: dict) -> dict[str, dict]:
+    """Cut a fifth of each class for the test, a tenth for validation."""
+    held_out = dict(type='TrainValSplit', val_fraction=0.2, dataset=dataset)
+    rest = dict(
+        type='TrainValSplit',
+        val_fraction=0.125,
+        dataset=dict(held_out, part='train'),
+    )
+    return dict(
+        train=dict(rest, part='train'),
+        val=dict(rest, part='val'),
+        test=dict(held_out, part='val'),
+    )
+
+
+def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
+    """Read a CSV file of images, and write it as the host's data set does.
+
+    Args:
+        source: A path, relative to the file's folder, and a label in each
+            row; a first row whose path is not there is a heading.
+        work_dir: Where the host's list goes.
+
+    Returns:
+        The classes, sorted, and where the host finds images and labels.
+
+    Raises:
+        FileNotFoundError: If the file or an image is missing.
+        ValueError: If a row has no label, or all have the same one.
+    """
+    with source.open(newline='', encoding='utf-8-sig') as file:
+        rows = [row for row in csv.reader(file) if row]
+    folder = source.absolute().parent
+    if rows and not (folder / rows[0][0]).is_file():
+        rows = rows[1:]
+    for number, row in enumerate(rows, 1):
+        if len(row) < 2 or not row[1].strip():
+            raise ValueError(
+                f'{source}: image {number}, {row}, must be a path and a label.'
+            )
+        if not (folder / row[0]).is_file():
+            raise FileNotFoundError(f'{source}: no {folder / row[0]}')
+    classes = sorted({row[1].strip() for row in rows})
+    if len(classes) < 2:
+        raise ValueError(f'{source}: classes {classes}; it takes two.')
+    listed = work_dir.absolute() / 'images.txt'
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    listed.write_text(
+        ''.join(f'{row[0]} {classes.index(row[1].strip())}\n' for row in rows)
+    )
+    return classes, dict(data_root=str(folder), ann_file=str(listed))
+
+
+def tune(cfg: Config, epochs: int) -> None:
+    """Run a config for so many epochs; it leaves a task file."""
+    cfg = copy.deepcopy(cfg)
+    cfg.train_cfg.max_epochs = epochs
+    build_runner(cfg, LOADERS).train()
+
+
+@torch.no_grad()
+def read_images(cfg: Config, checkpoint: Path, part: str) -> Read:
+    """Run a classifier over a part of the images, without augmentation."""
+    loader = copy.deepcopy(cfg[f'{part}_dataloader'])
+    for dataset in inner_datasets(loader.dataset):
+        dataset['pipeline'] = prediction_pipeline(cfg)
+    loader.sampler = dict(type='DefaultSampler', shuffle=False)
+    loader.collate_fn = dict(type='default_collate')
+    model = load_classifier(cfg, checkpoint, cfg.device)
+    features, predicted, labels = [], [], []
+    for batch in track(
+        Runner.build_dataloader(loader),
+        description=f'{part} images',
+        console=Console(stderr=True),
+    ):
+        data = model.data_preprocessor(batch, False)
+        read = model.extract_feat(data['inputs'])
+        features.append(read[-1].cpu())
+        for sample in model.head.predict(read, data['data_samples']):
+            predicted.append(sample.pred_label.item())
+            labels.append(sample.gt_label.item())
+    return Read(
+        torch.cat(features).numpy(), np.array(predicted), np.array(labels)
+    )
+
+
+def probe(train: Read, val: Read, test: Read) -> Accuracy:
+    """Return the accuracy of logistic regression, tuned on validation."""
+    best = max(
+        (
+            make_pipeline(
+                StandardScaler(), LogisticRegression(C=c, max_iter=500)
+            ).fit(train.features, train.labels)
+            for c in STRENGTHS
+        ),
+        key=lambda model: model.score(val.features, val.labels),
+    )
+    return count_right(best.predict(test.features), test.labels)
+
+
+def count_right(predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
+    """Compare classes, ``(N,)``, with true ones."""
+    return Accuracy(int((predicted == labels).sum()), len(labels))
+
+
+def confusions(
+    read: Read, classes: tuple[str, ...]
+) -> list[tuple[str, str, int]]:
+    """Count the pairs of true and predicted class of all mistakes."""
+    pairs = Counter(
+        (classes[label], classes[said])
+        for label, said in zip(read.labels, read.predicted, strict=True)
+        if label != said
+    )
+    return [(*pair, count) for pair, count in pairs.most_common()]

@@ -1,0 +1,1 @@
+"""The work of each verb of ``vptm``; ``vptm_mm_cli`` has their flags."""

@@ -1,0 +1,52 @@
+"""Turn a folder of images into a task file.
+
+vptm adapt path/to/images
+"""
+
+import argparse
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from ..adapt import PARTS, Adapted, adapt
+
+SHOWN = 5  # confusions
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``vptm adapt``."""
+    adapted = adapt(
+        args.folder,
+        args.weights,
+        epochs=args.epochs,
+        masks=args.masks,
+        out=args.out,
+        seed=args.seed,
+        device=args.device,
+    )
+    show(adapted, args)
+
+
+def show(adapted: Adapted, args: argparse.Namespace) -> None:
+    """Print what adapting to a folder gave, and what to do next."""
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    table = Table('class', *PARTS, title='Images')
+    for label, name in enumerate(adapted.classes):
+        counts = [str(adapted.images[part][label]) for part in PARTS]
+        table.add_row(name, *counts)
+    console.print(table, markup=False)
+    rows = {'Without training': adapted.start}
+    if args.epochs:
+        rows[f'After {args.epochs} epochs'] = adapted.accuracy
+    rows['Yardstick: logistic regression'] = adapted.probe
+    for name, accuracy in rows.items():
+        print(f'{name + ":":<32} {accuracy}')
+    for true, said, count in adapted.confusions[:SHOWN]:
+        print(f'  {count} images of {true} are taken for {said}')
+    size = adapted.path.stat().st_size / 1e3
+    print(f'{adapted.path}: {size:,.1f} kB, in {adapted.seconds:.0f} s.')
+    if not args.epochs:
+        again = f' {args.folder}' if args.folder else ''
+        print(f'Tune it: vptm adapt{again} --epochs 20')
+    print(f'Use it:  vptm predict IMAGE --task {adapted.path}')

@@ -1,0 +1,74 @@
+"""Serve a page that classifies an image by one or several task files.
+
+vptm demo --task birds.safetensors --task dogs.safetensors
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from .. import demo
+from ..tasks import VPTMTaskPool, name_and_path
+from ..weights.checkpoint_file import PACKAGED, fetch
+
+DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
+
+
+def require_free(host: str, port: int) -> None:
+    """Say so if nothing can be served at an address."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise OSError(
+            f'cannot serve at --host={host} --port={port} '
+            f'({error.strerror}); choose others.'
+        ) from error
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``vptm demo``."""
+    demo.require_gradio()
+    require_free(args.host, args.port)
+    files = args.task or [DIGITS]
+    pool = VPTMTaskPool.from_files(files, args.weights).to(args.device)
+    limits = demo.Limits(int(args.max_mb * demo.MB), args.max_pixels)
+    # SIGTERM ends the server as Ctrl+C does: the folder goes.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with TemporaryDirectory(prefix='vptm_mm_demo_') as folder:
+        # Apart from the examples: old uploads are deleted.
+        os.environ['GRADIO_TEMP_DIR'] = str(Path(folder, 'uploads'))
+        has_digits = any(
+            name_and_path(file)[1].samefile(fetch(DIGITS)) for file in files
+        )
+        examples = demo.write_examples(Path(folder)) if has_digits else []
+        serve(demo.build_page(pool, limits, examples), args, limits)
+
+
+def serve(page: Any, args: argparse.Namespace, limits: demo.Limits) -> None:
+    """Serve until interrupted; nothing is asked of other machines."""
+    import gradio as gr
+
+    print(f'Serving at http://{args.host}:{args.port}; end it by Ctrl+C.')
+    sys.stdout.flush()
+    page.launch(
+        quiet=True,
+        server_name=args.host,
+        server_port=args.port,
+        share=False,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        ssr_mode=False,
+        theme=gr.themes.Default(
+            font=('system-ui', 'sans-serif'), font_mono=('monospace',)
+        ),
+        css=demo.CSS,
+        # Above our own limit, which comes with a message on the page: from
+        # here on the file is not even taken in.
+        max_file_size=4 * limits.max_bytes,
+    )

@@ -1,0 +1,110 @@
+"""Test a checkpoint: the flags and behaviour of MMPretrain's tool.
+
+vptm test vptm_beitv2_cub CHECKPOINT
+"""
+
+import argparse
+from pathlib import Path
+
+import mmengine
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import DumpResults
+
+from ..engine.launch import (
+    build_runner,
+    finish_config,
+    load_config,
+)
+from ..tasks import inner_datasets, prediction_pipeline, read_checkpoint
+from ..weights import write_whole
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        cfg.default_hooks.visualization = dict(
+            type='VisualizationHook',
+            enable=True,
+            show=args.show,
+            wait_time=args.wait_time,
+            out_dir=args.show_dir,
+            interval=args.interval,
+            resize=336,  # pixels: text on a small image is not legible
+        )
+    if args.folder is not None:
+        test_folder(cfg, args.checkpoint, args.folder)
+    finish_config(cfg, args, persistent_workers=False)
+    if args.tta:  # wraps the model, so that keys of options must be in before
+        add_tta(cfg)
+
+
+def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f'--folder: no {Path(folder).absolute()}')
+    meta = read_checkpoint(checkpoint).get('meta') or {}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    if not classes:
+        raise ValueError(
+            f'--folder: {checkpoint} does not name its classes, by which '
+            'images are labelled; give a task file.'
+        )
+    pipeline = prediction_pipeline(cfg)
+    if not pipeline[0]['type'].startswith('Load'):  # images in memory
+        pipeline.insert(0, dict(type='LoadCheckedImage'))
+    cfg.test_dataloader.dataset = dict(
+        type='ImageFolder',
+        data_root=folder,
+        split='all',
+        classes=list(classes),
+        pipeline=pipeline,
+    )
+    cfg.model.head.num_classes = len(classes)
+    if 'num_classes' in (cfg.get('data_preprocessor') or {}):
+        cfg.data_preprocessor.num_classes = len(classes)
+
+
+def add_tta(cfg: Config) -> None:
+    datasets = list(inner_datasets(cfg.test_dataloader.dataset))
+    for dataset in datasets:
+        if not dataset.get('pipeline'):
+            raise ValueError(
+                f'--tta needs a test set with a pipeline; {dataset.type} has '
+                'none.'
+            )
+    mirrored = [
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='RandomFlip', prob=0.0),
+    ]
+    cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
+    if 'tta_pipeline' not in cfg:
+        *steps, last = datasets[0].pipeline
+        views = dict(type='TestTimeAug', transforms=[mirrored, [last]])
+        cfg.tta_pipeline = [*steps, views]
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    for dataset in datasets:
+        dataset.pipeline = cfg.tta_pipeline
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run ``vptm test``."""
+    cfg = load_config(args)
+    is_local = '://' not in args.checkpoint
+    if is_local and not Path(args.checkpoint).expanduser().is_file():
+        raise FileNotFoundError(
+            f'no checkpoint at {Path(args.checkpoint).absolute()}'
+        )
+    merge_args(cfg, args)
+    runner = build_runner(cfg, ('test_dataloader',))
+    if args.out and args.out_item != 'metrics':
+        runner.test_evaluator.metrics.append(
+            DumpResults(out_file_path=args.out)
+        )
+    metrics = runner.test()
+    if args.out and args.out_item == 'metrics':
+        out = Path(args.out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        kind = out.suffix.removeprefix('.')
+        write_whole(out, mmengine.dump(metrics, file_format=kind))

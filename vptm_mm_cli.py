@@ -1,0 +1,453 @@
+"""The command ``vptm``: its verbs and their flags.
+
+Not in the package, whose import registers everything and takes seconds:
+``vptm --help`` and ``vptm VERB --help`` import nothing but this module. The
+work of a verb is ``run`` of the module of its name in ``vptm_mm.verbs``.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """What ``vptm`` can do: a line on it, its flags, how it may end."""
+
+    summary: str
+    add_flags: Callable[[argparse.ArgumentParser], None]
+    epilog: str | None = None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``vptm``.
+
+    Args:
+        argv: Verb and flags; those of the process by default.
+
+    Returns:
+        The exit code: 0; 1 if the verb has findings; 2 on an error.
+    """
+    name, args = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        from vptm_mm.run_tool import run_verb
+    except ImportError as error:  # it says what to install
+        print(f'ImportError: {error}', file=sys.stderr)
+        return 2
+    return run_verb(name, args)
+
+
+def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
+    """Return verb and flags; leave the process if they are wrong."""
+    name = argv[0] if argv else '--help'
+    if name not in VERBS:
+        _map().parse_args([name])
+    verb = VERBS[name]
+    parser = argparse.ArgumentParser(
+        prog=f'vptm {name}', description=verb.summary, epilog=verb.epilog
+    )
+    verb.add_flags(parser)
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of an error'
+    )
+    return name, parser.parse_args(argv[1:])
+
+
+def _map() -> argparse.ArgumentParser:
+    """Return the parser of ``vptm`` without a verb."""
+    width = max(map(len, VERBS))
+    lines = '\n'.join(
+        f'  {name:<{width}}  {verb.summary}' for name, verb in VERBS.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog='vptm',
+        usage='vptm VERB ... (vptm VERB --help)',
+        description='One frozen BEiT v2, and many image classification tasks.'
+        f'\n\nverbs:\n{lines}',
+        epilog='Exit code: 0; 1 for findings; 2 for an error.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('verb', choices=list(VERBS), help=argparse.SUPPRESS)
+    parser.add_argument('--version', action=_Version, nargs=0)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Print the version, which takes a moment to find, when it is asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f'vptm_mm {version("vptm_mm")}\n')
+
+
+def number(
+    kind: type[int] | type[float], least: float, most: float = float('inf')
+) -> Callable[[str], float]:
+    """Return what reads a number between two limits, for ``type=``."""
+
+    def read(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind(least - 1)
+        if not least <= value <= most:
+            name = 'an integer' if kind is int else 'a number'
+            limit = '' if most == float('inf') else f' and at most {most:,}'
+            raise argparse.ArgumentTypeError(
+                f'{text} must be {name} of at least {least}{limit}'
+            )
+        return value
+
+    return read
+
+
+def config(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument(
+        'config',
+        nargs=nargs,
+        help='path of a config, or a name that `vptm configs` lists',
+    )
+
+
+def cfg_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='change keys of the config, as in '
+        'model.backbone.prompt_length=20 train_dataloader.batch_size=32; '
+        'an unknown key is an error',
+    )
+
+
+def device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--device',
+        default='auto',
+        help='where the model runs: auto, cpu, cuda, cuda:1, mps, ...',
+    )
+
+
+def weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--weights',
+        help='path or address of the pre-trained weights; by default those '
+        'that the config or the first task names',
+    )
+
+
+def tasks(parser: argparse.ArgumentParser, **kwargs: object) -> None:
+    parser.add_argument(
+        '--task',
+        action='append',
+        metavar='[NAME=]FILE',
+        help='task file, or checkpoint in its work dir; named after the file '
+        'by default; may be given several times',
+        **kwargs,  # type: ignore[arg-type]
+    )
+
+
+def launch(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that MMPretrain's two tools have in common."""
+    parser.add_argument('--work-dir', help='folder for logs and results')
+    cfg_options(parser)
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of data loaders',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        metavar='FILE',
+        help='let this file, and no other, run the code that it holds when it '
+        'is read: for old checkpoints of your own, which are refused without',
+    )
+    # torch.distributed.launch passes --local-rank, older ones --local_rank.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def adapt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'folder',
+        nargs='?',
+        help='images, a class a sub-folder, or train/ val/ test/ of such '
+        'folders, or a CSV file of path and label; the digits that come with '
+        'scikit-learn by default',
+    )
+    weights(parser)
+    parser.add_argument(
+        '--epochs',
+        type=number(int, 0),
+        default=0,
+        help='of prompt tuning; 0, one pass without training, by default',
+    )
+    parser.add_argument(
+        '--masks',
+        type=number(int, 1),
+        default=2,
+        help='[MASK] tokens along one side of the image',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of all choices')
+    parser.add_argument('--out', help='task file; FOLDER.task.safetensors')
+    device(parser)
+
+
+def train(parser: argparse.ArgumentParser) -> None:
+    config(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint, or without a path from the newest '
+        'valid one in the work dir; begin if there is none',
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision; on a CPU in bfloat16',
+    )
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not evaluate during training',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the actual batch size',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the workers of data loaders again in each epoch',
+    )
+    parser.add_argument(
+        '--watch',
+        nargs='+',
+        choices=['tensorboard', 'wandb'],
+        default=[],
+        help='write curves for TensorBoard or W&B, too',
+    )
+    launch(parser)
+
+
+def test(parser: argparse.ArgumentParser) -> None:
+    config(parser)
+    parser.add_argument(
+        'checkpoint', help='path or address of a checkpoint or task file'
+    )
+    parser.add_argument(
+        '--folder',
+        help='test all images of this folder, in sub-folders named after '
+        'classes of the checkpoint, in place of the test set of the config',
+    )
+    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what --out receives; predictions by default',
+    )
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision'
+    )
+    parser.add_argument(
+        '--show-dir', help='folder for images with their predictions'
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window'
+    )
+    parser.add_argument(
+        '--interval',
+        type=number(int, 1),
+        default=1,
+        help='show one image of so many',
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds per window'
+    )
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over test-time augmentations: tta_model and '
+        'tta_pipeline of the config, or the image and its mirror image',
+    )
+    launch(parser)
+
+
+def predict(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'images', nargs='+', type=Path, help='images, or folders of images'
+    )
+    tasks(parser, required=True)
+    weights(parser)
+    parser.add_argument('--topk', type=number(int, 1), default=1)
+    parser.add_argument('--batch-size', type=number(int, 1), default=32)
+    device(parser)
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='file for the results, whose suffix decides the format; - is '
+        'the screen',
+    )
+    parser.add_argument('--format', choices=['table', 'json', 'csv'])
+
+
+def task(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest='command', required=True)
+    export = commands.add_parser(
+        'export', help='checkpoint to task file, or task file to checkpoint'
+    )
+    export.add_argument('source', help='checkpoint, or task file')
+    export.add_argument('--config', help='config of the checkpoint')
+    export.add_argument('--out', type=Path, required=True)
+    cfg_options(export)
+    info = commands.add_parser('info', help='show what a task file holds')
+    check = commands.add_parser(
+        'check', help='load a task on its backbone and run it'
+    )
+    for command in (info, check):
+        command.add_argument('task', metavar='[NAME=]FILE', help='task file')
+    for command in (export, check):
+        weights(command)
+
+
+PICTURES = {
+    'attention': (4, 'where [MASK] and the prompts look'),
+    'tokens': (1000, 'visual tokens at [MASK], by class'),
+    'embedding': (1000, 'features and prototypes as a map'),
+    'confusion': (None, 'which class is taken for which'),
+    'prototypes': (0, 'which prototypes are alike'),
+}
+
+
+def draw(parser: argparse.ArgumentParser) -> None:
+    pictures = parser.add_subparsers(dest='picture', required=True)
+    for name, (num_images, text) in PICTURES.items():
+        part = pictures.add_parser(name, help=text, description=text)
+        config(part)
+        part.add_argument(
+            'checkpoint', help='path or address of a checkpoint or task file'
+        )
+        part.add_argument('--out', required=True, help='folder for pictures')
+        cfg_options(part)
+        device(part)
+        if num_images != 0:
+            _image_flags(part, num_images)
+    pictures.choices['embedding'].add_argument(
+        '--method', choices=['tsne', 'pca'], default='tsne'
+    )
+
+
+def _image_flags(
+    parser: argparse.ArgumentParser, num_images: int | None
+) -> None:
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument('--images', nargs='+', help='image files')
+    source.add_argument(
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='test',
+        help="which of the config's data sets",
+    )
+    parser.add_argument(
+        '--num-images',
+        type=number(int, 1),
+        default=num_images,
+        help='images sampled from the split; by default '
+        f'{num_images or "all"}',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the choice of images'
+    )
+    parser.add_argument('--batch-size', type=number(int, 1), default=32)
+
+
+def report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('work_dir', help='work dir of `vptm train`')
+    parser.add_argument(
+        '--out', help='the page; report.html in the work dir by default'
+    )
+    parser.add_argument(
+        '--checkpoint',
+        help='checkpoint or task file that predicts the test set; by default '
+        'the tested or best one of the work dir',
+    )
+    parser.add_argument(
+        '--no-predict',
+        action='store_true',
+        help='show only predictions that are in the work dir',
+    )
+    parser.add_argument(
+        '--mistakes',
+        type=number(int, 0),
+        default=24,
+        help='images of mistakes',
+    )
+    device(parser)
+
+
+def demo(parser: argparse.ArgumentParser) -> None:
+    tasks(parser)
+    weights(parser)
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen at; by default, this machine only',
+    )
+    parser.add_argument('--port', type=number(int, 1, 65535), default=7860)
+    parser.add_argument(
+        '--max-mb',
+        type=number(float, 0.001, 10_000),
+        default=10,
+        help='of an uploaded file',
+    )
+    parser.add_argument(
+        '--max-pixels',
+        type=number(int, 1),
+        default=20_000_000,
+        help='of an uploaded image, width times height',
+    )
+    device(parser)
+
+
+def configs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'pattern', nargs='?', default='*', help='as in *cub*; all by default'
+    )
+    parser.add_argument(
+        '--copy',
+        nargs=2,
+        metavar=('NAME', 'FILE'),
+        help='write a config of your own that inherits this one',
+    )
+
+
+VERBS = {
+    'adapt': Verb('turn a folder of images into a task file', adapt),
+    'train': Verb('train a config', train),
+    'test': Verb('test a checkpoint or task file', test),
+    'predict': Verb(
+        'classify images by one or several task files',
+        predict,
+        'Exit code: 0; 1 if an image was unreadable; 2 on an error.',
+    ),
+    'task': Verb('make, show and verify task files', task),
+    'draw': Verb('draw pictures of a classifier', draw),
+    'report': Verb('make one HTML page of a run', report),
+    'demo': Verb('serve a page that classifies an image', demo),
+    'configs': Verb('list the configs that come with vptm_mm', configs),
+}
+
+
+if __name__ == '__main__':
+    sys.exit(main())
