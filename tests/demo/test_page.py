@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.demo import draw_pictures, require_gradio, write_examples
+from vptm_mm.demo import classify_and_draw, require_gradio, write_examples
 from vptm_mm.tasks import VPTMTaskPool
 from vptm_mm.tasks.pool import read_image
 
@@ -27,9 +27,18 @@ def test_an_example_of_each_class(tmp_path):
 
 
 def test_pictures(tmp_path):
-    pool = VPTMTaskPool.from_files([TASK])
+    pool = VPTMTaskPool.from_files([TASK, f'again={TASK}'])
     image = read_image(write_examples(tmp_path)[3])
-    pictures = draw_pictures(pool, TASK.stem, image)
+    runs = []
+    pool.encoder.patch_embed.register_forward_hook(
+        lambda *args: runs.append(1)
+    )
+    names = ['again', TASK.stem]
+    shown = list(classify_and_draw(pool, names, image))
+    assert runs == [1]  # for both tasks
+    assert [name for name, _, _ in shown] == names
+    assert [result['pred_class'] for _, result, _ in shown] == ['3', '3']
+    _, _, pictures = shown[0]
     (seen, _), (_, caption) = pictures
     assert [picture.size for picture, _ in pictures] == [(320, 320)] * 2
     # The task enlarges 8x8 to 32x32 pixels; the page, to 320x320.

@@ -2,7 +2,7 @@ from ..image_content import MAX_PIXELS
 from .page import (
     CSS,
     build_page,
-    draw_pictures,
+    classify_and_draw,
     require_gradio,
     write_examples,
 )
@@ -14,7 +14,7 @@ __all__ = [
     'MB',
     'Limits',
     'build_page',
-    'draw_pictures',
+    'classify_and_draw',
     'read_upload',
     'require_gradio',
     'write_examples',

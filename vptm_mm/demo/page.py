@@ -1,6 +1,7 @@
 """The page of tools/demo.py."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 from .. import visualization as vis
 from ..datasets import SklearnDigits
 from ..tasks import VPTMTaskPool
-from ..tasks.pool import Picture, prepare
+from ..tasks.pool import Picture
 from .upload import MB, Limits, read_upload
 
 SHOWN_SIDE = 320  # pixels of a picture on the page
@@ -118,10 +119,8 @@ def _show_results(
     if message or path is None:
         gr.Markdown(message, elem_id='message')
         return
-    # From the file: each task has a loader of its own.
-    results = pool.predict([path], [tasks])[0]
-    for name in tasks:
-        shares = results[name]['pred_scores'].tolist()
+    for name, result, pictures in classify_and_draw(pool, tasks, path):
+        shares = result['pred_scores'].tolist()
         with gr.Row():
             gr.Label(
                 dict(zip(pool.tasks[name].classes, shares, strict=True)),
@@ -129,7 +128,7 @@ def _show_results(
                 label=name,
                 elem_classes='result',
             )
-            for picture, caption in draw_pictures(pool, name, path):
+            for picture, caption in pictures:
                 with gr.Column(min_width=200):
                     gr.Markdown(caption)
                     gr.Image(
@@ -141,21 +140,41 @@ def _show_results(
                     )
 
 
-def draw_pictures(
-    pool: VPTMTaskPool, name: str, image: Picture
-) -> list[tuple[Image.Image, str]]:
-    """Draw what a task sees, and where its [MASK] looks, with captions."""
-    task = pool.tasks[name]
-    inputs = prepare(image, task)  # (3, img_size, img_size)
-    looks = vis.mask_attention(pool, name, inputs)
-    seen = vis.to_pixels(task, inputs[None])[0]
-    return [
-        (_enlarge(vis.to_uint8(seen)), 'What the model sees'),
-        (
-            _enlarge(vis.draw_overlay(seen, looks)),
-            f'Where [MASK] looks, 0 to {looks.max():.1%}',
-        ),
-    ]
+def classify_and_draw(
+    pool: VPTMTaskPool, names: list[str], image: Picture
+) -> Iterator[tuple[str, dict[str, Any], list[tuple[Image.Image, str]]]]:
+    """Classify an image by several tasks, in one run of the encoder.
+
+    Args:
+        pool: The pool.
+        names: Its tasks that are asked.
+        image: The image; a file, as each task has a loader of its own.
+
+    Yields:
+        For each task its name, its result, and pictures with captions: what
+        it sees, and where its [MASK] looks.
+    """
+    prepared = pool.prepare(image, names)
+    results, looks = vis.mask_attention(pool, prepared)
+    inputs = {
+        name: one
+        for one, readers in zip(prepared.inputs, prepared.readers, strict=True)
+        for name in readers
+    }
+    for name in names:
+        seen = vis.to_pixels(pool.tasks[name], inputs[name][None])[0]
+        overlay = vis.draw_overlay(seen, looks[name])
+        yield (
+            name,
+            results[name],
+            [
+                (_enlarge(vis.to_uint8(seen)), 'What the model sees'),
+                (
+                    _enlarge(overlay),
+                    f'Where [MASK] looks, 0 to {looks[name].max():.1%}',
+                ),
+            ],
+        )
 
 
 def _enlarge(pixels: np.ndarray) -> Image.Image:

@@ -20,7 +20,7 @@ from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
     FROZEN_SHA256,
     IDENTITY,
-    encoder_settings,
+    identity_of,
     load_state,
     read_checkpoint,
     task_state,
@@ -87,7 +87,7 @@ def make_task(
         weights=init_cfg.get('checkpoint'),
     )
     build_preprocessing(task)
-    model.backbone.require_settings(encoder_settings(task))
+    model.backbone.require_settings(identity_of(task).settings or {})
     return task
 
 

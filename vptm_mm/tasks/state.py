@@ -15,12 +15,11 @@ from typing import Any
 import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
-from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ..nn import compare_states, module_settings, tuned_parameters
+from ..models.encoder import FrozenEncoder
+from ..nn import compare_states, tuned_parameters
 from ..weights.checkpoint_file import (
     PACKAGED,
     SUFFIX,
@@ -32,6 +31,7 @@ from ..weights.checkpoint_file import (
     read_safetensors,
     without_wrappers,
 )
+from ..weights.identity import Identity, module_settings
 from .task import Task, parse_task, plain
 
 # Entries of a state dict that identify the encoder: the digest of its tensors,
@@ -78,40 +78,33 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if not name.startswith((*frozen, 'data_preprocessor.'))
     }
-    return {**state, **_identity(digest, module_settings(backbone.encoder))}
+    identity = Identity(digest, module_settings(backbone.encoder))
+    return {**state, **_named(identity)}
 
 
-def _identity(digest: str, settings: dict[str, str]) -> dict[str, Tensor]:
-    contents = (
-        bytearray.fromhex(digest),
-        json.dumps(settings, sort_keys=True).encode(),
-    )
-    return {
-        name: torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        for name, content in zip(IDENTITY, contents, strict=True)
-    }
+def _named(identity: Identity) -> dict[str, Tensor]:
+    return {f'backbone.{k}': v for k, v in identity.to_tensors().items()}
 
 
-def encoder_settings(task: Task) -> dict[str, str]:
-    """Return what the encoder of a task computes with, beside its tensors.
+def identity_of(task: Task) -> Identity:
+    """Return which encoder a task belongs to.
 
     Raises:
         ValueError: If the task describes an encoder that cannot be built.
     """
-    return _settings_of(json.dumps(plain(task.backbone['encoder'])))
+    settings = _settings_of(json.dumps(plain(task.backbone['encoder'])))
+    return Identity(task.frozen_sha256, settings)
 
 
 @lru_cache(maxsize=8)  # the tasks of a pool have one encoder
 def _settings_of(cfg: str) -> dict[str, str]:
-    scope = DefaultScope.overwrite_default_scope('mmpretrain')
     try:
-        with torch.device('meta'), scope:  # without memory
-            encoder = MODELS.build({**json.loads(cfg), 'final_norm': True})
+        with torch.device('meta'):  # without memory
+            return module_settings(FrozenEncoder(json.loads(cfg)))
     except Exception as error:  # a config can be wrong in any way
         raise ValueError(
             f'the task describes an encoder that cannot be built: {error}'
         ) from error
-    return module_settings(encoder)
 
 
 def require_fit(model: BaseModel, checkpoint: dict) -> None:
@@ -249,7 +242,7 @@ def to_checkpoint(task: Task) -> dict[str, Any]:
     It has no state of an optimizer: a run that is resumed from it starts at
     epoch 0.
     """
-    identity = _identity(task.frozen_sha256, encoder_settings(task))
+    identity = _named(identity_of(task))
     return dict(
         state_dict={**task.tensors, **identity},
         meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),

@@ -8,7 +8,7 @@ tasks make equal files, byte by byte.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
@@ -419,3 +419,24 @@ def name_and_path(file: str | Path) -> tuple[str, Path]:
     found = fetch(path) if path.startswith(PACKAGED) else Path(path)
     name = name or found.name.removesuffix(SUFFIX).removesuffix('.task')
     return name, found.expanduser()
+
+
+def name_files(
+    files: Sequence[str | Path] | Mapping[str, str | Path],
+) -> dict[str, Path]:
+    """Name task files, each a path, an address or ``'NAME=FILE'``.
+
+    Raises:
+        ValueError: If two files have one name.
+    """
+    if isinstance(files, Mapping):
+        return {name: name_and_path(file)[1] for name, file in files.items()}
+    named: dict[str, Path] = {}
+    for file in files:
+        name, path = name_and_path(file)
+        if named.setdefault(name, path) is not path:
+            raise ValueError(
+                f'two task files are named {name!r}; give them names, as in '
+                f'first={named[name]} second={path}.'
+            )
+    return named

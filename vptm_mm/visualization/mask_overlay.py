@@ -18,30 +18,32 @@ OPACITY = 0.6  # of the heat over the image
 
 
 @torch.no_grad()
-def mask_attention(pool: Any, task: str, image: Tensor) -> Tensor:
-    """Share of the attention of [MASK] on each patch, in the last block.
+def mask_attention(
+    pool: Any, image: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
+    """Classify an image, and see where the [MASK]s look in the last block.
 
-    The mean over heads and [MASK]s. What is missing to 1 goes to [CLS], to
-    [MASK]s and to prompts.
+    The encoder runs once for all tasks. What is returned is the mean over
+    heads and [MASK]s; what is missing to 1 goes to [CLS], to [MASK]s and to
+    prompts.
 
     Args:
         pool: A ``VPTMTaskPool``.
-        task: Name of the task in the pool whose [MASK]s look.
-        image: One image, as ``tasks.pool.prepare`` makes it for the task.
+        image: What ``pool.prepare`` made of the image, for its tasks.
 
-    Shape:
-        - Input: ``(3, img_size, img_size)``
-        - Output: ``(H, W)``
-
-    Raises:
-        ValueError: If the task is not in the pool.
+    Returns:
+        For each task what ``pool.predict`` gives, and the share of the
+        attention of its [MASK]s on each patch, ``(H, W)``.
     """
     with recorded_attention(pool.encoder) as weights:
-        pool(image[None], task)
-    sequence = pool.tasks[task].sequence
-    looks = weights[-1][0].float().mean(0)  # (S, S)
-    looks = looks[sequence.masks, sequence.patches].mean(0)  # (N,)
-    return looks.unflatten(0, pool.encoder.patch_resolution).cpu()
+        (results,) = pool.classify([image])
+    looks = {}
+    for name, row in pool.rows(image).items():
+        sequence = pool.tasks[name].sequence
+        shares = weights[-1][row].float().mean(0)  # (S, S)
+        shares = shares[sequence.masks, sequence.patches].mean(0)  # (N,)
+        looks[name] = shares.unflatten(0, pool.encoder.patch_resolution).cpu()
+    return results, looks
 
 
 def draw_overlay(pixels: np.ndarray, looks: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-from .pooled_task import Picture, prepare, read_image
-from .task_pool import PreparedImage, VPTMTaskPool
+from .pooled_task import Picture, PreparedImage, read_image
+from .task_pool import VPTMTaskPool
 
-__all__ = ['Picture', 'PreparedImage', 'VPTMTaskPool', 'prepare', 'read_image']
+__all__ = ['Picture', 'PreparedImage', 'VPTMTaskPool', 'read_image']

@@ -1,12 +1,15 @@
 """A task in a pool: its prompts, its head, its preprocessing.
 
-Symbols: C embedding width; K classes.
+Symbols: B batch; P prompt tokens; M masks; C embedding width; K classes.
 """
 
 import inspect
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -16,18 +19,35 @@ from torch import Tensor, nn
 
 from ...image_content import read_file
 from ...models.backbones.vptm_backbone import VPTMBackbone
+from ...models.encoder import FrozenEncoder
 from ...nn import PromptTokens, TokenSequence, compare_states, freeze
-from .. import Task, build_preprocessing
+from .. import Task, build_preprocessing, identity_of
 
 # Packages whose loaders are followed, not called: they fill up a file that is
 # cut short, or keep what they have read.
 READ_BY_US = ('mmcv.', 'vptm_mm.')
 # What a pool classifies: a path, an array in BGR, or an image of Pillow.
 Picture = str | Path | np.ndarray | Image.Image
+Sequences = WeakValueDictionary[tuple, TokenSequence]
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
 }
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """An image that is ready for its tasks.
+
+    Args:
+        inputs: One for each way to prepare it, ``(3, H, W)``.
+        readers: The names of the tasks that read each of them.
+        names: The names of all tasks, in the order of the results.
+    """
+
+    inputs: list[Tensor]
+    readers: list[list[str]]
+    names: list[str]
 
 
 class PooledTask(nn.Module):
@@ -35,30 +55,59 @@ class PooledTask(nn.Module):
 
     Args:
         task: The task; its backbone must be a ``VPTMBackbone``.
-        embed_dims: Width C of the backbone.
+        encoder: What it is served on.
+        sequences: Those of other tasks, by their layouts; its own is added.
+
+    Raises:
+        ValueError: If it does not fit the encoder, or its tensors do not fit
+            its description.
     """
 
-    def __init__(self, task: Task, embed_dims: int) -> None:
+    def __init__(
+        self, task: Task, encoder: FrozenEncoder, sequences: Sequences
+    ) -> None:
         super().__init__()
         options = backbone_options(task)
+        _require_encoder(task, options, encoder)
         self.visual_token = options['visual_token']
         self.masks = (options['mask_grid'], options['mask_bias'])
-        self.prompt_bias = options['prompt_bias']
         self.prompt_tokens = PromptTokens(
-            embed_dims, options['prompt_length'], options['prompt_blocks']
+            encoder.embed_dims,
+            options['prompt_length'],
+            options['prompt_blocks'],
         )
+        # The block that its prompts enter; no block, without prompts.
+        self.start = min(self.prompt_tokens.blocks, default=math.inf)
+        # What decides the position bias; tasks with the same share it.
+        self.layout = (
+            *self.masks,
+            self.prompt_tokens.length,
+            options['prompt_bias'],
+        )
+        if max(self.prompt_tokens.blocks, default=0) >= encoder.num_layers:
+            raise ValueError(
+                f'prompt_blocks={self.prompt_tokens.blocks} must be in '
+                f'0..{encoder.num_layers - 1}.'
+            )
+        # Where the prompts stand cannot change the result; here they are last.
+        self.sequence = sequences.get(self.layout) or TokenSequence(
+            encoder.patch_resolution,
+            *self.masks,
+            self.prompt_tokens.length,
+            'after_mask',
+            options['prompt_bias'],
+        )
+        sequences[self.layout] = self.sequence
         self.head = MODELS.build(task.head)
+        self._load(task.tensors)
         self.classes = task.classes
         self.num_bytes = task.num_bytes
-        # Where the prompts stand cannot change the result; here they are last.
-        self.sequence: TokenSequence
         steps, self.data_preprocessor = build_preprocessing(task)
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
         self.loader = loaders[0] if loaders else LoadImageFromFile()
         self.loading = repr(self.loader)
         self.pipeline = Compose([s for s in steps if s not in loaders])
         self.preparation = repr((task.pipeline, task.data_preprocessor))
-        self._load(task.tensors)
         freeze(self)
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'PooledTask':
@@ -97,36 +146,72 @@ class PooledTask(nn.Module):
         return self.data_preprocessor(images, False)['inputs'][0]
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
-        own = {
-            'backbone.prompt_tokens.' + name: tensor
-            for name, tensor in self.prompt_tokens.state_dict().items()
-        }
-        own.update(
-            ('head.' + name, tensor)
-            for name, tensor in self.head.state_dict().items()
-        )
-        difference = compare_states(own, tensors)
+        backbone = nn.ModuleDict(dict(prompt_tokens=self.prompt_tokens))
+        named = nn.ModuleDict(dict(backbone=backbone, head=self.head))
+        difference = compare_states(named.state_dict(), tensors)
         if difference:
             raise ValueError(
                 'its tensors do not fit its config (- missing, + unexpected, '
                 f'! wrong):\n  {difference}'
             )
-        for prefix, module in (
-            ('backbone.prompt_tokens.', self.prompt_tokens),
-            ('head.', self.head),
-        ):
-            module.load_state_dict(
-                {
-                    name.removeprefix(prefix): tensor
-                    for name, tensor in tensors.items()
-                    if name.startswith(prefix)
-                }
-            )
+        named.load_state_dict(dict(tensors))
 
-    @property
-    def layout(self) -> tuple:
-        """What decides the position bias; tasks with the same share it."""
-        return (*self.masks, self.prompt_tokens.length, self.prompt_bias)
+    def prompts_at(self, block: int) -> Tensor:
+        """Return the prompts of a block, ``(P, C)``."""
+        index = self.prompt_tokens.blocks.index(block)
+        return self.prompt_tokens.prompts[index]  # type: ignore[index]
+
+    def score(self, states: Tensor, predictor: nn.Module | None) -> Tensor:
+        """Turn states at [MASK] into scores of the classes.
+
+        Args:
+            states: After the final norm; its own masks stand first,
+                ``(B, M, C)``.
+            predictor: The token predictor, for ``visual_token='logits'``.
+
+        Returns:
+            ``(B, K)``.
+        """
+        read = states[:, : self.sequence.num_masks]
+        if self.visual_token == 'logits' and predictor is not None:
+            read = predictor(read).float().log_softmax(-1)
+        tuned = next(self.parameters(), read)
+        return self.head((read.to(tuned.dtype).flatten(1),))
+
+    def prediction(self, score: Tensor) -> dict[str, Any]:
+        """Turn scores ``(K,)`` into what MMPretrain's inferencer gives."""
+        shares = score.float().softmax(-1).cpu()
+        label = int(shares.argmax())
+        return dict(
+            pred_scores=shares.numpy(),
+            pred_label=label,
+            pred_score=float(shares[label]),
+            pred_class=self.classes[label],
+        )
+
+
+def _require_encoder(
+    task: Task, options: dict[str, Any], encoder: FrozenEncoder
+) -> None:
+    kind = task.backbone['type']
+    if kind != 'VPTMBackbone':
+        raise ValueError(
+            f'its backbone is {kind!r}; a pool takes VPTMBackbone.'
+        )
+    reads_logits = options['visual_token'] == 'logits'
+    if reads_logits and encoder.token_predictor is None:
+        raise ValueError(
+            "it reads visual_token='logits', and the pool has no token "
+            'predictor; build the pool with num_visual_tokens='
+            f'{options["num_visual_tokens"]}.'
+        )
+    identity = encoder.identity_with(predictor=reads_logits)
+    if identity is None:
+        raise ValueError(
+            'the pool has no pre-trained weights; set init_cfg=dict(type='
+            "'Pretrained', checkpoint=...)."
+        )
+    identity.require(identity_of(task))
 
 
 def backbone_options(task: Task) -> dict[str, Any]:
@@ -164,8 +249,3 @@ def read_image(image: Picture) -> np.ndarray:
             'be (height, width, 3) in uint8 and BGR.'
         )
     return image
-
-
-def prepare(image: Picture, task: PooledTask) -> Tensor:
-    """Turn an image into a task's normalised input, ``(3, H, W)``."""
-    return task.prepare(task.load(image))
