@@ -22,7 +22,7 @@ from torch._subclasses import FakeTensorMode
 
 from vptm_mm import models
 from vptm_mm import visualization as vis
-from vptm_mm.demo import classify_and_draw, write_examples
+from vptm_mm.demo import classify_and_show, write_examples
 from vptm_mm.export import ExportedClassifier
 from vptm_mm.models import PrototypeVerbalizerHead
 from vptm_mm.nn import tuned_parameters
@@ -254,7 +254,7 @@ def test_predictions_and_pictures_of_a_pool(pool, checkpoint, device):
     def use(device):
         moved = copy.deepcopy(pool).to(device)
         moved.add(later, 'later')
-        ((_, _, pictures),) = classify_and_draw(moved, ['deep'], pixels[0])
+        ((_, _, pictures),) = classify_and_show(moved, ['deep'], pixels[0])
         results = moved.predict(list(pixels), [[*TASKS], ['later']])
         shares = [r['pred_scores'] for one in results for r in one.values()]
         return [*shares, np.asarray(pictures[1][0]) / 255.0]

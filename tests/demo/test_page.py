@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.demo import classify_and_draw, require_gradio, write_examples
+from vptm_mm.demo import classify_and_show, require_gradio, write_examples
 from vptm_mm.tasks import VPTMTaskPool
 from vptm_mm.tasks.pool import read_image
 
@@ -34,7 +34,7 @@ def test_pictures(tmp_path):
         lambda *args: runs.append(1)
     )
     names = ['again', TASK.stem]
-    shown = list(classify_and_draw(pool, names, image))
+    shown = list(classify_and_show(pool, names, image))
     assert runs == [1]  # for both tasks
     assert [name for name, _, _ in shown] == names
     assert [result['pred_class'] for _, result, _ in shown] == ['3', '3']

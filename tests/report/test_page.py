@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from vptm_mm.report import make_page, read_run
-from vptm_mm.report.curves import draw_panels
+from vptm_mm.report.curves import plot_panels
 from vptm_mm.report.run_folder import RunFolder
 
 from .made_run import RECORD, make_run, make_tested
@@ -127,7 +127,7 @@ def test_curves():
         'tuning/temperature': [(i, 0.1) for i in range(9)],
         'unknown': many,
     }
-    panels = dict(draw_panels(scalars))
+    panels = dict(plot_panels(scalars))
     # A temperature that stays is no curve.
     assert list(panels) == ['Loss', 'Norms']
     for svg in panels.values():
@@ -137,4 +137,4 @@ def test_curves():
         assert '#1f2933' not in svg
     assert '>prototypes<' in panels['Norms']
     scalars['tuning/temperature'][-1] = (9, 0.2)
-    assert 'Temperature' in dict(draw_panels(scalars))
+    assert 'Temperature' in dict(plot_panels(scalars))

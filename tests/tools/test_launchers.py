@@ -4,9 +4,10 @@ import pickle
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file as load_tensors
 
-from vptm_mm import checkpoints
+from vptm_mm.tasks import find_task_file
+from vptm_mm.weights import load_file
 
 from ..launched import launch
 from .test_tools import metrics, plain_config
@@ -50,14 +51,13 @@ def train(folder, launcher, batch_size, work_dir=None, more=()) -> str:
 def losses(folder, name) -> torch.Tensor:
     """The loss of each step, as it is logged."""
     path = folder / name / 'epoch_2.pth'
-    scalars = checkpoints.load_file(path)['message_hub']['log_scalars']
+    scalars = load_file(path)['message_hub']['log_scalars']
     return torch.as_tensor(scalars['train/loss'].data[0])
 
 
 def assert_same_task(folder, name) -> None:
     one, other = (
-        load_file(checkpoints.find_task_file(folder / run))
-        for run in ('none', name)
+        load_tensors(find_task_file(folder / run)) for run in ('none', name)
     )
     assert one.keys() == other.keys()
     for key, tensor in one.items():

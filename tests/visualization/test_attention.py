@@ -1,18 +1,29 @@
-"""Attention is the host's; rollout is the product of its matrices."""
+"""Attention is the host's; rollout is the product of its matrices.
 
+Then rows, columns and scales of the pictures of both.
+"""
+
+import numpy as np
 import pytest
 import torch
 from mmpretrain.models.utils import BEiTAttention
 
 from vptm_mm.models import FrozenFeatures
+from vptm_mm.tasks import VPTMTaskPool
+from vptm_mm.tasks.pool import PreparedImage
 from vptm_mm.visualization import (
     attention_maps,
     attention_rollout,
     attention_weights,
+    mask_attention,
+    overlay_attention,
+    plot_attention,
+    plot_shares,
     recorded_attention,
 )
 
 from ..conftest import ENCODER, randomize
+from ..made_tasks import make_classifier, task_of
 
 # N = 16 patches, D = 3 blocks.
 PROMPTS = {
@@ -164,3 +175,123 @@ def test_a_backbone_without_masks_is_refused(checkpoint, images):
     )
     with pytest.raises(ValueError, match='FrozenFeatures adds no .MASK.'):
         attention_maps(probe, images)
+
+
+def plotted(backbone, images):
+    masks, prompts = attention_maps(backbone, images)
+    figure = plot_attention(
+        np.zeros((16, 16, 3)),
+        masks.patches[0],
+        prompts.patches[0],
+        backbone.sequence.mask_places,
+        'title',
+    )
+    return figure, masks, prompts
+
+
+@pytest.mark.parametrize(
+    ('options', 'rows'),
+    [
+        (dict(prompt_length=0), ['[MASK]']),
+        (
+            dict(prompt_length=1, mask_grid=2),
+            [*(f'[MASK] {i}' for i in range(4)), 'prompt 0'],
+        ),
+        (
+            dict(prompt_length=14, mask_grid=4),
+            ['16\n[MASK]s', *(f'prompt {i}' for i in range(12))],
+        ),
+    ],
+)
+def test_a_row_for_each_token(build, images, options, rows):
+    figure, _, _ = plotted(build(**options), images)
+    # An image, three blocks, the rollout; then two colour bars.
+    panels, bars = figure.axes[:-2], figure.axes[-2:]
+    assert [ax.get_ylabel() for ax in panels[::5]] == rows
+    heads = ['image', 'block 0', 'block 1', 'block 2', 'rollout']
+    assert [ax.get_title() for ax in panels[:5]] == heads
+    assert 'share of the attention' in bars[0].get_xlabel()
+
+
+def test_heat_is_the_attention_at_its_place(build, images):
+    figure, masks, _ = plotted(build(prompt_length=0), images)
+    _, heat = figure.axes[2].images
+    expected = 100 * masks.patches[0, 1, 0].view(4, 4)
+    np.testing.assert_allclose(heat.get_array(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize('mask_bias', ['grid', 'zero'])
+def test_a_ring_where_the_mask_stands(build, images, mask_bias):
+    backbone = build(prompt_length=1, mask_bias=mask_bias, mask_grid=2)
+    figure, _, _ = plotted(backbone, images)
+    rings = [ax.lines for ax in figure.axes[:25:5]]
+    assert [len(lines) for lines in rings] == (
+        [1, 1, 1, 1, 0] if mask_bias == 'grid' else [0] * 5
+    )
+    if mask_bias == 'grid':  # [MASK] 1 is top right
+        assert rings[1][0].get_xydata().tolist() == [[0.75, 0.25]]
+
+
+def test_a_late_prompt_has_not_entered_at_first(build, images):
+    backbone = build(prompt_length=1, prompt_blocks=(2,))
+    figure, _, _ = plotted(backbone, images)
+    texts = [''.join(t.get_text() for t in ax.texts) for ax in figure.axes]
+    assert texts[5:10] == ['', 'not yet\nentered', 'not yet\nentered', '', '']
+
+
+@pytest.mark.parametrize('length', [0, 3])
+def test_shares_add_up(build, images, length):
+    backbone = build(prompt_length=length)
+    figure = plot_shares(*attention_maps(backbone, images), 'title')
+    assert len(figure.axes) == (2 if length else 1)
+    bars = figure.axes[0].patches
+    tops = [bar.get_y() + bar.get_height() for bar in bars]
+    # Four kinds of tokens, four steps each.
+    assert tops[-4:] == pytest.approx([100] * 4, rel=1e-5)
+
+
+def test_attention_is_that_of_the_single_models(checkpoint, images):
+    """Seen in one run of the encoder for all of them."""
+    options = {
+        'none': dict(prompt_length=0),
+        'also none': dict(prompt_length=0),
+        'four masks': dict(prompt_length=3, mask_grid=2),
+        'deep': dict(prompt_length=3, prompt_blocks=(0, 2)),
+        'after cls': dict(prompt_length=2, prompt_location='after_cls'),
+    }
+    models = {k: make_classifier(checkpoint, **o) for k, o in options.items()}
+    pool = VPTMTaskPool(
+        ENCODER,
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    for name, model in models.items():
+        pool.add(task_of(model), name)
+    image = PreparedImage([images[0]], [list(models)], list(models))
+    results, looks = mask_attention(pool, image)
+    for name, model in models.items():
+        masks, _ = attention_maps(model.backbone, images[:1])
+        assert looks[name].shape == (4, 4)
+        last = masks.patches[0, 2].mean(0)  # of D = 3 blocks
+        torch.testing.assert_close(looks[name].flatten(), last)
+        with torch.no_grad():
+            label = model(images[:1]).argmax().item()
+        assert results[name]['pred_label'] == label
+
+
+def test_patches_that_are_looked_at_are_brighter():
+    looks = torch.tensor([[0.0, 0.3], [0.1, 0.2]])
+    picture = overlay_attention(np.full((8, 12, 3), 0.5), looks)
+    assert picture.shape == (8, 12, 3)
+    assert picture.dtype == np.uint8
+    cells = picture.reshape(2, 4, 2, 6, 3)
+    assert (cells == cells[:, :1, :, :1]).all()
+    brightness = cells[:, 0, :, 0].astype(int).sum(-1)
+    order = np.argsort(brightness.flatten())
+    assert order.tolist() == [0, 2, 3, 1]
+
+
+def test_the_image_is_seen_through_the_heat():
+    pixels = np.zeros((4, 4, 3))
+    pixels[0, 0] = 1
+    picture = overlay_attention(pixels, torch.ones(2, 2))
+    assert (picture[0, 0] > picture[0, 1]).all()

@@ -7,7 +7,7 @@ import torch
 from vptm_mm.visualization import (
     confused_pairs,
     count_confusions,
-    draw_confusion,
+    plot_confusion,
 )
 from vptm_mm.visualization.confusion import most_confused
 
@@ -39,7 +39,7 @@ def test_no_labels():
 
 
 def test_few_classes_have_numbers_and_the_accuracy():
-    figure = draw_confusion(COUNTS, ['cat', 'dog', 'cow', 'a' * 40])
+    figure = plot_confusion(COUNTS, ['cat', 'dog', 'cow', 'a' * 40])
     ax = figure.axes[0]
     assert ax.get_title() == 'Confusion of 6 images: top-1 50.0 %'
     assert sorted(text.get_text() for text in ax.texts) == list('11112')
@@ -50,7 +50,7 @@ def test_few_classes_have_numbers_and_the_accuracy():
 def test_of_many_classes_the_most_confused_are_drawn():
     counts = np.diag(np.full(200, 9))
     counts[150, 7] = counts[7, 150] = 5
-    figure = draw_confusion(counts, [str(i) for i in range(200)])
+    figure = plot_confusion(counts, [str(i) for i in range(200)])
     ax = figure.axes[0]
     assert '40 of 200 classes with the most errors' in ax.get_title()
     names = [label.get_text() for label in ax.get_yticklabels()]

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vptm_mm.visualization import draw_embedding, embed
+from vptm_mm.visualization import embed, plot_embedding
 
 
 def make_features(count=60, width=6):
@@ -68,7 +68,7 @@ def test_names_up_to_forty_classes(num_classes):
     generator = torch.Generator().manual_seed(0)
     prototypes = torch.randn(num_classes, 6, generator=generator)
     names = [f'c{i}' for i in range(num_classes)]
-    figure = draw_embedding(
+    figure = plot_embedding(
         embed(features, prototypes, 'pca'),
         torch.arange(60) % num_classes,
         names,

@@ -47,7 +47,7 @@ def test_heads_without_a_feature(checkpoint):
     with pytest.raises(ValueError, match='Bare has no pre_logits'):
         predict(model, make_batches(), with_features=True)
     model.head.pre_logits = lambda feats: feats[-1][..., None]
-    with pytest.raises(ValueError, match='no feature of shape'):
+    with pytest.raises(ValueError, match='not a feature of shape'):
         predict(model, make_batches(), with_features=True)
 
 

@@ -7,8 +7,8 @@ from mmpretrain.registry import MODELS
 
 from vptm_mm.visualization import (
     compare_prototypes,
-    draw_prototypes,
     nearest_pairs,
+    plot_prototypes,
     prototypes_of,
 )
 
@@ -43,7 +43,7 @@ def test_picture(checkpoint, num_classes):
     similarity = compare_prototypes(model_of(checkpoint, prototypes))
     assert sorted(similarity.order) == list(range(num_classes))
     names = [f'c{i}' for i in range(num_classes)]
-    figure = draw_prototypes(similarity, names)
+    figure = plot_prototypes(similarity, names)
     tree, heat = figure.axes[:2]
     shown = [label.get_text() for label in heat.get_yticklabels()]
     ordered = [names[i] for i in similarity.order]
@@ -51,12 +51,14 @@ def test_picture(checkpoint, num_classes):
     # The tree's leaves stand at the rows of the heat map, downwards.
     ends = [
         (x, y)
-        for line in tree.lines
-        for x, y in line.get_xydata()[[0, -1]].tolist()
+        for lines in tree.collections
+        for line in lines.get_segments()
+        for x, y in line[[0, -1]].tolist()
     ]
-    assert sorted(y for x, y in ends if x == 0) == list(range(num_classes))
-    for ax in (tree, heat):
-        assert ax.get_ylim() == (num_classes - 0.5, -0.5)
+    leaves = sorted(y for x, y in ends if x == 0)
+    assert leaves == [10 * i + 5 for i in range(num_classes)]
+    assert tree.get_ylim() == (10 * num_classes, 0)
+    assert heat.get_ylim() == (num_classes - 0.5, -0.5)
     # The diagonal is left out.
     cells = heat.images[0].get_array()
     assert np.ma.getmaskarray(np.ma.masked_invalid(cells)).sum() == num_classes

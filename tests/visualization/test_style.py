@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from vptm_mm.visualization import fonts, write_png
+from vptm_mm.visualization import style, write_png
 
 
 def test_the_same_figure_gives_the_same_file(tmp_path):
@@ -29,17 +29,17 @@ def written(folder, name):
 
 
 def test_a_character_that_the_default_font_lacks(tmp_path, monkeypatch):
-    """Another installed font draws it; matplotlib brings one that has it."""
-    drawn = written(tmp_path, '⍼')
-    monkeypatch.setattr(fonts, 'find_families', lambda characters: [])
-    assert written(tmp_path, '⍼') != drawn
+    """Another installed font shows it; matplotlib brings one that has it."""
+    shown = written(tmp_path, '⍼')
+    monkeypatch.setattr(style, 'find_families', lambda characters: [])
+    assert written(tmp_path, '⍼') != shown
 
 
 def test_a_character_that_no_font_has_is_named_once(tmp_path, monkeypatch):
     logger, said = MMLogger.get_current_instance(), []
     monkeypatch.setattr(logger, 'warning', said.append)
-    fonts.find_families.cache_clear()
-    monkeypatch.setattr(fonts, 'fontManager', SimpleNamespace(ttflist=[]))
+    style.find_families.cache_clear()
+    monkeypatch.setattr(style, 'fontManager', SimpleNamespace(ttflist=[]))
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         for name in ('한국', '국한'):

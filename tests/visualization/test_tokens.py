@@ -8,8 +8,8 @@ from vptm_mm.visualization import (
     TokenCounts,
     build_untuned,
     count_tokens,
-    draw_tokens,
     find_examples,
+    plot_tokens,
     shown_tokens,
     to_pixels,
 )
@@ -131,7 +131,7 @@ def test_picture(num_classes):
     assert shown_tokens(counts) == [0, 1, 3]
     examples = {token: torch.rand(3, 8, 8, 3) for token in (0, 1, 3)}
     names = [f'c{i}' for i in range(num_classes)]
-    figure = draw_tokens(counts, examples, names)
+    figure = plot_tokens(counts, examples, names)
     left, right = figure.subfigs
     rows = [ax.get_ylabel() for ax in left.axes[::3]]
     # Those with the largest changes.

@@ -2,7 +2,7 @@ from ..image_content import MAX_PIXELS
 from .page import (
     CSS,
     build_page,
-    classify_and_draw,
+    classify_and_show,
     require_gradio,
     write_examples,
 )
@@ -14,7 +14,7 @@ __all__ = [
     'MB',
     'Limits',
     'build_page',
-    'classify_and_draw',
+    'classify_and_show',
     'read_upload',
     'require_gradio',
     'write_examples',

@@ -119,7 +119,7 @@ def _show_results(
     if message or path is None:
         gr.Markdown(message, elem_id='message')
         return
-    for name, result, pictures in classify_and_draw(pool, tasks, path):
+    for name, result, pictures in classify_and_show(pool, tasks, path):
         shares = result['pred_scores'].tolist()
         with gr.Row():
             gr.Label(
@@ -140,7 +140,7 @@ def _show_results(
                     )
 
 
-def classify_and_draw(
+def classify_and_show(
     pool: VPTMTaskPool, names: list[str], image: Picture
 ) -> Iterator[tuple[str, dict[str, Any], list[tuple[Image.Image, str]]]]:
     """Classify an image by several tasks, in one run of the encoder.
@@ -163,7 +163,7 @@ def classify_and_draw(
     }
     for name in names:
         seen = vis.to_pixels(pool.tasks[name], inputs[name][None])[0]
-        overlay = vis.draw_overlay(seen, looks[name])
+        overlay = vis.overlay_attention(seen, looks[name])
         yield (
             name,
             results[name],

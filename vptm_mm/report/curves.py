@@ -60,7 +60,7 @@ COLORS = OKABE_ITO[:2]
 WINDOW = 50  # points of a curve below which it is not smoothed
 
 
-def draw_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
+def plot_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
     """Draw the curves that a run has.
 
     Returns:

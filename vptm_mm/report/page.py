@@ -18,7 +18,7 @@ from ..visualization.confusion import (
     count_confusions,
     most_confused,
 )
-from .curves import draw_panels
+from .curves import plot_panels
 from .run_folder import RunFolder
 from .tested import Tested
 
@@ -78,7 +78,7 @@ def make_page(
         pictures=pictures,
         problems=problems,
         summary=_summary(run, tested),
-        panels=draw_panels(run.scalars),
+        panels=plot_panels(run.scalars),
         tests={
             name: f'{value:.4g}'
             for name, value in run.tests.items()

@@ -48,7 +48,7 @@ class Subject:
         print(f'wrote {path}')
 
 
-def draw_attention(subject: Subject) -> None:
+def plot_attention(subject: Subject) -> None:
     model, classes = subject.model, subject.classes
     said = vis.predict(model, subject.batches())
     found = []
@@ -62,7 +62,7 @@ def draw_attention(subject: Subject) -> None:
             title = f'{image}: predicted {classes[said.predicted[number]]}'
             if said.labels is not None:
                 title += f', true {classes[said.labels[number]]}'
-            figure = vis.draw_attention(
+            figure = vis.plot_attention(
                 pixels,
                 masks.patches[row],
                 prompts.patches[row],
@@ -79,10 +79,10 @@ def draw_attention(subject: Subject) -> None:
         for part in zip(*found, strict=True)
     )
     title = f'Mean over {number} image{"s" if number > 1 else ""}'
-    subject.write(vis.draw_shares(masks, prompts, title), 'attention_shares')
+    subject.write(vis.plot_shares(masks, prompts, title), 'attention_shares')
 
 
-def draw_tokens(subject: Subject) -> None:
+def plot_tokens(subject: Subject) -> None:
     untuned = vis.build_untuned(subject.model, subject.cfg)
     counts = vis.count_tokens(
         subject.model, untuned, subject.batches(), len(subject.classes)
@@ -93,10 +93,10 @@ def draw_tokens(subject: Subject) -> None:
         subject.batches(),
         vis.shown_tokens(counts),
     )
-    subject.write(vis.draw_tokens(counts, examples, subject.classes), 'tokens')
+    subject.write(vis.plot_tokens(counts, examples, subject.classes), 'tokens')
 
 
-def draw_embedding(subject: Subject) -> None:
+def plot_embedding(subject: Subject) -> None:
     method, model = subject.args.method, subject.model
     said = vis.predict(model, subject.batches(), with_features=True)
     features: Any = said.features
@@ -109,33 +109,33 @@ def draw_embedding(subject: Subject) -> None:
     title = f'{shown} of {len(labels)} images, by {meaning}'
     if prototypes is not None:
         title += '; prototypes large'
-    figure = vis.draw_embedding(embedding, labels, subject.classes, title)
+    figure = vis.plot_embedding(embedding, labels, subject.classes, title)
     subject.write(figure, f'embedding_{method}')
 
 
-def draw_confusion(subject: Subject) -> None:
+def plot_confusion(subject: Subject) -> None:
     said = vis.predict(subject.model, subject.batches())
     counts = vis.count_confusions(
         said.labels, said.predicted, len(subject.classes)
     )
-    subject.write(vis.draw_confusion(counts, subject.classes), 'confusion')
+    subject.write(vis.plot_confusion(counts, subject.classes), 'confusion')
     print('\n'.join(vis.confused_pairs(counts, subject.classes)))
 
 
-def draw_prototypes(subject: Subject) -> None:
+def plot_prototypes(subject: Subject) -> None:
     similarity = vis.compare_prototypes(subject.model)
     subject.write(
-        vis.draw_prototypes(similarity, subject.classes), 'prototypes'
+        vis.plot_prototypes(similarity, subject.classes), 'prototypes'
     )
     print('\n'.join(vis.nearest_pairs(similarity, subject.classes)))
 
 
 PICTURES = dict(
-    attention=draw_attention,
-    tokens=draw_tokens,
-    embedding=draw_embedding,
-    confusion=draw_confusion,
-    prototypes=draw_prototypes,
+    attention=plot_attention,
+    tokens=plot_tokens,
+    embedding=plot_embedding,
+    confusion=plot_confusion,
+    prototypes=plot_prototypes,
 )
 
 
@@ -151,7 +151,7 @@ def choose_images(
         ]
     check_data_roots(cfg.get(f'{args.split}_dataloader'))
     dataset = vis.open_split(cfg, args.split)
-    sample = vis.draw_sample(dataset, args.num_images, args.seed)
+    sample = vis.sample_images(dataset, args.num_images, args.seed)
     names = []
     for i in sample.indices:
         picture, image = f'{args.split}_{i}', vis.file_name(dataset, i)

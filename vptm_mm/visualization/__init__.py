@@ -3,31 +3,40 @@ from .attention import (
     attention_maps,
     attention_rollout,
     attention_weights,
+    mask_attention,
+    overlay_attention,
+    plot_attention,
+    plot_shares,
     recorded_attention,
 )
-from .attention_picture import draw_attention, draw_shares
-from .confusion import confused_pairs, count_confusions, draw_confusion
-from .embedding import METHODS, draw_embedding, embed
-from .image_source import (
+from .confusion import confused_pairs, count_confusions, plot_confusion
+from .embedding import METHODS, embed, plot_embedding
+from .images import (
     SPLITS,
     ImageFiles,
     batches,
-    draw_sample,
     file_name,
     open_split,
+    sample_images,
     to_pixels,
+    to_uint8,
 )
-from .mask_overlay import draw_overlay, mask_attention, to_uint8
 from .predictions import Predictions, class_names, predict
 from .prototypes import (
     compare_prototypes,
-    draw_prototypes,
     nearest_pairs,
+    plot_prototypes,
     prototypes_of,
 )
 from .style import write_png
-from .tokens import TokenCounts, build_untuned, count_tokens, find_examples
-from .tokens_picture import draw_tokens, shown_tokens
+from .tokens import (
+    TokenCounts,
+    build_untuned,
+    count_tokens,
+    find_examples,
+    plot_tokens,
+    shown_tokens,
+)
 
 __all__ = [
     'METHODS',
@@ -46,23 +55,23 @@ __all__ = [
     'confused_pairs',
     'count_confusions',
     'count_tokens',
-    'draw_attention',
-    'draw_confusion',
-    'draw_embedding',
-    'draw_overlay',
-    'draw_prototypes',
-    'draw_sample',
-    'draw_shares',
-    'draw_tokens',
     'embed',
     'file_name',
     'find_examples',
     'mask_attention',
     'nearest_pairs',
     'open_split',
+    'overlay_attention',
+    'plot_attention',
+    'plot_confusion',
+    'plot_embedding',
+    'plot_prototypes',
+    'plot_shares',
+    'plot_tokens',
     'predict',
     'prototypes_of',
     'recorded_attention',
+    'sample_images',
     'shown_tokens',
     'to_pixels',
     'to_uint8',

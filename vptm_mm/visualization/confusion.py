@@ -65,10 +65,10 @@ def confused_pairs(
     ]
 
 
-def draw_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: colours are shares of a true class.
+def plot_confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """Plot a confusion matrix: colours are shares of a true class.
 
-    Above 40 classes the 40 with the most errors are drawn; up to 20 classes,
+    Above 40 classes the 40 with the most errors are shown; up to 20 classes,
     cells hold the number of images.
 
     Args:

@@ -94,20 +94,20 @@ def embed(
     return Embedding(points[:images], points[images:], axes)
 
 
-def draw_embedding(
+def plot_embedding(
     embedding: Embedding,
     classes: Tensor,
     names: Sequence[str],
     title: str,
 ) -> Figure:
-    """Draw a map of features; prototypes are large, with a black rim.
+    """Plot a map of features; prototypes are large, with a black rim.
 
     A class is a colour and a shape. There are 40 such pairs: above 40 classes
     they repeat, and there is no legend. Up to 20 classes, prototypes have
     names.
 
     Args:
-        embedding: What is drawn.
+        embedding: What is plotted.
         classes: Class of each image, ``(B,)``.
         names: Of the K classes.
         title: Stands above.

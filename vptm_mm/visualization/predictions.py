@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .image_source import true_labels
+from .images import true_labels
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ def _pre_logits(model: Any, feats: tuple[Tensor, ...]) -> Tensor:
         )
     feature = model.head.pre_logits(feats)
     if not isinstance(feature, Tensor) or feature.ndim != 2:
-        raise ValueError(f'pre_logits of {name} is no feature of shape (B, d)')
+        raise ValueError(
+            f'pre_logits of {name} is not a feature of shape (B, d)'
+        )
     return feature
 
 

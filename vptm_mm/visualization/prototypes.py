@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import dendrogram, linkage
 from scipy.spatial.distance import squareform
@@ -85,13 +84,13 @@ def nearest_pairs(
     ]
 
 
-def draw_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
-    """Draw a heat map of the cosines, classes in clustered order.
+def plot_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
+    """Plot a heat map of the cosines, classes in clustered order.
 
     Above 60 classes the axes have no names.
 
     Args:
-        similarity: What is drawn.
+        similarity: What is plotted.
         names: Of the K classes.
     """
     order = similarity.order
@@ -103,7 +102,17 @@ def draw_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
     side = min(max(4.2, 0.17 * num_classes + 2.4), 11)
     figure = Figure(figsize=(side + 1.6, side), layout='constrained')
     left, ax = figure.subplots(1, 2, width_ratios=(1, 5))
-    _draw_tree(left, similarity.tree)
+    dendrogram(
+        similarity.tree,
+        orientation='left',
+        no_labels=True,
+        link_color_func=lambda link: INK,
+        ax=left,
+    )
+    left.collections[0].set_linewidth(0.8)
+    left.invert_yaxis()  # as the rows of the heat map
+    left.set_xlabel('1 - cosine')
+    left.spines[['left', 'right', 'top']].set_visible(False)
     ax.set_facecolor('0.8')
     image = ax.imshow(
         cosines, cmap=COLORS, vmin=-limit, vmax=limit, aspect='auto'
@@ -124,15 +133,3 @@ def draw_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
         'Prototypes that are alike stand together', fontsize=10, color=INK
     )
     return figure
-
-
-def _draw_tree(ax: Axes, tree: np.ndarray) -> None:
-    """Draw the tree of merges; leaves stand at the rows of the heat map."""
-    lines = dendrogram(tree, no_plot=True)
-    for places, heights in zip(lines['icoord'], lines['dcoord'], strict=True):
-        # SciPy puts leaf i at 5 + 10 i.
-        rows = (np.array(places) - 5) / 10
-        ax.plot(heights, rows, color=INK, lw=0.8)
-    ax.set(ylim=(len(tree) + 0.5, -0.5), yticks=[], xlabel='1 - cosine')
-    ax.invert_xaxis()
-    ax.spines[['left', 'right', 'top']].set_visible(False)

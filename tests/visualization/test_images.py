@@ -11,8 +11,8 @@ from PIL import Image
 from vptm_mm.visualization import (
     ImageFiles,
     batches,
-    draw_sample,
     open_split,
+    sample_images,
     to_pixels,
 )
 
@@ -118,13 +118,13 @@ def test_wrong_splits():
 
 def test_samples():
     whole = list(range(10))
-    chosen = draw_sample(whole, 4).indices
-    assert chosen == sorted(set(chosen)) == draw_sample(whole, 4).indices
+    chosen = sample_images(whole, 4).indices
+    assert chosen == sorted(set(chosen)) == sample_images(whole, 4).indices
     assert len(chosen) == 4
-    assert chosen != draw_sample(whole, 4, seed=1).indices
+    assert chosen != sample_images(whole, 4, seed=1).indices
     for count in (None, 99):
-        assert draw_sample(whole, count).indices == whole
+        assert sample_images(whole, count).indices == whole
     with pytest.raises(ValueError, match='num_images=0 must be >= 1'):
-        draw_sample(whole, 0)
+        sample_images(whole, 0)
     with pytest.raises(ValueError, match='the data set has no images'):
-        draw_sample([], None)
+        sample_images([], None)

@@ -82,7 +82,9 @@ def open_split(cfg: Config, split: str) -> Any:
         return DATASETS.build(dataset)
 
 
-def draw_sample(dataset: Any, num_images: int | None, seed: int = 0) -> Subset:
+def sample_images(
+    dataset: Any, num_images: int | None, seed: int = 0
+) -> Subset:
     """Choose images at random, in the order of the data set.
 
     Args:
@@ -154,3 +156,8 @@ def true_labels(data_samples: Sequence[Any]) -> Tensor | None:
             'single-label data sets only.'
         )
     return torch.cat([label.view(1) for label in labels]).cpu()
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Turn pixels of 0-1 into 0-255."""
+    return np.rint(255 * pixels).astype(np.uint8)
