@@ -25,11 +25,13 @@ import vptm_mm  # noqa: F401
 # isort: split
 
 from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.engine.runners.worker_signals import STOP_SIGNALS
 from vptm_mm.pretraining.card import write_card
+from vptm_mm.pretraining.few_images import adapt_length
 from vptm_mm.pretraining.rounds import (
     TOKENS,
     Step,
@@ -214,6 +216,8 @@ def origin(
 ) -> dict[str, Any]:
     """Say what the run of a round does not know of itself."""
     made: dict[str, Any] = {'predicts': describe_tokens(cfg, distilled)}
+    if 'teacher_licence' in cfg:
+        made['licence of the teacher'] = cfg.teacher_licence
     if read:
         made['made from'] = ', '.join(
             f'{path}, sha256 {sha256(path)}' for path in read
@@ -231,6 +235,9 @@ def origin(
 def main() -> None:
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
+    init_default_scope('mmpretrain')
+    if said := adapt_length(cfg, args.cfg_options):
+        print(said, flush=True)
     backbone = last = distilled = None
     steps = plan_steps(cfg, args.tokens, args.block)
     for number, step in enumerate(steps):

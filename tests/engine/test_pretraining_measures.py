@@ -4,10 +4,20 @@ import math
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import MODELS
 from torch.utils.data import DataLoader
 
 from vptm_mm.engine.hooks.pretraining_report import _without_sampler
-from vptm_mm.engine.pretraining_measures import token_statistics
+from vptm_mm.engine.pretraining_measures import (
+    states_of_file,
+    states_of_model,
+    token_statistics,
+)
+from vptm_mm.weights import load_file
+
+from ..conftest import ROOT
 
 
 def test_a_codebook_that_is_used_evenly():
@@ -43,3 +53,22 @@ def test_a_linear_probe_reads_what_other_processes_would_read():
     loader = _without_sampler(theirs)
     assert [n for batch in loader for n in batch.tolist()] == [*range(7)]
     assert loader.batch_size == 2
+
+
+def test_a_baseline_is_read_as_the_model_is():
+    """The packaged backbone, as a file and in the model it came from."""
+    init_default_scope('mmpretrain')
+    address = 'vptm_mm://beitv2-tiny_digits.pth'
+    config = ROOT / 'configs' / 'pretrain' / 'beitv2-tiny_digits.py'
+    model = MODELS.build(Config.fromfile(config).model).eval()
+    path = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
+    missing = model.load_state_dict(
+        load_file(path)['state_dict'], strict=False
+    ).missing_keys
+    derived = 'backbone.rel_pos_bias.relative_position_index'
+    assert [n for n in missing if n.startswith('backbone.')] == [derived]
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator())
+    with torch.no_grad():
+        found = states_of_file(address, torch.device('cpu'))(images)
+        expected = states_of_model(model)(images)
+    torch.testing.assert_close(found, expected)

@@ -209,6 +209,7 @@ def test_the_card_of_a_labelled_folder(tmp_path):
         ('masked token accuracy', 'accuracy .*chance .*masked_patches 24,'),
         ('visual tokens', '.*used .*perplexity .*ami .*training_used'),
         ('linear probe', 'cls .*patches'),
+        ('linear probe baseline', 'weights vptm_mm://.*cls .*patches'),
     ):
         assert re.search(rf'\| {name} \| {values} .*\|', card), name
 

@@ -4,13 +4,21 @@ Symbols: B images; N patches; C embedding width; V visual tokens.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.dist import all_gather_object
 from mmengine.model import BaseModel
+from mmpretrain.registry import MODELS
 from torch import Tensor
 from torch.utils.data import DataLoader
+
+from ..weights.encoder_config import encoder_config
+
+# States of images, ``(B, C)`` for each readout.
+Read = Callable[[Tensor], dict[str, Tensor]]
 
 
 @torch.no_grad()
@@ -133,7 +141,11 @@ def token_statistics(
 
 
 def linear_probe(
-    model: BaseModel, train: DataLoader, test: DataLoader, max_iter: int
+    model: BaseModel,
+    train: DataLoader,
+    test: DataLoader,
+    max_iter: int,
+    baseline: str | None = None,
 ) -> dict[str, float]:
     """Return the accuracy of a linear classifier on frozen states.
 
@@ -146,6 +158,9 @@ def linear_probe(
         train: Labelled images to fit to.
         test: Labelled images to score on.
         max_iter: Steps of the solver at most.
+        baseline: Weights of another backbone, whose states are read in place
+            of the model's; it sees the images in its own size, normalised as
+            for the model.
 
     Raises:
         ValueError: If an image has no label.
@@ -155,8 +170,11 @@ def linear_probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    states, labels = _read_states(model, train)
-    test_states, test_labels = _read_states(model, test)
+    read = states_of_model(model)
+    if baseline is not None:
+        read = states_of_file(baseline, next(model.parameters()).device)
+    states, labels = _read_states(model, read, train)
+    test_states, test_labels = _read_states(model, read, test)
     accuracies = {}
     for readout in states:
         probe = make_pipeline(
@@ -165,6 +183,46 @@ def linear_probe(
         probe.fit(states[readout], labels)
         accuracies[readout] = probe.score(test_states[readout], test_labels)
     return accuracies
+
+
+def states_of_model(model: BaseModel) -> Read:
+    """Read the states of MMPretrain's ``BEiT``, no patch masked."""
+
+    def read(images: Tensor) -> dict[str, Tensor]:
+        nothing = images.new_zeros(
+            len(images), *model.backbone.patch_resolution
+        )
+        tokens = model.backbone(images, nothing)[-1]  # (B, 1 + N, C)
+        tokens = model.neck.norm(tokens)
+        return dict(cls=tokens[:, 0], patches=tokens[:, 1:].mean(1))
+
+    return read
+
+
+def states_of_file(checkpoint: str, device: torch.device) -> Read:
+    """Read the states of a pre-trained backbone, in its own size."""
+    encoder = encoder_config(checkpoint)
+    backbones = {
+        readout: MODELS.build(
+            dict(
+                type='FrozenFeatures',
+                encoder=encoder,
+                readout=readout,
+                init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+            )
+        )
+        .to(device)
+        .eval()
+        for readout in ('cls', 'patches')
+    }
+
+    def read(images: Tensor) -> dict[str, Tensor]:
+        images = F.interpolate(
+            images, (encoder['img_size'],) * 2, mode='bicubic', antialias=True
+        )
+        return {name: net(images)[0] for name, net in backbones.items()}
+
+    return read
 
 
 def _tokenizer(model: BaseModel) -> BaseModel:
@@ -201,20 +259,13 @@ def _read_tokens(
 
 @torch.no_grad()
 def _read_states(
-    model: BaseModel, loader: DataLoader
+    model: BaseModel, read: Read, loader: DataLoader
 ) -> tuple[dict[str, Tensor], Tensor]:
     """States of whole images by readout, and labels."""
     states, labels = [], []
     for batch in loader:
         data = model.data_preprocessor(batch, False)
-        images = data['inputs'][0]
-        # No patch is masked.
-        nothing = images.new_zeros(
-            len(images), *model.backbone.patch_resolution
-        )
-        tokens = model.backbone(images, nothing)[-1]  # (B, 1 + N, C)
-        tokens = model.neck.norm(tokens)
-        states.append(torch.stack([tokens[:, 0], tokens[:, 1:].mean(1)]).cpu())
+        states.append(read(data['inputs'][0]))
         for sample in data['data_samples']:
             if 'gt_label' not in sample:
                 raise ValueError(
@@ -222,5 +273,8 @@ def _read_states(
                     'a linear probe: its data sets need with_label=True.'
                 )
             labels.append(sample.gt_label.cpu())
-    cls_token, patches = torch.cat(states, dim=1)
-    return dict(cls=cls_token, patches=patches), torch.cat(labels)
+    by_readout = {
+        name: torch.cat([state[name].cpu() for state in states])
+        for name in states[0]
+    }
+    return by_readout, torch.cat(labels)

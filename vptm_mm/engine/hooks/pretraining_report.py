@@ -29,13 +29,15 @@ class PretrainingReportHook(Hook):
     - ``visual_tokens.json``: use of the codebook and perplexity, on held-out
       images and on training images, as training crops them; where held-out
       images have labels, the mutual information with them
-    - one for each linear probe: its accuracy on other images
+    - one for each linear probe: its accuracy on other images; another, with
+      ``_baseline`` at the end, of the same probe on the baseline
 
     Args:
         masked_tokens: Config of a loader over held-out images, with masks.
         visual_tokens: Config of a loader over held-out images.
         linear_probes: By name of the report, ``train_dataloader`` and
             ``test_dataloader``: configs of loaders over labelled images.
+        baseline: Address of other weights to compare linear probes with.
         max_patches: Patches of training images that are read in each process,
             rounded up to whole batches.
         max_iter: Steps of a linear probe's solver at most.
@@ -50,6 +52,7 @@ class PretrainingReportHook(Hook):
         masked_tokens: dict | None = None,
         visual_tokens: dict | None = None,
         linear_probes: Mapping[str, Mapping[str, dict]] | None = None,
+        baseline: str | None = None,
         max_patches: int = 50_000,
         max_iter: int = 1000,
     ) -> None:
@@ -58,6 +61,7 @@ class PretrainingReportHook(Hook):
         self.masked_tokens = masked_tokens
         self.visual_tokens = visual_tokens
         self.linear_probes = linear_probes or {}
+        self.baseline = baseline
         self.max_patches = max_patches
         self.max_iter = max_iter
 
@@ -87,6 +91,13 @@ class PretrainingReportHook(Hook):
                 )
             for name, (train, test) in self._probes.items():
                 reports[name] = linear_probe(model, train, test, self.max_iter)
+                if self.baseline is not None:
+                    reports[f'{name}_baseline'] = dict(
+                        weights=self.baseline,
+                        **linear_probe(
+                            model, train, test, self.max_iter, self.baseline
+                        ),
+                    )
         for name, report in reports.items():
             runner.logger.info(f'{name.replace("_", " ")}: {report}')
             if runner.rank == 0:
