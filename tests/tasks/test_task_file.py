@@ -119,12 +119,14 @@ def test_other_files(path):
     ('changes', 'message'),
     [
         (dict(format_version=2), 'format version 2, and vptm_mm .* reads 1'),
-        (dict(model='x'), "its model is not a dict: 'x'"),
-        (dict(classes=None), 'its classes is not a list: None'),
-        (dict(classes=[1, 2]), 'its classes must be str each'),
-        (dict(pipeline={}), 'its pipeline is not a list'),
-        (dict(version=None), 'its version is not a str'),
-        (dict(frozen_sha256='12'), "its frozen_sha256 is not a sha256: '12'"),
+        (dict(model='x'), 'it does not hold what write_task writes'),
+        (dict(model={}), 'it does not hold what write_task writes'),
+        (dict(classes=None), 'it does not hold what write_task writes'),
+        (dict(classes=[1, 2]), r'classes must have names: \(1, 2\)'),
+        (dict(pipeline={}), 'the pipeline of the task must be .*list.*: {}'),
+        (dict(pipeline=[['x']]), r"pipeline must hold dicts: \[\['x'\]\]"),
+        (dict(version=None), 'the version of the task must be .*str.*: None'),
+        (dict(frozen_sha256='12'), "'12' is not a sha256"),
         (dict(sha256='0' * 64), 'it is damaged: its sha256 is'),
         (dict(classes=['a', 'b']), 'num_classes=5, and it names 2 classes'),
     ],
@@ -136,11 +138,33 @@ def test_damaged_metadata(path, changes, message):
 
 
 @pytest.mark.parametrize('text', ['{', '[]', '[' * 100_000, ''])
-def test_metadata_that_are_no_json(path, text):
+def test_metadata_that_are_not_an_object(path, text):
     save_file({'x': torch.ones(1)}, path, {TASK_KEY: text})
-    with pytest.raises(
-        ValueError, match='is not a usable task file: its meta'
-    ):
+    with pytest.raises(ValueError, match='task.safetensors is not a usable'):
+        read_task(path)
+
+
+def test_files_of_before_hold_what_only_training_reads(task, path):
+    augments = dict(augments=dict(type='Mixup', alpha=0.8))
+    init_cfg = dict(type='Pretrained', checkpoint=task.weights)
+    rewrite(
+        path,
+        model=dict(
+            type='ImageClassifier',
+            backbone=dict(task.backbone, init_cfg=init_cfg),
+            head=dict(task.head, loss=dict(type='LabelSmoothLoss')),
+            train_cfg=augments,
+        ),
+        data_preprocessor=dict(
+            task.data_preprocessor, num_classes=5, batch_augments=augments
+        ),
+    )
+    again = read_task(path)
+    assert (again.backbone, again.head) == (task.backbone, task.head)
+    assert again.weights == task.weights
+    assert 'batch_augments' not in again.data_preprocessor
+    rewrite(path, model=dict(backbone={}, head={}, neck=dict(type='x')))
+    with pytest.raises(ValueError, match='it has a neck, which no task has'):
         read_task(path)
 
 

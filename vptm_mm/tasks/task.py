@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePath
+from types import NoneType
 from typing import Any
 
 from mmengine.model import BaseDataPreprocessor
@@ -35,6 +36,13 @@ from ..weights.checkpoint_file import (
 
 FORMAT_VERSION = 1
 TASK_NAME = 'task.safetensors'  # behind the name of a config
+# Types of the fields of a task.
+FIELDS = {
+    **dict.fromkeys(('backbone', 'head', 'data_preprocessor'), dict),
+    **dict.fromkeys(('frozen_sha256', 'version'), str),
+    'pipeline': list,
+    'weights': (str, NoneType),
+}
 # What only training reads.
 TRAINING = ('train_cfg', 'batch_augments', 'loss', 'init_cfg')
 # Where the activations and norms come from that an encoder or a head names.
@@ -101,10 +109,24 @@ def validate(task: Task) -> None:
             under a plain name, or is of a class that has no place there; or
             if the head has not one output for each class.
     """
+    for name, kind in FIELDS.items():
+        if not isinstance(getattr(task, name), kind):
+            raise ValueError(
+                f'the {name} of the task must be {kind}: '
+                f'{getattr(task, name)!r:.80}'
+            )
+    if not all(isinstance(name, str) for name in task.classes):
+        raise ValueError(f'classes must have names: {task.classes!r:.80}')
+    if not all(isinstance(step, dict) for step in task.pipeline):
+        raise ValueError(
+            f'the pipeline must hold dicts: {task.pipeline!r:.80}'
+        )
+    if not re.fullmatch('[0-9a-f]{64}', task.frozen_sha256):
+        raise ValueError(f'{task.frozen_sha256!r:.80} is not a sha256.')
     backbone = dict(task.backbone)
     encoder = backbone.pop('encoder', None)
     preprocessor = {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
-    for name, part, kind in (
+    for name, part, base in (
         ('backbone', backbone, FrozenBEiT),
         ('backbone.encoder', encoder, BEiTViT),
         ('head', task.head, ClsHead),
@@ -112,7 +134,7 @@ def validate(task: Task) -> None:
     ):
         if not isinstance(part, dict):
             raise ValueError(f'the task describes no {name}: {part!r:.80}')
-        _require_type(name, MODELS, part.get('type'), _is_a(kind))
+        _require_type(name, MODELS, part.get('type'), _is_a(base))
         options = {k: v for k, v in part.items() if k != 'type'}
         _require_plain(name, MODELS, options, _is_layer)
     _require_plain('pipeline', TRANSFORMS, task.pipeline, _is_transform)
@@ -250,68 +272,23 @@ def parse_task(
             'model.backbone.init_cfg.checkpoint.'
         )
     try:
-        content = _parse(metadata[TASK_KEY])
-        expected = _digest(content, 'sha256')
-        found = _sha256(
-            json.dumps({k: v for k, v in content.items() if k != 'sha256'}),
-            tensors,
-        )
-        if found != expected:
-            raise ValueError(
-                f'it is damaged: its sha256 is {found}, and it says '
-                f'{expected}. Download or copy it again.'
-            )
+        content = json.loads(metadata[TASK_KEY])
+        _require_whole(content, tensors)
         return _to_task(content, tensors, path)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is not a usable task file: {error}') from (
-            error
-        )
-
-
-def _to_task(
-    content: dict[str, Any], tensors: dict[str, Tensor], path: Path
-) -> Task:
-    model = _entry(content, 'model', dict)
-    if model.get('neck'):
-        raise ValueError(f'it has a neck, which no task has: {model["neck"]}')
-    backbone = dict(_entry(model, 'backbone', dict))
-    init_cfg = backbone.pop('init_cfg', None)
-    weights = isinstance(init_cfg, dict) and init_cfg.get('checkpoint')
-    classes = _entry(content, 'classes', list)
-    pipeline = _entry(content, 'pipeline', list)
-    for name, values, kind in (
-        ('classes', classes, str),
-        ('pipeline', pipeline, dict),
-    ):
-        if not all(isinstance(value, kind) for value in values):
-            raise ValueError(
-                f'its {name} must be {kind.__name__} each: {values!r:.80}'
-            )
-    return Task(
-        tensors=tensors,
-        backbone=backbone,
-        head=without_training(_entry(model, 'head', dict)),
-        classes=tuple(classes),
-        data_preprocessor=without_training(
-            _entry(content, 'data_preprocessor', dict)
-        ),
-        pipeline=with_tuples(pipeline),
-        frozen_sha256=_digest(content, 'frozen_sha256'),
-        weights=weights if isinstance(weights, str) else None,
-        version=_entry(content, 'version', str),
-        path=path,
-    )
-
-
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'its metadata are not JSON ({error}).') from error
-    if not isinstance(content, dict):
+    except ValueError as error:
         raise ValueError(
-            f'its metadata are not a JSON object: {content!r:.80}'
-        )
+            f'{path} is not a usable task file: {error}'
+        ) from error
+    except (AttributeError, KeyError, RecursionError, TypeError) as error:
+        raise ValueError(
+            f'{path} is not a usable task file: it does not hold what '
+            f'write_task writes ({error!r:.80}).'
+        ) from error
+
+
+def _require_whole(
+    content: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
     version = content.get('format_version')
     if version != FORMAT_VERSION:
         raise ValueError(
@@ -320,21 +297,35 @@ def _parse(text: str) -> dict[str, Any]:
             f'{content.get("version", "unknown")}: install that version or a '
             'later one.'
         )
-    return content
+    expected = content.pop('sha256')
+    found = _sha256(json.dumps(content), tensors)
+    if found != expected:
+        raise ValueError(
+            f'it is damaged: its sha256 is {found}, and it says '
+            f'{expected!r:.80}. Download or copy it again.'
+        )
 
 
-def _entry(content: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = content.get(key)
-    if not isinstance(value, kind):
-        raise ValueError(f'its {key} is not a {kind.__name__}: {value!r:.80}')
-    return value
-
-
-def _digest(content: Mapping[str, Any], key: str) -> str:
-    value = _entry(content, key, str)
-    if not re.fullmatch('[0-9a-f]{64}', value):
-        raise ValueError(f'its {key} is not a sha256: {value!r:.80}')
-    return value
+def _to_task(
+    content: dict[str, Any], tensors: dict[str, Tensor], path: Path
+) -> Task:
+    model = content['model']
+    if model.get('neck'):
+        raise ValueError(f'it has a neck, which no task has: {model["neck"]}')
+    backbone = dict(model['backbone'])
+    init_cfg = backbone.pop('init_cfg', None) or {}
+    return Task(
+        tensors=tensors,
+        backbone=backbone,
+        head=without_training(model['head']),
+        classes=tuple(content['classes']),
+        data_preprocessor=without_training(content['data_preprocessor']),
+        pipeline=with_tuples(content['pipeline']),
+        frozen_sha256=content['frozen_sha256'],
+        weights=init_cfg.get('checkpoint'),
+        version=content['version'],
+        path=path,
+    )
 
 
 def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:

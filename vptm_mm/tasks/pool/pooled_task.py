@@ -105,7 +105,6 @@ class PooledTask(nn.Module):
         steps, self.data_preprocessor = build_preprocessing(task)
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
         self.loader = loaders[0] if loaders else LoadImageFromFile()
-        self.loading = repr(self.loader)
         self.pipeline = Compose([s for s in steps if s not in loaders])
         self.preparation = repr((task.pipeline, task.data_preprocessor))
         freeze(self)
@@ -116,34 +115,34 @@ class PooledTask(nn.Module):
         self.data_preprocessor.to(next(self.parameters()).device)
         return self
 
-    def load(self, image: Picture) -> dict[str, Any]:
-        """Return an image as the task's own loader does.
+    def prepare(self, image: Picture) -> Tensor:
+        """Turn an image into a normalised input, ``(3, H, W)``.
 
-        What is no path has been loaded.
+        A file is read as the task's own loader does; what is not a path has
+        been loaded.
 
         Raises:
             As ``read_image``.
         """
-        if isinstance(image, (str, Path)):
-            if not type(self.loader).__module__.startswith(READ_BY_US):
-                return self.loader(dict(img_path=str(image)))
-            pixels = read_file(
-                image, self.loader.color_type, self.loader.imdecode_backend
-            )
-            if self.loader.to_float32:
-                pixels = pixels.astype(np.float32)
-            path = dict(img_path=str(image))
-        else:
-            pixels, path = read_image(image), {}
-        size = pixels.shape[:2]
-        return dict(img=pixels, img_shape=size, ori_shape=size, **path)
-
-    def prepare(self, loaded: dict[str, Any]) -> Tensor:
-        """Turn what was loaded into a normalised input, ``(3, H, W)``."""
-        # A copy: several tasks may share it.
-        packed = self.pipeline(dict(loaded))
+        packed = self.pipeline(self._load_image(image))
         images = dict(inputs=packed['inputs'][None])
         return self.data_preprocessor(images, False)['inputs'][0]
+
+    def _load_image(self, image: Picture) -> dict[str, Any]:
+        loader, loaded = self.loader, {}
+        if not isinstance(image, (str, Path)):
+            pixels = read_image(image)
+        elif not type(loader).__module__.startswith(READ_BY_US):
+            return loader(dict(img_path=str(image)))
+        else:
+            loaded = dict(img_path=str(image))
+            pixels = read_file(
+                image, loader.color_type, loader.imdecode_backend
+            )
+            if loader.to_float32:
+                pixels = pixels.astype(np.float32)
+        size = pixels.shape[:2]
+        return dict(loaded, img=pixels, img_shape=size, ori_shape=size)
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         backbone = nn.ModuleDict(dict(prompt_tokens=self.prompt_tokens))

@@ -257,18 +257,13 @@ class VPTMTaskPool(nn.Module):
             As ``predict``.
         """
         (names,) = self._names([tasks], 1)
-        loaded: dict[str, dict] = {}
-        inputs: dict[str, Tensor] = {}
         readers: dict[str, list[str]] = {}
         for name in names:
-            task = self._task(name)
-            if task.loading not in loaded:
-                loaded[task.loading] = task.load(image)
-            if task.preparation not in inputs:
-                prepared = task.prepare(loaded[task.loading])
-                inputs[task.preparation] = prepared
-            readers.setdefault(task.preparation, []).append(name)
-        return PreparedImage([*inputs.values()], [*readers.values()], names)
+            kind = self._tasks[name].preparation
+            readers.setdefault(kind, []).append(name)
+        groups = [*readers.values()]
+        inputs = [self._tasks[group[0]].prepare(image) for group in groups]
+        return PreparedImage(inputs, groups, names)
 
     def classify(
         self, images: Sequence[PreparedImage]
