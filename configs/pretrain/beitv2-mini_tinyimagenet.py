@@ -8,7 +8,8 @@
 8 blocks of width 192, 64 patches of 8 px, 3.6 million parameters, on the
 training images of Tiny-ImageNet in ``TINYIMAGENET`` (``train/CLASS/*.jpg``,
 ``val/CLASS/*.jpg``), without their labels. A patch's token is the k-means
-group of the last stage of EfficientNet-Lite0, which sees the image at 256 px.
+group of the last stage of EfficientNet-Lite0, which sees the image at 256 px;
+[CLS] predicts what its classifier reads of the whole image.
 ``CIFAR10`` holds ``train/CLASS/*``, for a linear probe. ``tools/pretrain.py``
 in place of ``tools/train.py`` writes a card, too.
 
@@ -39,7 +40,8 @@ image_dims = 256
 model = dict(
     type='DistilledBEiT',
     image_dims=image_dims,
-    distillation_weight=5.0,
+    # About as long a gradient in the backbone as that of the tokens.
+    distillation_weight=20.0,
     backbone=dict(
         arch=arch,
         img_size=64,
