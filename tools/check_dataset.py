@@ -22,13 +22,10 @@ from mmpretrain.registry import DATASETS
 from rich.console import Console
 
 from vptm_mm.datasets import check_data_roots
-from vptm_mm.datasets.check_tables import print_report
-from vptm_mm.datasets.dataset_check import (
-    ImageIndex,
-    Split,
-    examine_images,
+from vptm_mm.datasets.check import (
+    check_datasets,
     has_problems,
-    make_report,
+    print_report,
 )
 from vptm_mm.engine.cfg_options import read_config
 from vptm_mm.run_tool import run_tool
@@ -88,32 +85,26 @@ def loaders_in(part: Any, name: str) -> Iterator[tuple[str, ConfigDict]]:
             yield from loaders_in(value, f'{name}.{number}')
 
 
-def list_splits(cfg: Config, index: ImageIndex) -> list[Split]:
-    loaders = [(name, cfg.get(f'{name}_dataloader')) for name in SPLITS]
-    splits = []
-    for name, loader in (*loaders, *loaders_of_hooks(cfg)):
-        if loader is None:
-            continue
-        check_data_roots(loader)
-        dataset = DATASETS.build(loader.dataset)
-        splits.append(index.add_split(name, dataset, name not in SPLITS))
-    if not splits:
-        raise ValueError(
-            'the config has no data set; it takes one of '
-            f'{", ".join(f"{name}_dataloader" for name in SPLITS)}.'
-        )
-    return splits
-
-
 def check(args: argparse.Namespace) -> bool:
     """Return whether the data sets have no problem."""
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    index = ImageIndex()
-    splits = list_splits(cfg, index)
-    facts = examine_images(index, args.workers)
+    own = {name: cfg.get(f'{name}_dataloader') for name in SPLITS}
+    of_hooks = dict(loaders_of_hooks(cfg))
+    datasets = {}
+    for name, loader in {**own, **of_hooks}.items():
+        if loader is not None:
+            check_data_roots(loader)
+            datasets[name] = DATASETS.build(loader.dataset)
+    if not datasets:
+        raise ValueError(
+            'the config has no data set; it takes one of '
+            f'{", ".join(f"{name}_dataloader" for name in SPLITS)}.'
+        )
     head = (cfg.get('model') or {}).get('head') or {}
-    report = make_report(splits, index, facts, head.get('num_classes'))
+    report = check_datasets(
+        datasets, head.get('num_classes'), args.workers, [*of_hooks]
+    )
     if args.json:
         write_whole(args.json, json.dumps(report, indent=1))
     width = None if sys.stdout.isatty() else 120

@@ -1,13 +1,12 @@
 """Decodes the content of an image file, or says what is wrong with it.
 
 Decoders are lenient: OpenCV up to 4.10 fills up a JPEG file that is cut short,
-and Pillow clips 16 bits to 8. What a model would be trained on is then no
+and Pillow clips 16 bits to 8. A model would be trained on what is not the
 image any more, and nobody is told. Here it is an error.
 """
 
 import functools
 import io
-import re
 import warnings
 from pathlib import Path
 
@@ -18,10 +17,6 @@ from PIL import Image
 
 MAX_PIXELS = 89_478_485  # above, Pillow suspects an attack
 MAX_ASPECT = 100  # resizing a thinner image may need any amount of memory
-# What a decoder may come across between two segments of a JPEG file: a marker
-# other than a stuffed zero or a restart.
-JPEG_MARKER = re.compile(rb'\xff+([^\x00\xff\xd0-\xd7])')
-END_OF_IMAGE = b'\xd9'
 FILE_TYPE_BOX = b'ftyp'  # of HEIC, among others
 
 
@@ -60,17 +55,24 @@ def open_header(content: bytes) -> Image.Image:
         raise UnreadableImageError(
             'the file is empty (0 bytes); download it again.', 'empty'
         )
-    if content[4:8] == FILE_TYPE_BOX:
+    may_be_heif = content[4:8] == FILE_TYPE_BOX
+    if may_be_heif:
         can_read_heif()
     try:
         with warnings.catch_warnings():
-            # Its limit is ours, which is compared below.
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            warnings.simplefilter('error', Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(content))
-    except Image.DecompressionBombError as error:
-        raise _too_large(f'over {2 * MAX_PIXELS:,}') from error
+    except (
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise UnreadableImageError(
+            f'the image has more than {MAX_PIXELS:,} pixels; scale it down '
+            f'({error}).',
+            'too large',
+        ) from error
     except Exception as error:  # damaged bytes raise nearly anything
-        if content[4:8] == FILE_TYPE_BOX and not can_read_heif():
+        if may_be_heif and not can_read_heif():
             raise UnreadableImageError(
                 'the file looks like a HEIC image; "pip install pillow-heif" '
                 'to read it, or convert it to JPEG.',
@@ -80,11 +82,9 @@ def open_header(content: bytes) -> Image.Image:
             f'the file ({len(content)} bytes, beginning with '
             f'{content[:8]!r}) is not an image, or not enough of one; '
             'remove it, or download it again.',
-            'no image',
+            'not an image',
         ) from error
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(f'{width} x {height} = {width * height:,}')
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise UnreadableImageError(
             f'the image of {width} x {height} px is too thin: one side may be '
@@ -109,16 +109,10 @@ def decode(
         that gives.
 
     Raises:
-        UnreadableImageError: If it is empty, no image, too large, too thin,
-            cut short or damaged, or if the decoder cannot take it.
+        UnreadableImageError: If it is empty, not an image, too large, too
+            thin, cut short or damaged, or if the decoder cannot take it.
     """
     header = open_header(content)
-    if header.format in ('JPEG', 'MPO') and not ends_as_jpeg(content):
-        raise UnreadableImageError(
-            f'the JPEG file of {len(content)} bytes is cut short: its end is '
-            'missing. Download it again.',
-            'cut short',
-        )
     if header.format == 'HEIF':  # OpenCV cannot
         backend = 'pillow'
     if backend == 'pillow' and header.mode[0] in 'IF':
@@ -127,12 +121,29 @@ def decode(
             "set imdecode_backend='cv2', or convert the image to 8 bits.",
             'not 8 bits',
         )
+    if header.format in ('JPEG', 'MPO') and content[-2:] != b'\xff\xd9':
+        try:
+            header.load()  # OpenCV may not notice
+        except OSError as error:
+            raise UnreadableImageError(
+                f'the JPEG file of {len(content)} bytes is cut short: its end '
+                'is missing. Download it again.',
+                'cut short',
+            ) from error
+    reason = ''
     try:
         pixels = imfrombytes(content, flag, backend=backend)
     except (cv2.error, OSError, SyntaxError, ValueError) as error:
-        raise _damaged(header, backend, f' ({error})') from error
+        pixels, reason = None, f' ({error})'
     if pixels is None:
-        raise _damaged(header, backend)
+        width, height = header.size
+        raise UnreadableImageError(
+            f'{backend} cannot decode this {header.format} file of {width} x '
+            f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
+            'short, or of a kind that the decoder does not know. Download it '
+            'again, or convert it to JPEG or PNG.',
+            'not decodable',
+        )
     return pixels
 
 
@@ -160,44 +171,3 @@ def read_file(
         return decode(path.read_bytes(), flag, backend)
     except UnreadableImageError as error:
         raise ValueError(f'{path} is not a readable image: {error}') from error
-
-
-def ends_as_jpeg(content: bytes) -> bool:
-    """Whether a JPEG file goes on to its end marker.
-
-    Segments are skipped by their length, so the end of a preview inside of
-    one is not taken for the end of the image. What follows the end does not
-    matter.
-    """
-    if content.endswith(b'\xff' + END_OF_IMAGE):
-        return True
-    position = 2
-    while (marker := JPEG_MARKER.search(content, position)) is not None:
-        if marker[1] == END_OF_IMAGE:
-            return True
-        position = marker.end()
-        length = int.from_bytes(content[position : position + 2], 'big')
-        position += length
-    return False
-
-
-def _too_large(found: str) -> UnreadableImageError:
-    return UnreadableImageError(
-        f'the image has {found} pixels, and {MAX_PIXELS:,} are allowed. Scale '
-        'it down.',
-        'too large',
-    )
-
-
-def _damaged(
-    header: Image.Image, backend: str, reason: str = ''
-) -> UnreadableImageError:
-    name = f'OpenCV {cv2.__version__}' if backend == 'cv2' else backend
-    width, height = header.size
-    return UnreadableImageError(
-        f'{name} cannot decode this {header.format} file of {width} x '
-        f'{height} px, mode {header.mode}{reason}: it is damaged or cut '
-        'short, or of a kind that the decoder does not know. Download it '
-        'again, or convert it to JPEG or PNG.',
-        'not decodable',
-    )

@@ -6,15 +6,15 @@ import pytest
 from mmengine.config import Config
 
 from vptm_mm.datasets import StanfordDogs, check_data_roots
-from vptm_mm.datasets.guides import GUIDES
+from vptm_mm.datasets.guides import FOLDERS, GUIDES
 
+from ..conftest import ROOT
 from ..made_datasets import MAKERS, make_stanford_cars, make_vtab
-from ..test_configs import MAIN, name_of
 
-FOLDERS = [
-    path
-    for path in MAIN
-    if 'tiny' not in path.name and path.parent.name != 'pretrain'
+# One config of each data set.
+CONFIGS = [
+    *sorted((ROOT / 'configs').glob('vptm_beitv2_*.py')),
+    ROOT / 'configs' / 'vtab' / 'vptm_beitv2_vtab-kitti.py',
 ]
 
 
@@ -24,35 +24,33 @@ def innermost(dataset: dict) -> dict:
     return dataset
 
 
-@pytest.mark.parametrize('path', FOLDERS, ids=name_of)
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_every_config_has_a_guide(path, monkeypatch, tmp_path):
+    gone = str(tmp_path / 'gone')
+    for variable in MAKERS:
+        monkeypatch.setenv(variable, gone)
     cfg = Config.fromfile(path)
     name = innermost(cfg.test_dataloader.dataset).type
     if name.startswith('BGRCIFAR'):  # the host downloads them
-        check_data_roots(cfg.test_dataloader)
+        check_data_roots(cfg)
         return
-    guide = GUIDES[name]
-    if name != 'ImageFolder':
-        assert guide.variable == f'{name.upper()}_ROOT'
-    monkeypatch.setenv(guide.variable, str(tmp_path / 'gone'))
-    cfg = Config.fromfile(path)
+    source, _ = GUIDES.get(name, ('Any folder of images will do.', ''))
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         with pytest.raises(FileNotFoundError) as error:
             check_data_roots(cfg[loader])
         text = str(error.value)
-        assert f'{name}: no {tmp_path / "gone"}.' in text
-        assert guide.source in text
-        assert f'{guide.variable}=PATH' in text
+        assert f'{name}: no {gone}.' in text
+        assert source in text
+        assert f'{FOLDERS.get(name, name.upper() + "_ROOT")}=PATH' in text
 
 
-@pytest.mark.parametrize('name', sorted(GUIDES))
+@pytest.mark.parametrize('name', GUIDES)
 def test_complete_folders_pass_and_others_do_not(name, tmp_path):
-    guide = GUIDES[name]
-    root = MAKERS[guide.variable.split(',')[0]](tmp_path)
+    root = MAKERS[f'{name.upper()}_ROOT'](tmp_path)
     cfg = dict(type=name, data_root=str(root), task='kitti')
     check_data_roots(cfg)
-    for needed in guide.needed:
-        path = root / needed.format(task='kitti').split(' or ')[-1]
+    for needed in GUIDES[name].needed.format(task='kitti').split():
+        path = root / needed.split('|')[-1]
         moved = path.rename(tmp_path / 'moved')
         with pytest.raises(FileNotFoundError, match=f'{name}: no .*{root}'):
             check_data_roots(cfg)
@@ -96,3 +94,18 @@ def test_homes_are_read_by_those_that_read_them(tmp_path, monkeypatch):
         FileNotFoundError, match='CUB does not read ~ as the h'
     ):
         check_data_roots(dict(type='CUB', data_root='~/cub'))
+
+
+def test_incomplete_data_set_names_the_file(tmp_path):
+    root = MAKERS['CUB_ROOT'](tmp_path)
+    (root / 'images.txt').unlink()
+    cub = dict(type='CUB', data_root=str(root))
+    with pytest.raises(FileNotFoundError, match=r'no .*images\.txt'):
+        check_data_roots([dict(type='TrainValSplit', dataset=cub)])
+
+
+def test_complete_or_unknown_data_sets_pass(tmp_path):
+    root = MAKERS['CUB_ROOT'](tmp_path)
+    check_data_roots(dict(type='CUB', data_root=str(root)))
+    check_data_roots(dict(type='Mine', data_root='nowhere'))
+    check_data_roots(None)

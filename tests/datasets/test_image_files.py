@@ -1,6 +1,5 @@
 """One walk through folders, for training, checks and prediction."""
 
-import runpy
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -9,9 +8,9 @@ import pytest
 
 from vptm_mm import image_content
 from vptm_mm.datasets import image_files
-from vptm_mm.datasets.image_files import find_files
+from vptm_mm.datasets.image_files import describe_skipped, find_files
+from vptm_mm.verbs.predict import find_images
 
-from ..conftest import ROOT
 from ..made_datasets import write_image
 
 
@@ -28,22 +27,24 @@ def fill(root):
 def test_what_is_found_and_what_is_skipped(tmp_path, monkeypatch):
     root = fill(tmp_path / 'images')
     monkeypatch.setattr(image_files, 'can_read_heif', lambda: False)
-    found = find_files(root)
-    names = [path.relative_to(root).as_posix() for path in found.images]
+    images, others = find_files(root)
+    names = [path.relative_to(root).as_posix() for path in images]
     assert names == ['a.jpg', 'deep/b.JFIF', 'scan.jpg/d.png']
-    heic, others = found.describe_skipped(root)
-    assert '1 HEIC images in' in heic
-    assert 'c.heic; "pip install pillow-heif" to read them' in heic
-    assert '1 files in' in others
+    skipped = describe_skipped(root, others)
+    assert skipped.startswith(f'2 files in {root} are skipped')
+    assert skipped.endswith(
+        'c.heic, notes.txt. "pip install pillow-heif" to read HEIC images.'
+    )
     monkeypatch.setattr(image_files, 'can_read_heif', lambda: True)
-    assert root / 'c.heic' in find_files(root).images
+    images, others = find_files(root)
+    assert root / 'c.heic' in images
+    assert 'HEIC' not in describe_skipped(root, others)
 
 
 def test_prediction_finds_the_same(tmp_path, monkeypatch, capsys):
     root = fill(tmp_path / 'images')
     monkeypatch.setattr(image_files, 'can_read_heif', lambda: False)
-    predict = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))
-    assert predict['find_images']([root]) == find_files(root).images
+    assert find_images([root]) == find_files(root)[0]
     assert 'HEIC' in capsys.readouterr().err
 
 

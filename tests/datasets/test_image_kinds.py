@@ -34,8 +34,8 @@ REFUSED = {
     'WEBP cut short': 'is not an image',
     'TIFF of 32 bit numbers': 'cannot decode this TIFF file',
     '20,000 px wide, 10 high': 'is too thin',
-    'header says 10,000 x 10,000': 'and 89,478,485 are allowed',
-    'header says 20,000 x 20,000': 'and 89,478,485 are allowed',
+    'header says 10,000 x 10,000': 'has more than 89,478,485 pixels',
+    'header says 20,000 x 20,000': 'has more than 89,478,485 pixels',
 }
 READ = [kind for kind in KINDS if kind not in REFUSED]
 

@@ -48,7 +48,7 @@ def test_one_folder_by_several_names(images):
         folder(images / 'train' / 'images', lazy_init=True),
         folder('test/../train/images/class_0', with_label=False),
         folder('link/images'),
-        dict(train, type='mmpretrain.CustomDataset', pipeline=['anything']),
+        dict(train, type='mmpretrain.CustomDataset'),
         dict(train, type=CustomDataset),
         dict(type='RepeatDataset', times=2, dataset=train),
         dict(type='ConcatDataset', datasets=[folder('test/images'), train]),

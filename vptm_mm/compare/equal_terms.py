@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..datasets.draws import kind_of
+from ..datasets.subsets import kind_of
 from .plan import Method
 
 # What is to be equal unless a method itself says otherwise.

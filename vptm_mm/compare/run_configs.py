@@ -7,7 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..datasets.draws import DRAWS, kind_of
+from ..datasets.subsets import SAMPLERS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .equal_terms import value_at
@@ -84,7 +84,7 @@ def seed_draws(cfg: Config, seed: int) -> None:
     set, classes are drawn again, and images where they are cut afterwards:
     else a part would hold images of another one.
     """
-    _seed_draws(cfg.train_dataloader.dataset, DRAWS, seed)
+    _seed_draws(cfg.train_dataloader.dataset, SAMPLERS, seed)
     for loader in filter(cfg.get, LOADERS[1:]):
         _seed_draws(cfg[loader].dataset, ('NWay',), seed)
 
@@ -94,7 +94,7 @@ def _seed_draws(dataset: Any, kinds: Sequence[str], seed: int) -> None:
     if kind_of(dataset) in kinds:
         dataset.seed = seed
     if kind_of(dataset) == 'TrainValSplit':
-        kinds = DRAWS
+        kinds = SAMPLERS
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):
         _seed_draws(one, kinds, seed)

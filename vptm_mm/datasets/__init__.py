@@ -1,15 +1,12 @@
-from .bgr_cifar import BGRCIFAR10, BGRCIFAR100
-from .class_folders import count_classes
+from .cifar import BGRCIFAR10, BGRCIFAR100
+from .digits import SklearnDigits
 from .guides import check_data_roots
-from .image_files import EXTENSIONS, find_files
-from .image_folder import ImageFolder
-from .k_shot import KShot
-from .n_way import NWay
+from .image_files import EXTENSIONS, describe_skipped, find_files
+from .image_folder import ImageFolder, count_classes
 from .nabirds import NABirds
-from .sklearn_digits import SklearnDigits
 from .split_check import check_splits
 from .stanford_dogs import StanfordDogs
-from .train_val_split import TrainValSplit
+from .subsets import KShot, NWay, TrainValSplit
 from .transforms import (
     BlockMaskGenerator,
     LoadCheckedImage,
@@ -37,5 +34,6 @@ __all__ = [
     'check_data_roots',
     'check_splits',
     'count_classes',
+    'describe_skipped',
     'find_files',
 ]

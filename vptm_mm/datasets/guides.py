@@ -1,178 +1,93 @@
 """Says where a missing data set was looked for, and how to get it."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from .draws import kind_of
+from .subsets import kind_of
 
 
-@dataclass(frozen=True)
-class Guide:
+class Guide(NamedTuple):
     """Where to get a data set and how its folder must look.
 
     Args:
-        source: A sentence that says where to get it.
-        needed: Files and folders below ``data_root``. One of several that
-            do is written ``a or b``; ``{task}`` is the option of that name.
-        variable: Environment variable that the configs read; of several,
-            each config reads its own.
+        source: The address; that of a second part follows after a comma.
+        needed: Files and folders below ``data_root``, with spaces between.
+            One of several that do is written ``a|b``; ``{task}`` is the
+            option of that name.
     """
 
     source: str
-    needed: tuple[str, ...]
-    variable: str
+    needed: str
 
 
 # MMPretrain downloads CIFAR-10 and CIFAR-100 itself.
 GUIDES = {
     'Caltech101': Guide(
-        source=(
-            'Get the images from https://data.caltech.edu/records/mzrjq-6wc02 '
-            'and the lists from https://download.openmmlab.com/mmpretrain/'
-            'datasets/caltech_meta.zip .'
-        ),
-        needed=('101_ObjectCategories', 'meta/train.txt', 'meta/test.txt'),
-        variable='CALTECH101_ROOT',
+        'https://data.caltech.edu/records/mzrjq-6wc02 , the lists from '
+        'https://download.openmmlab.com/mmpretrain/datasets/caltech_meta.zip',
+        '101_ObjectCategories meta/train.txt meta/test.txt',
     ),
     'CUB': Guide(
-        source=(
-            'Get it from '
-            'https://www.vision.caltech.edu/datasets/cub_200_2011/ .'
-        ),
-        needed=(
-            'images',
-            'images.txt',
-            'image_class_labels.txt',
-            'train_test_split.txt',
-        ),
-        variable='CUB_ROOT',
-    ),
-    'CustomDataset': Guide(
-        source='Any folder of images will do.',
-        needed=(),
-        variable='IMAGE_FOLDER, TRAIN_FOLDER or TEST_FOLDER',
+        'https://www.vision.caltech.edu/datasets/cub_200_2011/',
+        'images images.txt image_class_labels.txt train_test_split.txt',
     ),
     'DTD': Guide(
-        source='Get it from https://www.robots.ox.ac.uk/~vgg/data/dtd/ .',
-        needed=('images', 'imdb/imdb.mat'),
-        variable='DTD_ROOT',
+        'https://www.robots.ox.ac.uk/~vgg/data/dtd/', 'images imdb/imdb.mat'
     ),
     'FGVCAircraft': Guide(
-        source=(
-            'Get it from '
-            'https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/ .'
-        ),
-        needed=(
-            'data/images',
-            'data/images_variant_train.txt',
-            'data/images_variant_val.txt',
-            'data/images_variant_test.txt',
-        ),
-        variable='FGVCAIRCRAFT_ROOT',
+        'https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/',
+        'data/images data/images_variant_train.txt '
+        'data/images_variant_val.txt data/images_variant_test.txt',
     ),
     'Flowers102': Guide(
-        source=(
-            'Get images, labels and splits from '
-            'https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ .'
-        ),
-        needed=('jpg', 'imagelabels.mat', 'setid.mat'),
-        variable='FLOWERS102_ROOT',
+        'https://www.robots.ox.ac.uk/~vgg/data/flowers/102/ , images, labels '
+        'and splits',
+        'jpg imagelabels.mat setid.mat',
     ),
     'Food101': Guide(
-        source=(
-            'Get it from '
-            'https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/ .'
-        ),
-        needed=('images', 'meta/train.txt', 'meta/test.txt'),
-        variable='FOOD101_ROOT',
+        'https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/',
+        'images meta/train.txt meta/test.txt',
     ),
-    'ImageFolder': Guide(
-        source=(
-            'Any folder of images will do; for labels it has a sub-folder for '
-            'each class.'
-        ),
-        needed=(),
-        variable='IMAGE_FOLDER',
-    ),
-    'ImageNet': Guide(
-        source='Get ILSVRC 2012 from https://www.image-net.org .',
-        needed=('train', 'val'),
-        variable='IMAGENET_ROOT',
-    ),
+    'ImageNet': Guide('https://www.image-net.org , ILSVRC 2012', 'train val'),
     'NABirds': Guide(
-        source='Get it from https://dl.allaboutbirds.org/nabirds .',
-        needed=(
-            'images',
-            'images.txt',
-            'image_class_labels.txt',
-            'train_test_split.txt',
-            'classes.txt',
-        ),
-        variable='NABIRDS_ROOT',
+        'https://dl.allaboutbirds.org/nabirds',
+        'images images.txt image_class_labels.txt train_test_split.txt '
+        'classes.txt',
     ),
     'OxfordIIITPet': Guide(
-        source='Get it from https://www.robots.ox.ac.uk/~vgg/data/pets/ .',
-        needed=(
-            'images',
-            'annotations/trainval.txt',
-            'annotations/test.txt',
-        ),
-        variable='OXFORDIIITPET_ROOT',
+        'https://www.robots.ox.ac.uk/~vgg/data/pets/',
+        'images annotations/trainval.txt annotations/test.txt',
     ),
     'StanfordCars': Guide(
-        source=(
-            'Get it from '
-            'https://ai.stanford.edu/~jkrause/cars/car_dataset.html .'
-        ),
-        needed=(
-            'car_ims or cars_train',
-            'car_ims or cars_test',
-            'cars_annos.mat or devkit/cars_train_annos.mat',
-            'cars_annos.mat or devkit/cars_test_annos_withlabels.mat',
-        ),
-        variable='STANFORDCARS_ROOT',
+        'https://ai.stanford.edu/~jkrause/cars/car_dataset.html',
+        'car_ims|cars_train car_ims|cars_test '
+        'cars_annos.mat|devkit/cars_train_annos.mat '
+        'cars_annos.mat|devkit/cars_test_annos_withlabels.mat',
     ),
     'StanfordDogs': Guide(
-        source=(
-            'Get images.tar and lists.tar from '
-            'http://vision.stanford.edu/aditya86/ImageNetDogs/ ; unpack the '
-            'second one in a folder lists.'
-        ),
-        needed=('Images', 'lists/train_list.mat', 'lists/test_list.mat'),
-        variable='STANFORDDOGS_ROOT',
+        'http://vision.stanford.edu/aditya86/ImageNetDogs/ , images.tar and '
+        'lists.tar, which is unpacked in a folder lists',
+        'Images lists/train_list.mat lists/test_list.mat',
     ),
     'SUN397': Guide(
-        source=(
-            'Get images and Partitions.zip from '
-            'https://vision.princeton.edu/projects/2010/SUN/ .'
-        ),
-        needed=(
-            'SUN397',
-            'Partitions/Training_01.txt',
-            'Partitions/Testing_01.txt',
-        ),
-        variable='SUN397_ROOT',
+        'https://vision.princeton.edu/projects/2010/SUN/ , images and '
+        'Partitions.zip',
+        'SUN397 Partitions/Training_01.txt Partitions/Testing_01.txt',
     ),
     'VTAB1k': Guide(
-        source=(
-            'Get the prepared image folders, as linked from '
-            'https://github.com/ZhangYuanhan-AI/NOAH .'
-        ),
-        needed=(
-            '{task}/images',
-            '{task}/train800.txt',
-            '{task}/val200.txt',
-            '{task}/train800val200.txt',
-            '{task}/test.txt',
-        ),
-        variable='VTAB1K_ROOT',
+        'https://github.com/ZhangYuanhan-AI/NOAH , which links the prepared '
+        'image folders',
+        '{task}/images {task}/train800.txt {task}/val200.txt '
+        '{task}/train800val200.txt {task}/test.txt',
     ),
 }
-
-
+# Any folder of images will do for these; what the configs read it from.
+FOLDERS = {
+    'CustomDataset': 'IMAGE_FOLDER, TRAIN_FOLDER or TEST_FOLDER',
+    'ImageFolder': 'IMAGE_FOLDER',
+}
 # Those that take ~ for the home folder; the host's do not.
 EXPANDING = ('ImageFolder', 'NABirds', 'StanfordDogs', 'VTAB1k')
 
@@ -189,42 +104,41 @@ def check_data_roots(cfg: Any) -> None:
     """
     if isinstance(cfg, Config):
         cfg = cfg.to_dict()
+    if isinstance(cfg, dict):
+        kind = kind_of(cfg)
+        if cfg.get('data_root') and (kind in GUIDES or kind in FOLDERS):
+            _check_data_root(kind, cfg)
+        cfg = [*cfg.values()]
     if isinstance(cfg, (list, tuple)):
         for entry in cfg:
             check_data_roots(entry)
-        return
-    if not isinstance(cfg, dict):
-        return
-    if cfg.get('data_root') and 'type' in cfg:
-        _check_data_root(cfg)
-    for value in cfg.values():
-        check_data_roots(value)
 
 
-def _check_data_root(cfg: dict) -> None:
-    dataset = kind_of(cfg)
-    guide = GUIDES.get(dataset)
-    if guide is None:
-        return
+def _check_data_root(kind: str, cfg: dict) -> None:
     root = Path(cfg['data_root'])
-    if dataset in EXPANDING:
+    if kind in EXPANDING:
         root = root.expanduser()
-    task = str(cfg.get('task'))
-    needed = [name.replace('{task}', task) for name in guide.needed]
+    source, needed = GUIDES.get(kind, ('', ''))
+    names = needed.replace('{task}', str(cfg.get('task'))).split()
     missing = [
         name
-        for name in needed
-        if not any((root / path).exists() for path in name.split(' or '))
+        for name in names
+        if not any((root / path).exists() for path in name.split('|'))
     ]
     if root.exists() and not missing:
         return
-    path = root / missing[0] if root.exists() else root
-    lines = [f'{dataset}: no {path.absolute()}.', guide.source]
-    if needed:
-        lines.append(f'The folder must hold {", ".join(needed)}.')
+    path = root / missing[0].split('|')[0] if root.exists() else root
+    lines = [
+        f'{kind}: no {path.absolute()}.',
+        f'Get it from {source} .'
+        if source
+        else 'Any folder of images will do.',
+    ]
+    if names:
+        listed = ', '.join(names).replace('|', ' or ')
+        lines.append(f'The folder must hold {listed}.')
     if str(root).startswith('~'):
-        lines.append(f'{dataset} does not read ~ as the home folder.')
-    lines.append(
-        f'Put it there, or set {guide.variable}=PATH in the environment.'
-    )
+        lines.append(f'{kind} does not read ~ as the home folder.')
+    variable = FOLDERS.get(kind, f'{kind.upper()}_ROOT')
+    lines.append(f'Put it there, or set {variable}=PATH in the environment.')
     raise FileNotFoundError('\n  '.join(lines))

@@ -2,13 +2,12 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from os import path as osp
 from pathlib import Path
 
 from ..image_content import can_read_heif
-from .index_files import SHOWN, is_file, is_folder
+from .split_dataset import SHOWN
 
 EXTENSIONS = {
     '.bmp',
@@ -27,91 +26,50 @@ EXTENSIONS = {
 HEIF = {'.heic', '.heif', '.hif'}
 
 
-@dataclass
-class FoundFiles:
-    """The files in a folder, by what can be done with them.
-
-    Args:
-        images: Those that end as images do, sorted.
-        gone: Those of them that are links that lead nowhere.
-        heif: HEIC images that nothing installed can read.
-        others: Other files.
-    """
-
-    images: list[Path] = field(default_factory=list)
-    gone: list[Path] = field(default_factory=list)
-    heif: list[Path] = field(default_factory=list)
-    others: list[Path] = field(default_factory=list)
-
-    def describe_skipped(self, folder: Path) -> Iterator[str]:
-        """Yield a sentence for each kind of file that is skipped."""
-        if self.heif:
-            yield (
-                f'{len(self.heif)} HEIC images in {folder} are skipped, such '
-                f'as {show_names(self.heif)}; "pip install pillow-heif" to '
-                'read them, or convert them to JPEG.'
-            )
-        if self.others:
-            yield (
-                f'{len(self.others)} files in {folder} are skipped, which do '
-                f'not end as images do, such as {show_names(self.others)}.'
-            )
+def is_image(path: Path) -> bool:
+    """Whether a file ends as images do that can be read here."""
+    suffix = path.suffix.lower()
+    return suffix in EXTENSIONS or (suffix in HEIF and can_read_heif())
 
 
-def find_files(
-    folder: Path, enter: Callable[[str, str], None] | None = None
-) -> FoundFiles:
-    """Walk through a folder and all below it.
+def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the images in a folder and all below it, and the other files.
 
-    Hidden files and folders and ``__MACOSX`` are skipped. Linked folders are
+    Hidden files and folders and ``__MACOSX`` are left out. Linked folders are
     followed, and each real folder is read once.
-
-    Args:
-        folder: Where to begin.
-        enter: Called with the path and the real path of each folder before it
-            is read; it may raise.
     """
-    found = FoundFiles()
-    for entry in _walk(folder, enter):
-        ending = osp.splitext(entry.name)[1].lower()
-        path = Path(entry.path)
-        if ending in EXTENSIONS or (ending in HEIF and can_read_heif()):
-            found.images.append(path)
-            if not is_file(entry):
-                found.gone.append(path)
-        else:
-            (found.heif if ending in HEIF else found.others).append(path)
-    found.images.sort()
-    return found
+    files = sorted(_walk(folder))
+    images = [path for path in files if is_image(path)]
+    return images, [path for path in files if not is_image(path)]
 
 
-def join_files(parts: Iterable[FoundFiles]) -> FoundFiles:
-    """Return the files of several folders as those of one."""
-    joined = FoundFiles()
-    for part in parts:
-        for name, paths in vars(joined).items():
-            paths += getattr(part, name)
-    return joined
+def describe_skipped(folder: Path, others: list[Path]) -> str:
+    """Say which files in a folder are not read; nothing if there are none."""
+    if not others:
+        return ''
+    heif = any(path.suffix.lower() in HEIF for path in others)
+    return (
+        f'{len(others)} files in {folder} are skipped, which do not end as '
+        f'images do, such as {show_names(others)}.'
+    ) + ' "pip install pillow-heif" to read HEIC images.' * heif
 
 
 def sub_folders(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are not skipped, sorted."""
+    """Return the folders in a folder that are not left out, sorted."""
     return sorted(
         Path(entry)
         for entry in os.scandir(folder)
-        if is_folder(entry) and not _is_skipped(entry.name)
+        if _is_folder(entry) and not _is_left_out(entry.name)
     )
 
 
-def show_names(paths: list[Path]) -> str:
+def show_names(paths: Iterable[Path]) -> str:
     """Return the names of the first files or folders of a list."""
-    more = ', ...' if len(paths) > SHOWN else ''
-    return ', '.join(path.name for path in paths[:SHOWN]) + more
+    names = [path.name for path in paths]
+    return ', '.join(names[:SHOWN] + ['...'] * (len(names) > SHOWN))
 
 
-def _walk(
-    home: Path, enter: Callable[[str, str], None] | None
-) -> Iterator[os.DirEntry]:
+def _walk(home: Path) -> Iterator[Path]:
     folders, links = deque([str(home)]), deque[str]()
     seen: set[str] = set()
     while folders or links:
@@ -120,19 +78,20 @@ def _walk(
         real = osp.realpath(folder)
         if real in seen:
             continue
-        if enter is not None:
-            enter(folder, real)
         seen.add(real)
         for entry in sorted(os.scandir(folder), key=lambda one: one.name):
-            if _is_skipped(entry.name):
+            if _is_left_out(entry.name):
                 continue
-            if not is_folder(entry):
-                yield entry
-            elif entry.is_symlink():
-                links.append(entry.path)
+            if not _is_folder(entry):
+                yield Path(entry)
             else:
-                folders.append(entry.path)
+                (links if entry.is_symlink() else folders).append(entry.path)
 
 
-def _is_skipped(name: str) -> bool:
+def _is_folder(entry: os.DirEntry) -> bool:
+    # Of a link to itself, entry.is_dir() is an error.
+    return osp.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_left_out(name: str) -> bool:
     return name.startswith('.') or name == '__MACOSX'

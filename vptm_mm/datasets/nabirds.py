@@ -3,17 +3,21 @@
 from os import path as osp
 from typing import Any
 
-from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .class_names import set_classes
-from .index_files import SHOWN, read_table, refuse_repeats, require_images
+from .split_dataset import SplitDataset, read_pairs
 
-SPLITS = ('train', 'test')
+FILES = (
+    'images.txt',
+    'image_class_labels.txt',
+    'train_test_split.txt',
+    'classes.txt',
+)
+SPLIT_NAMES = {'1': 'train', '0': 'test'}
 
 
 @DATASETS.register_module()
-class NABirds(BaseDataset):
+class NABirds(SplitDataset):
     """`NABirds <https://dl.allaboutbirds.org/nabirds>`_.
 
     48,562 images of 555 visual categories: 23,929 train, 24,633 test. From
@@ -43,95 +47,47 @@ class NABirds(BaseDataset):
     def __init__(
         self, data_root: str, split: str = 'train', **kwargs: Any
     ) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'split={split!r} must be one of {SPLITS}.')
-        self.split = split
         super().__init__(
+            split,
+            data_root,
             ann_file='images.txt',
-            data_root=osp.expanduser(data_root),
             data_prefix='images',
-            test_mode=split == 'test',
             **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
-        paths = read_table(self.ann_file)
-        classes = self._read('image_class_labels.txt', paths)
-        splits = self._read('train_test_split.txt', paths)
-        labels = self._read_classes(classes)
-        unknown = set(splits.values()) - {'0', '1'}
-        if unknown:
-            raise ValueError(
-                f'{self._path("train_test_split.txt")} says '
-                f'{min(unknown)!r}; it must be 1 for train or 0 for test.'
-            )
-        wanted = '1' if self.split == 'train' else '0'
-        refuse_repeats(paths.values(), self.ann_file)
-        data_list = [
-            dict(
-                img_path=osp.join(self.img_prefix, path),
-                gt_label=labels[classes[image]],
-            )
-            for image, path in paths.items()
-            if splits[image] == wanted
-        ]
-        if not data_list:
-            raise ValueError(
-                f'{self._path("train_test_split.txt")} has no image for '
-                f'{self.split} ({wanted}). Download it again.'
-            )
-        require_images(data_list, self.ann_file)
-        return data_list
-
-    def extra_repr(self) -> list[str]:
-        """Name the split when the data set is printed."""
-        return [
-            f'Root of dataset: \t{self.data_root}',
-            f'Split: \t{self.split}',
-        ]
-
-    def _path(self, name: str) -> str:
-        return osp.join(self.data_root, name)
-
-    def _read(self, name: str, paths: dict[str, str]) -> dict[str, str]:
-        """Read a file about the same images as ``images.txt``."""
-        table = read_table(self._path(name))
-        differing = sorted(table.keys() ^ paths.keys())
-        if differing:
-            raise ValueError(
-                f'{self._path(name)} and {self.ann_file} must name the same '
-                f'images; {len(differing)} are in one only, such as '
-                f'{", ".join(differing[:SHOWN])}.'
-            )
-        return table
-
-    def _read_classes(self, classes: dict[str, str]) -> dict[str, int]:
-        """Set the class names; return the labels by class id."""
-        index = self._path('image_class_labels.txt')
-        used = set(classes.values())
-        # Python refuses to read numbers of very many digits.
-        strange = sorted(
-            entry for entry in used if not entry.isdecimal() or len(entry) > 9
-        )
-        if strange:
-            raise ValueError(
-                f'{index}: class id {strange[0]!r:.40} must be a whole number.'
-            )
+        paths, class_of, split_of, names = map(self._read, FILES)
+        # As numbers, which have no leading zeros.
+        ids = sorted(set(class_of.values()), key=lambda one: (len(one), one))
         # A class that is missing would move the labels of those after it.
-        if len(used) != self.NUM_CLASSES:
+        if len(ids) != self.NUM_CLASSES:
             raise ValueError(
-                f'{index} names {len(used)} classes; NABirds has '
-                f'{self.NUM_CLASSES}. Download it again.'
+                f'{osp.join(self.data_root, FILES[1])} names {len(ids)} '
+                f'classes; NABirds has {self.NUM_CLASSES}. Download it again.'
             )
-        names = read_table(self._path('classes.txt'))
-        ids = sorted(used, key=int)
-        nameless = [entry for entry in ids if entry not in names]
-        if nameless:
+        labels = {entry: label for label, entry in enumerate(ids)}
+        try:
+            classes = [names[entry] for entry in ids]
+            images = [
+                (path, labels[class_of[image]])
+                for image, path in paths.items()
+                if SPLIT_NAMES[split_of[image]] == self.split
+            ]
+        except KeyError as error:
             raise ValueError(
-                f'{self._path("classes.txt")} has no name for '
-                f'{len(nameless)} classes, such as '
-                f'{", ".join(nameless[:SHOWN])}.'
+                f'{", ".join(FILES)} in {self.data_root} do not fit together: '
+                f'{error!s:.80} of one has no place in another; download them '
+                'again.'
+            ) from error
+        self.set_classes(classes)
+        return self.make_list(images, self.ann_file)
+
+    def _read(self, name: str) -> dict[str, str]:
+        path = osp.join(self.data_root, name)
+        pairs = read_pairs(path)
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(
+                f'{path} has an id more than once; download it again.'
             )
-        set_classes(self, [names[entry] for entry in ids])
-        return {entry: label for label, entry in enumerate(ids)}
+        return dict(pairs)

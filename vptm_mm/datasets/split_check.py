@@ -1,8 +1,8 @@
 """Checks that the data loaders of a run share no image."""
 
+import functools
 import hashlib
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations
 from os import path as osp
@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
-from .draws import kind_of
+from .subsets import kind_of
 
 # Hooks that choose by validation, beside ``save_best``.
 CHOOSERS = ('EarlyStoppingHook',)
@@ -62,45 +62,24 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
 def _list_images(dataset: Any) -> set[str | bytes]:
     """Return the real paths of a data set's images, or their digests."""
     if isinstance(dataset, Mapping):
-        dataset = DATASETS.build(_without_pipelines(dataset))
+        dataset = DATASETS.build(dataset)
     if not hasattr(dataset, 'get_data_info'):
         return set()  # of another library
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     paths = [info['img_path'] for info in infos if info.get('img_path')]
+    paths += getattr(dataset, 'copied_images', ())
+    real_folder = functools.cache(osp.realpath)
     return {
-        *_real_paths([*paths, *getattr(dataset, 'copied_images', ())]),
+        *(_real_path(path, real_folder) for path in paths),
         *(_digest(info['img']) for info in infos if 'img' in info),
     }
 
 
-def _without_pipelines(part: Any) -> Any:
-    if isinstance(part, Mapping):
-        return {
-            key: [] if key == 'pipeline' else _without_pipelines(value)
-            for key, value in part.items()
-            if key != 'lazy_init'
-        }
-    if isinstance(part, (list, tuple)):
-        return [_without_pipelines(one) for one in part]
-    return part
-
-
-def _real_paths(paths: Iterable[str]) -> Iterator[str]:
-    """Follow links, with one look at each folder instead of each file."""
-    known: dict[str, tuple[str, dict[str, str]]] = {}
-    for path in paths:
-        folder, name = osp.split(path)
-        if folder not in known:
-            here = folder or os.curdir
-            entries = os.scandir(here) if osp.isdir(here) else ()
-            links = {
-                entry.name: osp.realpath(entry.path)
-                for entry in entries
-                if entry.is_symlink()
-            }
-            known[folder] = osp.realpath(here), links
-        real, links = known[folder]
-        yield links.get(name) or osp.join(real, name)
+def _real_path(path: str, real_folder: Callable[[str], str]) -> str:
+    if osp.islink(path):
+        return osp.realpath(path)
+    folder, name = osp.split(path)
+    return osp.join(real_folder(folder), name)
 
 
 def _digest(image: Any) -> bytes:

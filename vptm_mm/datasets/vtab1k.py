@@ -1,22 +1,19 @@
 """VTAB-1k: nineteen tasks of 1,000 training images, as plain files."""
 
-from collections.abc import Sequence
 from os import path as osp
 from typing import Any
 
 from mmengine.logging import MMLogger
-from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .index_files import read_pairs, refuse_repeats, require_images
+from .split_dataset import SplitDataset, read_pairs
 
-SPLITS = ('train800', 'val200', 'train800val200', 'test')
 # Images of each list; those of a test are as many as its source has.
 SIZES = {'train800': 800, 'val200': 200, 'train800val200': 1000}
 
 
 @DATASETS.register_module()
-class VTAB1k(BaseDataset):
+class VTAB1k(SplitDataset):
     """One task of VTAB-1k, from the prepared image folders.
 
     `A Large-scale Study of Representation Learning with the Visual Task
@@ -34,9 +31,6 @@ class VTAB1k(BaseDataset):
         split: ``'train800'`` and ``'val200'`` to choose what is to choose,
             ``'train800val200'`` to train with it, ``'test'`` to report.
         data_root: The folder of all tasks.
-        metainfo: As in MMPretrain's ``BaseDataset``.
-        classes: Names of the classes, or a file of them; by default their
-            numbers.
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
@@ -45,6 +39,7 @@ class VTAB1k(BaseDataset):
         FileNotFoundError: If a list or an image is missing.
     """
 
+    SPLITS = (*SIZES, 'test')
     # Classes K of each task.
     TASKS = {
         # natural
@@ -76,79 +71,58 @@ class VTAB1k(BaseDataset):
         task: str,
         split: str = 'train800',
         data_root: str = '',
-        metainfo: dict | None = None,
-        classes: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         if task not in self.TASKS:
             raise ValueError(
                 f'task={task!r} must be one of {", ".join(self.TASKS)}.'
             )
-        if split not in SPLITS:
-            raise ValueError(f'split={split!r} must be one of {SPLITS}.')
         self.task = task
-        self.split = split
-        count = self.TASKS[task]
-        metainfo = dict(metainfo or {})
-        if metainfo.get('classes') is None:
-            metainfo.pop('classes', None)
-            classes = classes or [str(label) for label in range(count)]
         super().__init__(
-            metainfo=metainfo,
-            classes=classes,
+            split,
+            osp.join(data_root, task),
             ann_file=f'{split}.txt',
-            data_root=osp.join(osp.expanduser(data_root), task),
-            test_mode=split == 'test',
             **kwargs,
         )
 
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
-        count = self.TASKS[self.task]
-        classes = self._metainfo['classes']
-        if len(classes) != count:
+        labels = {str(label): label for label in range(self.TASKS[self.task])}
+        classes = self._metainfo.get('classes') or tuple(labels)
+        if len(classes) != len(labels):
             raise ValueError(
                 f'classes={classes!r:.80} are {len(classes)}; {self.task} has '
-                f'{count}.'
+                f'{len(labels)}.'
             )
+        self._metainfo['classes'] = classes
         pairs = read_pairs(self.ann_file)
         for path, label in pairs:
-            # Python refuses to read numbers of very many digits.
-            is_number = label.isdecimal() and len(label) < 10
-            if not is_number or int(label) >= count:
+            if label not in labels:
                 raise ValueError(
                     f'{self.ann_file}: label {label!r:.40} of {path} must '
-                    f'be a whole number from 0 to {count - 1}.'
+                    f'be a whole number from 0 to {len(labels) - 1}.'
                 )
-        refuse_repeats([path for path, _ in pairs], self.ann_file)
-        data_list = [
-            dict(img_path=osp.join(self.img_prefix, path), gt_label=int(label))
-            for path, label in pairs
-        ]
-        require_images(data_list, self.ann_file)
         size = SIZES.get(self.split, len(pairs))
         if len(pairs) != size:
             MMLogger.get_current_instance().warning(
                 f'{self.ann_file} lists {len(pairs)} images, and VTAB-1k has '
                 f'{size}: results are not those of VTAB-1k.'
             )
-        return data_list
+        return self.make_list(
+            [(path, labels[label]) for path, label in pairs], self.ann_file
+        )
 
     @property
     def copied_images(self) -> list[str]:
         """Images of other splits that this one holds under other names."""
         if self.split != 'train800val200':
             return []
-        lists = (
+        lists = [
             osp.join(self.data_root, f'{split}.txt')
             for split in ('train800', 'val200')
-        )
+        ]
         return [
             osp.join(self.img_prefix, path)
             for name in filter(osp.isfile, lists)
             for path, _ in read_pairs(name)
         ]
-
-    def extra_repr(self) -> list[str]:
-        """Name task and split when the data set is printed."""
-        return [f'Task: \t{self.task}', f'Split: \t{self.split}']

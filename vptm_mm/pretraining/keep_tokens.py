@@ -19,7 +19,7 @@ from mmpretrain.registry import DATASETS, MODELS
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..datasets.hash_order import hash_rank, list_digest, rank_classes
+from ..datasets.subsets import hash_rank, list_digest, rank_classes
 from ..weights import write_whole
 
 # Images whose features lie in one file.

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..datasets import EXTENSIONS, find_files
+from ..datasets import EXTENSIONS, describe_skipped, find_files
 from ..tasks import VPTMTaskPool
 from ..tasks.pool import PreparedImage
 from ..weights import write_whole
@@ -31,10 +31,9 @@ def find_images(paths: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        files = find_files(path)
-        for line in files.describe_skipped(path):
-            print(line, file=sys.stderr)
-        inside = files.images
+        inside, others = find_files(path)
+        if skipped := describe_skipped(path, others):
+            print(skipped, file=sys.stderr)
         if not inside:
             raise FileNotFoundError(
                 f'no image below {path.absolute()}; looked for '

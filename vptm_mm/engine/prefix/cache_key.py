@@ -13,7 +13,7 @@ import torch
 import torchvision
 from mmengine.config import Config
 
-from ...datasets.draws import DRAWS, kind_of
+from ...datasets.subsets import SAMPLERS, kind_of
 from ...version import __version__
 
 # Options of a backbone that cannot change states before the first prompts;
@@ -93,7 +93,7 @@ def _without_draws(part: Any) -> Any:
         return [_without_draws(one) for one in part]
     if not isinstance(part, dict):
         return part
-    if kind_of(part) in DRAWS:
+    if kind_of(part) in SAMPLERS:
         return _without_draws(part['dataset'])
     return {key: _without_draws(value) for key, value in part.items()}
 

@@ -4,16 +4,14 @@ from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
-from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .hash_order import list_digest
-
-SPLITS = ('train', 'val', 'test')
+from .split_dataset import SplitDataset
+from .subsets import list_digest
 
 
 @DATASETS.register_module()
-class SklearnDigits(BaseDataset):
+class SklearnDigits(SplitDataset):
     """The 1,797 handwritten digits that come with scikit-learn.
 
     8x8 px grey images of ten classes, from the UCI set `Optical Recognition
@@ -29,13 +27,11 @@ class SklearnDigits(BaseDataset):
         ValueError: If ``split`` is none of the three.
     """
 
+    SPLITS = ('train', 'val', 'test')
     METAINFO = {'classes': tuple(str(digit) for digit in range(10))}
 
     def __init__(self, split: str = 'train', **kwargs: Any) -> None:
-        if split not in SPLITS:
-            raise ValueError(f'split={split!r} must be one of {SPLITS}.')
-        self.split = split
-        super().__init__(ann_file='', **kwargs)
+        super().__init__(split, ann_file='', **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img`` (8, 8, 3) uint8 and its label."""
@@ -69,7 +65,3 @@ class SklearnDigits(BaseDataset):
             dict(img=images[i], gt_label=int(digits.target[i]))
             for i in sorted(chosen)
         ]
-
-    def extra_repr(self) -> list[str]:
-        """Name the split when the data set is printed."""
-        return [f'Split: \t{self.split}']

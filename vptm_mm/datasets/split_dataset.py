@@ -1,0 +1,130 @@
+"""Data sets of several splits, whose images a file of their folder lists."""
+
+from collections import Counter
+from os import path as osp
+from pathlib import Path
+from typing import Any
+
+from mmpretrain.datasets import BaseDataset
+
+SHOWN = 5  # examples that the text of an error gives
+
+
+class SplitDataset(BaseDataset):
+    """What data sets with a ``split`` have in common.
+
+    Args:
+        split: One of ``SPLITS``.
+        data_root: The folder.
+        **kwargs: As in MMPretrain's ``BaseDataset``.
+
+    Raises:
+        ValueError: If there is no such split.
+    """
+
+    SPLITS: tuple[str, ...] = ('train', 'test')
+
+    def __init__(self, split: str, data_root: str = '', **kwargs: Any) -> None:
+        if split not in self.SPLITS:
+            raise ValueError(f'split={split!r} must be one of {self.SPLITS}.')
+        self.split = split
+        kwargs.setdefault('test_mode', split == 'test')
+        super().__init__(data_root=osp.expanduser(data_root), **kwargs)
+
+    def set_classes(self, found: list[str]) -> None:
+        """Set the classes to what the files say.
+
+        Raises:
+            ValueError: If ``classes`` were given, and differ.
+        """
+        given = self._metainfo.get('classes') or found
+        if tuple(given) != tuple(found):
+            raise ValueError(
+                f'{type(self).__name__} has {len(found)} classes, in an order '
+                f'that its files say: {", ".join(found):.80}; classes='
+                f'{given!r:.80} differ. Leave classes out.'
+            )
+        self._metainfo['classes'] = tuple(found)
+
+    def make_list(
+        self, images: list[tuple[str, int]], index: str
+    ) -> list[dict]:
+        """Return one dict an image: ``img_path`` and ``gt_label``.
+
+        Args:
+            images: Paths below the folder of images, and labels.
+            index: The file that names them.
+
+        Raises:
+            ValueError: If there is none, or one is named twice.
+            FileNotFoundError: If some are not there.
+        """
+        if not images:
+            raise ValueError(
+                f'{index} names no image for {self.split}; download it again.'
+            )
+        counts = Counter(path for path, _ in images)
+        twice = [path for path, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(
+                f'{index} names {len(twice)} images more than once, such as '
+                f'{", ".join(twice[:SHOWN])}; download it again.'
+            )
+        paths = [osp.join(self.img_prefix, path) for path, _ in images]
+        require_files(paths, index)
+        return [
+            dict(img_path=path, gt_label=label)
+            for path, (_, label) in zip(paths, images, strict=True)
+        ]
+
+    def extra_repr(self) -> list[str]:
+        """Name folder and split when the data set is printed."""
+        return [
+            f'Root of dataset: \t{self.data_root}',
+            f'Split: \t{self.split}',
+        ]
+
+
+def require_files(paths: list[str], index: str) -> None:
+    """Look for images before a run meets the first that is missing.
+
+    Args:
+        paths: The images.
+        index: The file or folder that names them.
+
+    Raises:
+        FileNotFoundError: If some are not there, or are links that lead
+            nowhere.
+    """
+    missing = [path for path in paths if not osp.isfile(path)]
+    if missing:
+        raise FileNotFoundError(
+            f'{len(missing)} of {len(paths)} images of {index} are missing; '
+            'unpack them again, or mend the links. The first:'
+            '\n  ' + '\n  '.join(missing[:SHOWN])
+        )
+
+
+def read_pairs(path: str) -> list[tuple[str, str]]:
+    """Read lines of two parts; the first space separates them.
+
+    Args:
+        path: A text file; empty lines are skipped.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If a line has one part only.
+    """
+    # Names of files may be any bytes, and hold what splitlines() splits at.
+    text = Path(path).read_text('utf-8-sig', errors='surrogateescape')
+    pairs = []
+    for number, line in enumerate(text.split('\n'), start=1):
+        first, _, rest = line.strip().partition(' ')
+        if first and not rest:
+            raise ValueError(
+                f'{path}, line {number}: {line!r} must have two parts with a '
+                'space between them; download it again.'
+            )
+        if first:
+            pairs.append((first, rest.strip()))
+    return pairs
