@@ -7,11 +7,17 @@ from pickle import UnpicklingError
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.model import ImgDataPreprocessor
+from mmpretrain import ImageClassificationInferencer, get_model
+from mmpretrain.models import ClsDataPreprocessor
 
+from vptm_mm import host
 from vptm_mm.host import _history_statistic
 
 from .conftest import ROOT
+from .made_tasks import PIPELINE
 
 
 def run_with_broken(package: str, message: str) -> str:
@@ -69,3 +75,25 @@ def test_only_statistics_of_the_history_can_be_asked_for():
     for owner, name in [(HistoryBuffer, '__init__'), (np, 'load')]:
         with pytest.raises(UnpicklingError, match='only the statistics'):
             _history_statistic(owner, name)
+
+
+def test_private_names_that_are_read():
+    """Each is used in ``vptm_mm.host`` alone."""
+    swaps = ImgDataPreprocessor(bgr_to_rgb=True)
+    assert swaps._channel_conversion, 'turns_to_rgb has to ask another name'
+    assert host.turns_to_rgb(swaps)
+    assert not host.turns_to_rgb(ImgDataPreprocessor())
+    assert host.turns_to_rgb(ClsDataPreprocessor(to_rgb=True))
+    classifier = dict(
+        type='ImageClassifier',
+        backbone=dict(type='ResNet', depth=18),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=2, in_channels=512),
+    )
+    loader = dict(dataset=dict(type='CustomDataset', pipeline=PIPELINE))
+    cfg = Config(dict(model=classifier, test_dataloader=loader))
+    model = get_model(cfg)
+    assert '_dataset_meta' in vars(model), 'dataset_meta has to ask another'
+    host.set_dataset_meta(model, dict(classes=('a', 'b')))
+    assert host.dataset_meta(model) == dict(classes=('a', 'b'))
+    assert ImageClassificationInferencer(model).classes == ('a', 'b')

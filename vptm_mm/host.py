@@ -1,4 +1,8 @@
-"""The host: is MMPretrain there, and do its checkpoints load safely?"""
+"""The host: is MMPretrain there, and do its checkpoints load safely?
+
+What is read of the host under a private name is read here, and
+``tests/test_host.py`` says so if a name is gone.
+"""
 
 import importlib
 import warnings
@@ -103,3 +107,26 @@ def _history_statistic(owner: Any, name: str) -> Any:
             'the statistics of HistoryBuffer are allowed.'
         )
     return getattr(owner, name)
+
+
+def dataset_meta(model: Any) -> dict[str, Any]:
+    """Return what ``get_model`` and the inferencer know of the data set.
+
+    They keep it in the model, under a private name: its class names, above
+    all, have no other place.
+    """
+    return getattr(model, '_dataset_meta', None) or {}
+
+
+def set_dataset_meta(model: Any, meta: dict[str, Any]) -> None:
+    """Tell the inferencer what there is to know of the data set."""
+    model._dataset_meta = meta
+
+
+def turns_to_rgb(preprocessor: Any) -> bool:
+    """Whether a data preprocessor turns BGR into RGB.
+
+    MMPretrain's says so as ``to_rgb``, mmengine's in private only.
+    """
+    private = getattr(preprocessor, '_channel_conversion', False)
+    return bool(getattr(preprocessor, 'to_rgb', private))

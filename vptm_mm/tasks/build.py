@@ -14,6 +14,7 @@ from mmpretrain import get_model
 from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import nn
 
+from ..host import dataset_meta, set_dataset_meta
 from ..weights.checkpoint_file import UnsafeCheckpointError
 from ..weights.download import is_remote, is_stored
 from ..weights.preprocessing import warn_of_preprocessing
@@ -53,7 +54,7 @@ def make_task(
             'class of each score.'
         )
     if classes is None:
-        classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
+        classes = dataset_meta(model).get('classes')
     if classes is None:
         classes = [str(i) for i in range(num_classes)]
     if len(classes) != num_classes:
@@ -228,7 +229,7 @@ def _load(config: Config, content: dict, device: Any) -> BaseModel:
     warn_of_preprocessing(model.backbone, model.data_preprocessor)
     meta = content.get('meta') or {}
     if 'dataset_meta' in meta:
-        model._dataset_meta = meta['dataset_meta']
+        set_dataset_meta(model, meta['dataset_meta'])
     return model
 
 

@@ -9,6 +9,8 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
+from ..host import turns_to_rgb
+
 META = 'data_preprocessor'  # of a file that ExportWeightsHook writes
 CLOSE = 0.1  # of 255 grey levels: what decimals of a mean differ by
 
@@ -57,15 +59,11 @@ def preprocessing_of(module: nn.Module | None) -> Preprocessing | None:
     std: Tensor | None = getattr(module, 'std', None)
     if mean is None or std is None:
         return None
-    # MMPretrain's own for classifiers, and mmengine's for all others.
-    to_rgb = getattr(module, 'to_rgb', None)
-    if to_rgb is None:
-        to_rgb = getattr(module, '_channel_conversion', False)
     numbers = [
         tuple(round(value, 4) for value in tensor.flatten().tolist())
         for tensor in (mean, std)
     ]
-    return Preprocessing(numbers[0], numbers[1], bool(to_rgb))
+    return Preprocessing(numbers[0], numbers[1], turns_to_rgb(module))
 
 
 def trained_with(
