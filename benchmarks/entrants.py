@@ -11,7 +11,7 @@ from mmpretrain.models import BEiTPretrainViT
 from torch import Tensor, nn
 
 from vptm_mm.models import VPTMBackbone
-from vptm_mm.models.backbones.frozen_beit import SPEEDUPS
+from vptm_mm.models.encoder import SPEEDUPS
 
 from .peers import make_peer
 
@@ -115,7 +115,7 @@ def make_backbone(
     backbone.load_state_dict(state, strict=False)
     if setting.prompt_length:
         torch.manual_seed(2)
-        backbone.prompt_tokens.reset_parameters()
+        backbone.tuning.prompt_tokens.reset_parameters()
     return backbone.eval().to(setting.device)
 
 

@@ -46,13 +46,13 @@ class BlockSequence(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor]:
         encoder, sequence = self.backbone.encoder, self.backbone.sequence
         tokens = self.backbone.run_prefix(x)
-        tokens = self.backbone.prompt_tokens(tokens, 0, sequence.prompt_start)
+        tokens = self.backbone.tuning.enter(tokens, 0)
         table = encoder.rel_pos_bias.relative_position_bias_table
         bias = sequence.prompted_bias(table)  # (h, S, S)
         bias = bias[None] if self.whole_bias else bias
         for block in self.blocks:
             tokens = block(tokens, bias)
-        return (encoder.norm1(tokens[:, sequence.masks]).flatten(1),)
+        return (encoder.ln1(tokens[:, sequence.masks]).flatten(1),)
 
 
 class StockBlock(nn.Module):

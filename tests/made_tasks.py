@@ -57,7 +57,7 @@ def make_classifier(checkpoint, seed: int = 0, **options):
     torch.manual_seed(seed)
     config = make_config(checkpoint, **options)
     model = get_model(config)
-    prompts = model.backbone.prompt_tokens.prompts
+    prompts = model.backbone.tuning.prompt_tokens.prompts
     if prompts is not None:
         torch.nn.init.normal_(prompts)
     return model

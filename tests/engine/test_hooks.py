@@ -35,7 +35,7 @@ def test_a_whole_training_run(tmp_path):
     # Only what is tuned has changed, and all of it has.
     tuned = set(tuned_parameters(runner.model))
     assert tuned == {
-        'backbone.prompt_tokens.prompts',
+        'backbone.tuning.prompt_tokens.prompts',
         'head.verbalizer.prototypes',
         'head.verbalizer.projection.weight',
     }
@@ -257,8 +257,8 @@ def test_masked_tokens_are_those_of_the_masked_patches():
             for k, v in state.items()
         }
     backbone.load_state_dict(state, strict=False)
-    hidden = backbone.predict_masked_patches(images, mask)
-    ours = backbone.token_predictor(hidden).argmax(-1)
+    hidden = backbone.encoder(images, mask)[:, 1:]
+    ours = backbone.encoder.token_predictor(hidden).argmax(-1)
     assert predicted.tolist() == [ours[0, 6].item(), ours[1, 12].item()]
 
 

@@ -51,7 +51,7 @@ def test_scalars_of_the_method(tmp_path):
     assert point['tuning/temperature'] == pytest.approx(0.2)
     assert point['tuning/grad_norm'] > 0
     verbalizer = runner.model.head.verbalizer
-    prompts = runner.model.backbone.prompt_tokens.prompts
+    prompts = runner.model.backbone.tuning.prompt_tokens.prompts
     for name, vectors in (
         ('prompt', prompts),
         ('prototype', verbalizer.prototypes),
@@ -228,7 +228,8 @@ def test_a_record_of_the_run(tmp_path, monkeypatch):
     assert record['processes'] == 1
     assert record['versions']['torch'] == torch.__version__
     assert record['versions']['vptm_mm'] == __version__
-    assert record['tuned']['backbone.prompt_tokens.prompts'] == [1, 2, 128]
+    name = 'backbone.tuning.prompt_tokens.prompts'
+    assert record['tuned'][name] == [1, 2, 128]
     total = sum(p.numel() for p in runner.model.parameters())
     assert record['parameters'] == total
     assert record['images'] == dict(train=64, val=32)

@@ -33,7 +33,7 @@ def classifier_on(build, checkpoint):
         else:
             init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
             built = FrozenFeatures(ENCODER, init_cfg=init_cfg, **options)
-            width = 16 * built.pool_grid**2
+            width = built.out_channels
         if isinstance(head, str):
             head = dict(type=head)
         torch.manual_seed(1)

@@ -105,7 +105,7 @@ def test_preprocessing_and_description_are_inside(
     # The classifier is as it was; the file knows no files of this machine.
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, before[name]), name
-    assert model.backbone.prompt_tokens.prompts.requires_grad
+    assert model.backbone.tuning.prompt_tokens.prompts.requires_grad
     for trace in (str(ROOT).encode(), b'site-packages'):
         assert trace not in path.read_bytes()
 

@@ -43,31 +43,31 @@ BASELINES = {
     'lora': (
         LoRABackbone,
         dict(rank=2, alpha=3.0),
-        r'lora_[qv]\.\d\.(down|up)$',
+        r'tuning\.lora_[qv]\.\d\.(down|up)$',
         12,
     ),
     'adaptformer': (
         AdaptFormerBackbone,
         dict(bottleneck_dims=4),
-        r'adapters\.\d\.(down|up)\.(weight|bias)$',
+        r'tuning\.adapters\.\d\.(down|up)\.(weight|bias)$',
         12,
     ),
     'vpt-shallow': (
         VPTBackbone,
         dict(prompt_length=3),
-        r'prompt_tokens\.prompts$',
+        r'tuning\.prompt_tokens\.prompts$',
         1,
     ),
     'vpt-deep': (
         VPTBackbone,
         dict(prompt_length=3, prompt_blocks=DEEP),
-        r'prompt_tokens\.prompts$',
+        r'tuning\.prompt_tokens\.prompts$',
         1,
     ),
     'gatevpt': (
         GateVPTBackbone,
         dict(prompt_length=3),
-        r'(prompt_tokens\.prompts|gate_logits)$',
+        r'tuning\.(prompt_tokens\.prompts|gate_logits)$',
         2,
     ),
 }
@@ -132,7 +132,8 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
     optimizer.step()
     for parameter, tensor in backbone.state_dict().items():
         changed = tensor != before[parameter]
-        assert changed.any() == (parameter in tuned), parameter
+        is_tuned = {parameter, f'tuning.{parameter}'} & tuned.keys()
+        assert changed.any() == bool(is_tuned), parameter
         if parameter == 'prompt_tokens.prompts':
             assert changed.flatten(1).any(1).all()
         if parameter == 'gate_logits':
@@ -185,8 +186,8 @@ def test_the_pre_training_task_sees_nothing_of_it(baseline, images, name):
     disturb(backbone)
     mask = torch.arange(32).view(2, 4, 4) % 3 == 0
     assert torch.equal(
-        backbone.predict_masked_patches(images, mask),
-        baseline('linear').predict_masked_patches(images, mask),
+        backbone.encoder(images, mask),
+        baseline('linear').encoder(images, mask),
     )
 
 
@@ -214,8 +215,11 @@ def test_a_tuned_encoder_drops_what_the_host_drops(baseline, images):
     backbone.train()
     torch.manual_seed(0)
     (ours,) = backbone(images)
+    host = MODELS.build(dict(encoder, out_type='raw'))
+    host.train()
+    host.load_state_dict(backbone.encoder.state_dict(), strict=False)
     torch.manual_seed(0)
-    hosts = BEiTViT.forward(backbone.encoder, images)[0][:, 1:]
+    hosts = BEiTViT.forward(host, images)[0][:, 1:]
     torch.testing.assert_close(ours, hosts.mT.flatten(1))
 
 
@@ -225,7 +229,8 @@ def test_lora_equals_weights_that_are_merged(baseline, images):
     merged = baseline('linear')
     for block, layer in enumerate(merged.encoder.layers):
         query, _, value = layer.attn.qkv.weight.data.chunk(3)
-        lora_q, lora_v = backbone.lora_q[block], backbone.lora_v[block]
+        lora_q = backbone.tuning.lora_q[block]
+        lora_v = backbone.tuning.lora_v[block]
         query += 3.0 / 2 * lora_q.up.data @ lora_q.down.data
         value += 3.0 / 2 * lora_v.up.data @ lora_v.down.data
     torch.testing.assert_close(backbone(images), merged(images))
@@ -241,17 +246,17 @@ def test_an_adapter_stands_beside_the_mlp(images, layer_scale):
     backbone = AdaptFormerBackbone(encoder, bottleneck_dims=4, scale=0.7)
     randomize(backbone)
     backbone.load_state_dict(backbone.state_dict())  # now it has weights
-    (layer,), (adapter,) = backbone.encoder.layers, backbone.adapters
+    (layer,), (adapter,) = backbone.encoder.layers, backbone.tuning.adapters
     normed = []
     hook = layer.ln2.register_forward_hook(
         lambda *args: normed.append(args[2])
     )
-    tokens = backbone._embed(images)
+    tokens = backbone.encoder.embed(images)
     plain = layer(tokens, backbone.encoder.rel_pos_bias())
     hook.remove()
     hidden = torch.relu(normed[0] @ adapter.down.weight.T + adapter.down.bias)
     branch = hidden @ adapter.up.weight.T + adapter.up.bias
-    expected = backbone.encoder.norm1(plain + 0.7 * branch)[:, 0]
+    expected = backbone.encoder.ln1(plain + 0.7 * branch)[:, 0]
     torch.testing.assert_close(backbone(images)[0], expected)
 
 
@@ -269,19 +274,19 @@ def prompted(backbone, images, prompts):
         tokens = torch.cat([cls_token, before, patches], 1)
         tokens = layer(tokens, bias)
         cls_token, before, patches = tokens.split([1, 3, 16], 1)
-    return encoder.norm1(cls_token)[:, 0]
+    return encoder.ln1(cls_token)[:, 0]
 
 
 def test_vpt_equals_a_sequence_built_by_hand(baseline, images):
     deep = baseline('vpt-deep')
-    table = deep.prompt_tokens.prompts
+    table = deep.tuning.prompt_tokens.prompts
     expected = prompted(
         deep, images, lambda block, _: table[block].expand(2, -1, -1)
     )
     torch.testing.assert_close(deep(images)[0], expected)
 
     shallow = baseline('vpt-shallow')
-    first = shallow.prompt_tokens.prompts[0].expand(2, -1, -1)
+    first = shallow.tuning.prompt_tokens.prompts[0].expand(2, -1, -1)
     expected = prompted(
         shallow, images, lambda block, before: before if block else first
     )
@@ -305,31 +310,35 @@ def test_initial_prompts_are_as_wide_as_the_mask_token(baseline):
     for name in ('vpt-shallow', 'vpt-deep', 'gatevpt'):
         backbone = baseline(name, prompt_length=200)
         scale = backbone.encoder.mask_token.std().item()
-        prompts = backbone.prompt_tokens.prompts
+        prompts = backbone.tuning.prompt_tokens.prompts
         assert prompts.std().item() == pytest.approx(scale, rel=0.1)
 
 
 def test_open_gates_are_vpt_shallow(baseline, images):
     gated, shallow = baseline('gatevpt'), baseline('vpt-shallow')
-    gated.prompt_tokens.prompts.data.copy_(shallow.prompt_tokens.prompts)
-    gated.gate_logits.data.fill_(1e4)
+    gated.tuning.prompt_tokens.prompts.data.copy_(
+        shallow.tuning.prompt_tokens.prompts
+    )
+    gated.tuning.gate_logits.data.fill_(1e4)
     torch.testing.assert_close(gated(images), shallow(images))
 
 
 def test_shut_gates_are_vpt_deep_with_the_same_prompts(baseline, images):
     gated, deep = baseline('gatevpt'), baseline('vpt-deep')
-    deep.prompt_tokens.prompts.data.copy_(gated.prompt_tokens.prompts)
-    gated.gate_logits.data.fill_(-1e4)
+    deep.tuning.prompt_tokens.prompts.data.copy_(
+        gated.tuning.prompt_tokens.prompts
+    )
+    gated.tuning.gate_logits.data.fill_(-1e4)
     torch.testing.assert_close(gated(images), deep(images))
 
 
 def test_each_block_has_its_gate(baseline, images):
     backbone = baseline('gatevpt', initial_gate=0.25)
-    gates = backbone.gate_logits.sigmoid()
+    gates = backbone.tuning.gate_logits.sigmoid()
     torch.testing.assert_close(gates, torch.tensor([0.25, 0.25]))
-    backbone.gate_logits.data[1] = 1.0
-    gates = (0.25, backbone.gate_logits.data[1].sigmoid())
-    state = backbone.prompt_tokens.prompts[0].expand(2, -1, -1)
+    backbone.tuning.gate_logits.data[1] = 1.0
+    gates = (0.25, backbone.tuning.gate_logits.data[1].sigmoid())
+    state = backbone.tuning.prompt_tokens.prompts[0].expand(2, -1, -1)
 
     def mix(block, before):
         nonlocal state
@@ -345,9 +354,9 @@ def test_each_block_has_its_gate(baseline, images):
 @pytest.mark.parametrize(
     ('name', 'parameter'),
     [
-        ('lora', 'lora_v.1.up'),
-        ('adaptformer', 'adapters.1.down.bias'),
-        ('gatevpt', 'gate_logits'),
+        ('lora', 'tuning.lora_v.1.up'),
+        ('adaptformer', 'tuning.adapters.1.down.bias'),
+        ('gatevpt', 'tuning.gate_logits'),
     ],
 )
 def test_gradients_match_finite_differences(baseline, name, parameter):
@@ -422,7 +431,9 @@ def test_a_task_file_holds_what_is_tuned(tmp_path, name):
     cfg, model = classifier(name)
     disturb(model)
     task = make_task(model, cfg)
-    assert set(task.tensors) == set(tuned_parameters(model))
+    assert set(task.tensors) == {
+        name.replace('.tuning.', '.') for name in tuned_parameters(model)
+    }
     path = tmp_path / 'task.safetensors'
     write_task(task, path)
     torch.manual_seed(1)

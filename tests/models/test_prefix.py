@@ -80,7 +80,7 @@ def test_prompts_do_not_change_the_states(build, images):
     backbone = build(prompt_blocks=(1,))
     before = backbone.run_prefix(images)
     with torch.no_grad():
-        backbone.prompt_tokens.prompts.add_(1)
+        backbone.tuning.prompt_tokens.prompts.add_(1)
     assert torch.equal(backbone.run_prefix(images), before)
     other = build(prompt_blocks=(1,), prompt_length=7, seed=5)
     assert torch.equal(other.run_prefix(images), before)

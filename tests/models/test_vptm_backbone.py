@@ -51,9 +51,9 @@ def check_against_host(model, encoder, num_visual_tokens, path):
     mask = (torch.rand(2, side, side) < 0.4).long()
     with torch.no_grad():
         hidden, logits = host_states(model, images, mask)
-        ours = backbone.predict_masked_patches(images, mask)
+        ours = backbone.encoder(images, mask)[:, 1:]
         assert (ours - hidden).abs().max() <= 1e-5
-        difference = backbone.token_predictor(ours) - logits
+        difference = backbone.encoder.token_predictor(ours) - logits
     assert difference.abs().max() <= 1e-5
 
 
@@ -83,7 +83,7 @@ def test_equals_the_host_at_base_size(tmp_path):
 def test_added_tokens_equal_a_sequence_built_by_hand(build, images, mask_bias):
     """The whole forward, written out on the host's blocks."""
     backbone = build(prompt_blocks=(1, 2), mask_bias=mask_bias, mask_grid=2)
-    encoder, prompts = backbone.encoder, backbone.prompt_tokens.prompts
+    encoder, prompts = backbone.encoder, backbone.tuning.prompt_tokens.prompts
     table = encoder.rel_pos_bias.relative_position_bias_table
     with torch.no_grad():
         patches, _ = encoder.patch_embed(images)
@@ -130,7 +130,7 @@ def test_prompt_location_cannot_change_the_result(
             prompt_bias=prompt_bias,
             mask_grid=2,
         )
-        backbone.prompt_tokens.prompts.data.copy_(prompts)
+        backbone.tuning.prompt_tokens.prompts.data.copy_(prompts)
         outputs.append(backbone(images)[0])
     torch.testing.assert_close(outputs[1], outputs[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(outputs[2], outputs[0], atol=1e-5, rtol=1e-5)
@@ -158,7 +158,8 @@ def test_shapes(build, options, width, batch):
 def test_logits_are_log_probabilities_of_the_token_predictor(build, images):
     hidden = build(prompt_length=0)
     logits = build(prompt_length=0, visual_token='logits')
-    expected = logits.token_predictor(hidden(images)[0]).log_softmax(-1)
+    predictor = logits.encoder.token_predictor
+    expected = predictor(hidden(images)[0]).log_softmax(-1)
     torch.testing.assert_close(logits(images)[0], expected)
     total = logits(images)[0].exp().sum(1)
     torch.testing.assert_close(total, torch.ones(2))
@@ -170,9 +171,9 @@ def test_each_parameter_is_tuned_or_frozen(build):
     frozen = {
         name
         for name, _ in backbone.named_parameters()
-        if name.startswith(('encoder.', 'token_predictor.'))
+        if name.startswith('encoder.')
     }
-    assert tuned == {'prompt_tokens.prompts'}
+    assert tuned == {'tuning.prompt_tokens.prompts'}
     assert not tuned & frozen
     assert tuned | frozen == {n for n, _ in backbone.named_parameters()}
 
@@ -183,7 +184,7 @@ def test_frozen_modules_stay_in_eval(build, images):
     assert backbone.train() is backbone
     assert backbone.training
     assert not any(m.training for m in backbone.encoder.modules())
-    assert not backbone.token_predictor.training
+    assert not backbone.encoder.token_predictor.training
     assert torch.equal(backbone(images)[0], backbone(images)[0])
 
 
@@ -213,11 +214,11 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
 def test_prompt_gradients_match_finite_differences(build):
     backbone = build(prompt_length=1, prompt_blocks=(0, 2)).double()
     image = torch.randn(1, 3, 16, 16, dtype=torch.float64)
-    prompts = backbone.prompt_tokens.prompts
+    prompts = backbone.tuning.prompt_tokens.prompts
 
     def output(values):
         return torch.func.functional_call(
-            backbone, {'prompt_tokens.prompts': values}, (image,)
+            backbone, {'tuning.prompt_tokens.prompts': values}, (image,)
         )[0]
 
     assert torch.autograd.gradcheck(
@@ -268,17 +269,17 @@ def test_compiled_code_equals_the_plain_path(build, images):
         weights = torch.linspace(-1, 1, out.numel()).view_as(out)
         (out * weights).sum().backward()
         outputs.append(out)
-        gradients.append(backbone.prompt_tokens.prompts.grad)
+        gradients.append(backbone.tuning.prompt_tokens.prompts.grad)
     assert (outputs[1] - outputs[0]).abs().max() <= 1e-5
     assert (gradients[1] - gradients[0]).norm() <= 1e-4 * gradients[0].norm()
 
 
 def test_initial_prompts_are_seeded_and_scaled_like_the_mask_token(build):
     first, second = build(prompt_length=200), build(prompt_length=200)
-    prompts = first.prompt_tokens.prompts
-    assert torch.equal(prompts, second.prompt_tokens.prompts)
+    prompts = first.tuning.prompt_tokens.prompts
+    assert torch.equal(prompts, second.tuning.prompt_tokens.prompts)
     assert not torch.equal(
-        prompts, build(seed=1, prompt_length=200).prompt_tokens.prompts
+        prompts, build(seed=1, prompt_length=200).tuning.prompt_tokens.prompts
     )
     scale = first.encoder.mask_token.std()
     assert prompts.std().item() == pytest.approx(scale.item(), rel=0.1)
@@ -370,7 +371,14 @@ def test_wrong_input(build, shape):
             dict(prompt_length=-1),
             'prompt_length=-1 must be a whole number >= 0',
         ),
-        (dict(visual_token='logits', num_visual_tokens=None), 'tokens=None m'),
+        (
+            dict(visual_token='logits', num_visual_tokens=None),
+            "visual_token='logits' needs num_visual_tokens",
+        ),
+        (
+            dict(visual_token='logits', num_visual_tokens=0),
+            'num_visual_tokens=0 must be a whole number >= 1',
+        ),
         (dict(with_cp='no'), "with_cp='no' must be True or False"),
         (dict(prompt_blocks=(3,)), r'prompt_blocks=\(3,\) must be in 0..2'),
         (dict(prompt_location='end'), "prompt_location='end' must be one of"),
@@ -440,7 +448,7 @@ def test_composes_with_the_hosts_heads(checkpoint, images, head):
     samples = [DataSample().set_gt_label(label) for label in (0, 4)]
     losses = model.loss(images, samples)
     losses['loss'].backward()
-    assert model.backbone.prompt_tokens.prompts.grad.abs().sum() > 0
+    assert model.backbone.tuning.prompt_tokens.prompts.grad.abs().sum() > 0
     assert model.predict(images)[0].pred_score.shape == (5,)
 
 
@@ -480,7 +488,7 @@ def test_frozen_features_read_off_the_host(
         (dict(readout='mean'), "readout='mean' must be one of"),
         (
             dict(readout='cls', pool_grid=2),
-            r'pool_grid=2 must be a whole number in 1..4',
+            "pool_grid=2 must be 1 with readout='cls'",
         ),
         (dict(readout='patches', pool_grid=5), r'pool_grid=5 must be a'),
     ],

@@ -68,7 +68,7 @@ def test_masks_without_a_place(mask_bias):
     ('options', 'message'),
     [
         (dict(mask_grid=2.0), r'mask_grid=2\.0 must be a whole number'),
-        (dict(mask_grid=3), r'mask_grid=3 must be a whole number in 1\.\.2'),
+        (dict(mask_grid=3), r'mask_grid=3 must be a whole number in 0\.\.2'),
         (dict(mask_bias='no'), "mask_bias='no' must be one of"),
         (dict(prompt_bias='grid'), "prompt_bias='grid' must be one of"),
         (dict(prompt_location='end'), "prompt_location='end' must be one of"),

@@ -70,7 +70,7 @@ def test_features_of_the_round_before(cfg, block, expected):
     tokenizer = model.target_generator
     assert isinstance(tokenizer, FeatureKMeansTokenizer)
     assert tokenizer.teacher.backbone.block == expected
-    assert tokenizer.teacher.backbone.is_pretrained
+    assert tokenizer.teacher.backbone.encoder.is_pretrained
     assert tokenizer.num_visual_tokens == 256
     # Both views are normalised as the teacher was trained.
     preprocessor = derived.data_preprocessor

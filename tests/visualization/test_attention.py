@@ -100,7 +100,7 @@ def test_hooks_are_removed_after_an_error(build):
 
 def expected_rollout(backbone, weights):
     """Every input is a token in every block; absent ones keep themselves."""
-    prompts, sequence = backbone.prompt_tokens, backbone.sequence
+    prompts, sequence = backbone.tuning.prompt_tokens, backbone.sequence
     length, start = prompts.length, sequence.prompt_start
     plain = 1 + 16 + sequence.num_masks
     total = plain + length * len(prompts.blocks)
@@ -126,7 +126,7 @@ def test_rollout(build, images, prompts, location):
     with torch.no_grad(), recorded_attention(backbone.encoder) as weights:
         backbone(images)
     rollout = attention_rollout(
-        weights, backbone.prompt_tokens, backbone.sequence.prompt_start
+        weights, backbone.tuning.prompt_tokens, backbone.sequence.prompt_start
     )
     torch.testing.assert_close(rollout.sum(-1), torch.ones(rollout.shape[:2]))
     torch.testing.assert_close(rollout[0], expected_rollout(backbone, weights))
@@ -136,7 +136,7 @@ def test_rollout(build, images, prompts, location):
 def test_maps(build, images, prompts):
     backbone = build(mask_grid=2, **PROMPTS[prompts])
     masks, others = attention_maps(backbone, images)
-    length = backbone.prompt_tokens.length
+    length = backbone.tuning.prompt_tokens.length
     assert masks.patches.shape == (2, 4, 4, 16)
     assert masks.shares.shape == (2, 4, 4, 4)
     assert others.patches.shape == (2, 4, length, 16)

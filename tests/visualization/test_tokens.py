@@ -52,7 +52,7 @@ def test_counts_by_hand(checkpoint, visual_token, mask_grid):
             (after,) = model.backbone(inputs)
             (before,) = untuned(inputs)
             if visual_token == 'hidden':
-                after = untuned.token_predictor(after.view(masks, -1))
+                after = untuned.encoder.token_predictor(after.view(masks, -1))
         for part, logits in enumerate((before, after)):
             for token in logits.view(masks, -1).argmax(-1):
                 expected[part, label, token] += 1
@@ -95,8 +95,8 @@ def test_each_patch_is_predicted_from_a_masked_place(checkpoint):
     for row, column in ((1, 2), (2, 3), (0, 0)):
         mask = torch.zeros(2, 4, 4)
         mask[:, row % 2 :: 2, column % 2 :: 2] = 1
-        states = untuned.predict_masked_patches(inputs, mask)
-        logits = untuned.token_predictor(states[:, 4 * row + column])
+        states = untuned.encoder(inputs, mask)[:, 1:]
+        logits = untuned.encoder.token_predictor(states[:, 4 * row + column])
         torch.testing.assert_close(
             found[:, 4 * row + column], logits.log_softmax(-1)
         )
@@ -156,7 +156,7 @@ def test_how_many_tokens_there_are_is_read_from_the_file(checkpoint, tmp_path):
     config = make_config(checkpoint)
     del config.model.backbone['num_visual_tokens']  # 8192 by default
     untuned = build_untuned(model, config)
-    assert untuned.token_predictor.out_features == NUM_VISUAL_TOKENS
+    assert untuned.encoder.token_predictor.out_features == NUM_VISUAL_TOKENS
     path = tmp_path / 'own.pth'  # has none: with 'hidden' it is not kept
     torch.save(dict(state_dict=model.state_dict()), path)
     config.model.backbone.init_cfg.checkpoint = str(path)

@@ -199,8 +199,8 @@ def test_transformers_layout(tmp_path, images, written):
     )
     with torch.no_grad():
         expected = model(images, bool_masked_pos=mask.flatten(1)).logits
-        states = backbone.predict_masked_patches(images, mask)
-        logits = backbone.token_predictor(states)
+        states = backbone.encoder(images, mask)[:, 1:]
+        logits = backbone.encoder.token_predictor(states)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -539,7 +539,7 @@ def test_the_packaged_checkpoints_load(log, name, num_visual_tokens):
         num_visual_tokens=num_visual_tokens,
         visual_token='logits',
     )
-    assert backbone.is_pretrained
+    assert backbone.encoder.is_pretrained
     path = fetch(f'vptm_mm://{name}.pth')
     assert path.stat().st_size <= 3e6
 

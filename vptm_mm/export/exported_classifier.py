@@ -9,7 +9,7 @@ import torch
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from torch import Tensor, nn
 
-from ..models.backbones.frozen_beit import FrozenBEiT
+from ..models.backbones.adapted_backbone import AdaptedBackbone
 
 
 class ExportedClassifier(nn.Module):
@@ -60,7 +60,7 @@ class ExportedClassifier(nn.Module):
 def _require_kind(classifier: ImageClassifier) -> None:
     backbone = getattr(classifier, 'backbone', None)
     if not isinstance(classifier, ImageClassifier) or not isinstance(
-        backbone, FrozenBEiT
+        backbone, AdaptedBackbone
     ):
         raise TypeError(
             f'{type(classifier).__name__} with backbone '

@@ -1,4 +1,5 @@
 from .backbones import (
+    AdaptedBackbone,
     AdaptFormerBackbone,
     BlockFeatures,
     FineTunedBackbone,
@@ -11,6 +12,7 @@ from .backbones import (
 )
 from .distilled_beit import DistilledBEiT
 from .heads import PrototypeVerbalizerHead
+from .readouts import Readout
 from .tokenizers import (
     FeatureKMeansTokenizer,
     KeptTokens,
@@ -18,8 +20,10 @@ from .tokenizers import (
     VQKDDistiller,
     VQKDTokenizer,
 )
+from .tunings import Tuning
 
 __all__ = [
+    'AdaptedBackbone',
     'AdaptFormerBackbone',
     'BlockFeatures',
     'DistilledBEiT',
@@ -32,6 +36,8 @@ __all__ = [
     'LoRABackbone',
     'PatchKMeansTokenizer',
     'PrototypeVerbalizerHead',
+    'Readout',
+    'Tuning',
     'VPTBackbone',
     'VPTMBackbone',
     'VQKDDistiller',

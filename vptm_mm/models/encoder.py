@@ -17,7 +17,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..nn import Unfilled, tensors_sha256, without_derived
+from ..nn import Unfilled, is_whole, tensors_sha256, without_derived
 from ..weights import read_pretrained
 from ..weights.identity import (
     ENCODER_SETTINGS,
@@ -104,6 +104,13 @@ class FrozenEncoder(nn.Module):
         super().__init__()
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
+        if num_visual_tokens is not None and not (
+            is_whole(num_visual_tokens) and num_visual_tokens >= 1
+        ):
+            raise ValueError(
+                f'num_visual_tokens={num_visual_tokens!r} must be a whole '
+                'number >= 1, or None to do without a token predictor.'
+            )
         self.speedups = _check_speedups(speedups)
         # A file fills all of it, or fails.
         with nullcontext() if init_cfg is None else Unfilled():
@@ -208,7 +215,7 @@ class FrozenEncoder(nn.Module):
                 self.mask_token.to(patches.dtype),
                 patches,
             )
-        cls_token = self.cls_token.expand(len(images), -1, -1)
+        cls_token = self.cls_token.expand(images.size(0), -1, -1)
         return self.drop_after_pos(torch.cat([cls_token, patches], dim=1))
 
     def run(
@@ -278,7 +285,7 @@ class FrozenEncoder(nn.Module):
         normed = layer.ln2(tokens)
         changed = layer.drop_path(_scale(layer.gamma_2, layer.ffn(normed)))
         if branch is not None:
-            changed = changed + branch(normed)
+            changed = changed + branch(normed).to(changed.dtype)
         tokens = tokens + changed
         return tokens if read is None or is_lean else tokens[:, read]
 

@@ -1,4 +1,3 @@
-from .attention_products import attend
 from .bottleneck_adapter import BottleneckAdapter
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
@@ -10,17 +9,19 @@ from .prompt_tokens import PromptTokens
 from .qkv_bias import qkv_bias
 from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
-from .token_sequence import TokenSequence
+from .token_sequence import NO_MASKS, Masks, TokenSequence
 from .unfilled import Unfilled
 from .vector_quantizer import VectorQuantizer
 from .verbalizer import PrototypicalVerbalizer, instance_loss
 
 __all__ = [
     'CLS',
+    'NO_MASKS',
     'PLACED',
     'ZERO',
     'BottleneckAdapter',
     'LowRankUpdate',
+    'Masks',
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',
@@ -28,7 +29,6 @@ __all__ = [
     'TokenSequence',
     'Unfilled',
     'VectorQuantizer',
-    'attend',
     'compare_settings',
     'compare_states',
     'discriminant_projection',

@@ -56,4 +56,5 @@ class BottleneckAdapter(nn.Module):
             nn.init.zeros_(tensor)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens.to(self.down.weight.dtype)
         return self.scale * self.up(F.relu(self.down(tokens)))

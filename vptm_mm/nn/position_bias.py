@@ -121,9 +121,9 @@ class PaddedPositionBias(nn.Module):
 
     def forward(self, table: Tensor) -> Tensor:
         if (
-            table.requires_grad
+            torch.compiler.is_compiling()
+            or table.requires_grad
             or table.is_inference()
-            or torch.compiler.is_compiling()
         ):
             return self._bias_of(table)
         known, version, bias = self._known or (None, 0, table)

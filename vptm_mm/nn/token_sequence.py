@@ -21,6 +21,9 @@ from .position_bias import (
 LOCATIONS = ('after_cls', 'after_patches', 'after_mask')
 PROMPT_BIASES = {'zero': ZERO, 'cls': CLS}
 MASK_BIASES = {'grid': PLACED, 'zero': ZERO, 'cls': CLS}
+# [MASK]s along one side of the image, and their position bias.
+Masks = tuple[int, str]
+NO_MASKS: Masks = (0, 'zero')
 
 
 class TokenSequence(nn.Module):
@@ -35,7 +38,7 @@ class TokenSequence(nn.Module):
 
     Args:
         grid_size: Rows H and columns W of patches.
-        mask_grid: Masks g along one side.
+        mask_grid: Masks g along one side; 0 for none.
         mask_bias: ``'grid'``, ``'zero'`` or ``'cls'``.
         prompt_length: Prompt tokens P.
         prompt_location: ``'after_cls'``, ``'after_patches'`` or
@@ -64,10 +67,10 @@ class TokenSequence(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
-        if not is_whole(mask_grid) or not 1 <= mask_grid <= min(grid_size):
+        if not is_whole(mask_grid) or not 0 <= mask_grid <= min(grid_size):
             raise ValueError(
                 f'mask_grid={mask_grid!r} must be a whole number in '
-                f'1..{min(grid_size)}, the patches along one side of the '
+                f'0..{min(grid_size)}, the patches along one side of the '
                 'image.'
             )
         num_patches = math.prod(grid_size)
@@ -88,7 +91,11 @@ class TokenSequence(nn.Module):
         self.patches = slice(first_patch, first_patch + num_patches)
         self.masks = slice(first_mask, first_mask + self.num_masks)
 
-        mask_places = grid_places(grid_size, (mask_grid, mask_grid))
+        mask_places = (
+            grid_places(grid_size, (mask_grid, mask_grid))
+            if mask_grid
+            else torch.zeros(0, 2)
+        )
         self.mask_places = mask_places if mask_bias == 'grid' else None
 
         nowhere = torch.zeros(1, 2)

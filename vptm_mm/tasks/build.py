@@ -88,7 +88,7 @@ def make_task(
         weights=init_cfg.get('checkpoint'),
     )
     build_preprocessing(task)
-    model.backbone.require_settings(identity_of(task).settings or {})
+    model.backbone.encoder.require(identity_of(task))
     return task
 
 

@@ -1,6 +1,6 @@
 """What a task is in a state dict, and how checkpoints and task files are read.
 
-A task's state dict has no frozen tensors but their digest; ``FrozenBEiT``
+A task's state dict has no frozen tensors but their digest; ``FrozenEncoder``
 compares it with its own. mmengine finds a loader by the address of a file:
 importing this module gives it one for ``vptm_mm://`` and for names that end in
 ``.safetensors``, so that ``load_from``, ``resume`` and the inferencer take
@@ -46,7 +46,7 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
     """Return what a task adds to the frozen tensors, and whose they are.
 
     Args:
-        model: A classifier on a ``FrozenBEiT``.
+        model: A classifier on an ``AdaptedBackbone``.
 
     Raises:
         ValueError: If its backbone is none, has no weights yet, or tunes what

@@ -22,7 +22,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from safetensors.torch import save
 from torch import Tensor
 
-from ..models.backbones.frozen_beit import FrozenBEiT
+from ..models import AdaptedBackbone, Readout, Tuning
 from ..nn import tensors_sha256
 from ..version import __version__
 from ..weights import write_whole
@@ -127,7 +127,7 @@ def validate(task: Task) -> None:
     encoder = backbone.pop('encoder', None)
     preprocessor = {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
     for name, part, base in (
-        ('backbone', backbone, FrozenBEiT),
+        ('backbone', backbone, AdaptedBackbone),
         ('backbone.encoder', encoder, BEiTViT),
         ('head', task.head, ClsHead),
         ('data_preprocessor', preprocessor, BaseDataPreprocessor),
@@ -198,7 +198,8 @@ def _is_a(kind: type) -> Callable[[Any], bool]:
 
 
 def _is_layer(found: Any) -> bool:
-    return str(found.__module__).startswith(LAYERS)
+    is_part = isinstance(found, type) and issubclass(found, (Tuning, Readout))
+    return is_part or str(found.__module__).startswith(LAYERS)
 
 
 def _is_transform(found: Any) -> bool:

@@ -160,7 +160,8 @@ def require_sequence(backbone: Any) -> None:
     Raises:
         ValueError: If it is no ``VPTMBackbone``.
     """
-    if not isinstance(getattr(backbone, 'sequence', None), TokenSequence):
+    sequence = getattr(backbone, 'sequence', None)
+    if not isinstance(sequence, TokenSequence) or not sequence.num_masks:
         raise ValueError(
             f'{type(backbone).__name__} adds no [MASK] to the image; pictures '
             'of attention and tokens need a VPTMBackbone.'
@@ -186,7 +187,7 @@ def attention_maps(
     require_sequence(backbone)
     with recorded_attention(backbone.encoder) as weights:
         backbone(images)
-    sequence, prompts = backbone.sequence, backbone.prompt_tokens
+    sequence, prompts = backbone.sequence, backbone.tuning.prompt_tokens
     rollout = attention_rollout(weights, prompts, sequence.prompt_start)
     attention = [weight.float().mean(1) for weight in weights]  # (B, S, S)
     blocks = [_positions(backbone, block) for block in range(len(weights))]
@@ -237,7 +238,7 @@ def _input_positions(backbone: Any) -> dict[str, slice]:
 
 def _positions(backbone: Any, block: int) -> dict[str, slice]:
     """Say where each kind of token stands in the sequence of a block."""
-    sequence, prompts = backbone.sequence, backbone.prompt_tokens
+    sequence, prompts = backbone.sequence, backbone.tuning.prompt_tokens
     if not prompts.length or block < prompts.blocks[0]:
         return {**_input_positions(backbone), 'prompts': slice(0, 0)}
     start = sequence.prompt_start

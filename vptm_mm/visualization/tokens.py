@@ -17,7 +17,6 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ..nn import tensors_sha256
 from ..weights import count_visual_tokens
 from .attention import require_sequence
 from .images import to_pixels, true_labels
@@ -63,19 +62,14 @@ def build_untuned(model: Any, cfg: Config) -> Any:
     )
     untuned = MODELS.build(backbone_cfg)
     # What the model was tuned on may be without the token predictor.
-    frozen = tuple(f'{name}.' for name in model.backbone.frozen_children)
-    tuned_on = model.backbone.frozen_sha256
-    read = tensors_sha256(
-        {
-            name: tensor
-            for name, tensor in untuned.frozen_state_dict().items()
-            if name.startswith(frozen)
-        }
-    )
+    has_predictor = model.backbone.encoder.token_predictor is not None
+    tuned_on = model.backbone.identity
+    read = untuned.encoder.identity_with(has_predictor)
     if tuned_on != read:
         raise ValueError(
             'the model was tuned on other frozen tensors (sha256 '
-            f'{tuned_on}) than the pre-training file holds ({read}); set '
+            f'{tuned_on.sha256}) than the pre-training file holds '
+            f'({read.sha256}); set '
             'model.backbone.init_cfg.checkpoint to the file that it was tuned '
             'on.'
         )
@@ -136,7 +130,7 @@ def count_tokens(
         ValueError: If an image has no class, or several.
     """
     num_masks = untuned.sequence.num_masks
-    num_tokens = untuned.token_predictor.out_features
+    num_tokens = untuned.encoder.token_predictor.out_features
     counts = torch.zeros(2, num_classes * num_tokens, dtype=torch.long)
     same, total = 0, 0
     for batch in batches:
@@ -149,8 +143,8 @@ def count_tokens(
             )
         (before,) = untuned(data['inputs'])  # (B, M * V)
         (after,) = model.backbone(data['inputs'])
-        if model.backbone.token_predictor is None:
-            predictor = untuned.token_predictor
+        if model.backbone.encoder.token_predictor is None:
+            predictor = untuned.encoder.token_predictor
             after = after.unflatten(1, (num_masks, -1))
             after = predictor(after.to(predictor.weight.dtype))
         ids = [
@@ -230,13 +224,13 @@ def masked_log_probs(untuned: Any, inputs: Tensor) -> Tensor:
     parts = []
     for number in range(GROUPS):
         mask = (group == number).expand(len(inputs), -1, -1)
-        states = untuned.predict_masked_patches(inputs, mask)  # (B, N, C)
+        states = untuned.encoder(inputs, mask)[:, 1:]  # (B, N, C)
         parts.append(states[:, (group == number).flatten()])
     order = torch.cat(
         [(group.flatten() == i).nonzero() for i in range(GROUPS)]
     )
     states = torch.cat(parts, 1)[:, order.flatten().argsort()]  # (B, N, C)
-    return untuned.token_predictor(states).float().log_softmax(-1)
+    return untuned.encoder.token_predictor(states).float().log_softmax(-1)
 
 
 def _cut(pixels: Tensor, untuned: Any) -> Tensor:

@@ -112,5 +112,4 @@ def _make_task(runner: Runner) -> Task:
 
 def _is_on_frozen(model: Any) -> bool:
     backbone = getattr(model, 'backbone', None)
-    is_pretrained = getattr(backbone, 'frozen_sha256', None) is not None
-    return is_pretrained and getattr(backbone, 'is_frozen', False)
+    return getattr(backbone, 'identity', None) is not None

@@ -1,3 +1,4 @@
+from .adapted_backbone import AdaptedBackbone
 from .adaptformer_backbone import AdaptFormerBackbone
 from .block_features import BlockFeatures
 from .fine_tuned_backbone import FineTunedBackbone
@@ -9,6 +10,7 @@ from .vpt_backbone import VPTBackbone
 from .vptm_backbone import VPTMBackbone
 
 __all__ = [
+    'AdaptedBackbone',
     'AdaptFormerBackbone',
     'BlockFeatures',
     'FineTunedBackbone',

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from mmpretrain.models.backbones.beit import BEiTTransformerEncoderLayer
 from torch import Tensor
 
-from .fused_attention import FusedAttention
+from ..attention import FusedAttention
 
 
 def run_block(
@@ -41,8 +41,6 @@ def run_block(
     is_fused = isinstance(layer.attn, FusedAttention)
     if is_fused and read is not None:
         how = dict(queries=read)
-    elif is_fused and tuned is not None:
-        how = dict(tuned=tuned)
     elif read is None and attention is None and branch is None:
         return layer(tokens, rel_pos_bias=bias)
     attention = attention or layer.attn

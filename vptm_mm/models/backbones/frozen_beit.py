@@ -28,8 +28,8 @@ from ...nn import (
 )
 from ...weights.preprocessing import Preprocessing
 from ...weights.pretrained import read_pretrained
+from ..attention import FusedAttention
 from .encoder_block import run_block
-from .fused_attention import FusedAttention
 
 # Ways to the same result in less time, each of which can be left out.
 SPEEDUPS = ('fused_attention', 'lean_first_block', 'lean_last_block')
@@ -85,7 +85,7 @@ class FrozenBEiT(BaseBackbone):
             self.encoder = _build_encoder(encoder)
         if 'fused_attention' in self.speedups:
             for layer in self.encoder.layers:
-                layer.attn = FusedAttention.like(layer.attn)
+                FusedAttention.replace(layer.attn)
         self.token_predictor = (
             nn.Linear(self.encoder.embed_dims, num_visual_tokens)
             if num_visual_tokens is not None

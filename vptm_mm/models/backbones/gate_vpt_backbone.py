@@ -1,48 +1,32 @@
-"""Gated visual prompts on the frozen BEiT v2.
+"""Gated visual prompts on the frozen BEiT v2."""
 
-Symbols: B batch; N patches; P prompt tokens; C embedding width; D blocks;
-S = 1 + P + N sequence length; g gate of a block.
-"""
+from collections.abc import Iterable
 
-import math
-
-import torch
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
 
-from ...nn import is_finite, is_whole
-from .encoder_block import run_block
-from .vpt_backbone import VPTBackbone
+from ..encoder import SPEEDUPS
+from .adapted_backbone import AdaptedBackbone, plain_readout
 
 
 @MODELS.register_module()
-class GateVPTBackbone(VPTBackbone):
-    """Shallow prompts, and a gate for each block that may change them.
+class GateVPTBackbone(AdaptedBackbone):
+    """``GatedPromptTuning``, read where a linear probe reads.
 
-    `Improving Visual Prompt Tuning for Self-supervised Vision Transformers
-    <https://arxiv.org/abs/2306.05067>`_: block i turns prompts p_i into q_i,
-    and the next block gets p_{i+1} = g_i q_i + (1 - g_i) p_i, where the
-    learnt gate g_i is the sigmoid of a number. With all gates at 1 this is
-    VPT-shallow; with all at 0 each block gets the same prompts.
-
-    Left out are the paper's learnt temperatures of the attention (adaptive
-    attention shaping). The last block has no gate, as nothing reads its
-    prompts.
+    Prompts stand between [CLS] and the patches.
 
     Args:
-        encoder: As in ``VPTMBackbone``.
-        prompt_length: Prompt tokens P.
-        initial_gate: Value g of all gates before training.
-        readout: As in ``FrozenFeatures``.
-        pool_grid: As in ``FrozenFeatures``.
-        init_cfg: As in ``VPTMBackbone``.
-
-    Shape:
-        As ``FrozenFeatures``.
+        encoder: As in ``AdaptedBackbone``.
+        prompt_length: As in ``GatedPromptTuning``.
+        initial_gate: As in ``GatedPromptTuning``.
+        readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
+            states of the patches; both after the final norm.
+        pool_grid: As in ``PatchReadout``.
+        init_cfg: As in ``AdaptedBackbone``.
+        speedups: As in ``AdaptedBackbone``.
+        dtype: As in ``AdaptedBackbone``.
 
     Raises:
-        ValueError: If ``prompt_length`` is below 1, or ``initial_gate`` is
-            not between 0 and 1.
+        ValueError: If an option is out of range.
     """
 
     def __init__(
@@ -53,42 +37,19 @@ class GateVPTBackbone(VPTBackbone):
         readout: str = 'cls',
         pool_grid: int = 1,
         init_cfg: dict | None = None,
+        speedups: Iterable[str] = SPEEDUPS,
+        dtype: str = 'float32',
     ) -> None:
-        if not is_whole(prompt_length) or prompt_length < 1:
-            raise ValueError(
-                f'prompt_length={prompt_length!r} must be a whole number >= '
-                '1: a gate needs prompts; FrozenFeatures runs without them.'
-            )
-        if not is_finite(initial_gate) or not 0 < initial_gate < 1:
-            raise ValueError(
-                f'initial_gate={initial_gate!r} must be between 0 and 1; 0.5 '
-                'leaves both ways open.'
-            )
         super().__init__(
-            encoder, prompt_length, (0,), readout, pool_grid, init_cfg
+            encoder,
+            plain_readout(readout, pool_grid),
+            dict(
+                type='GatedPromptTuning',
+                prompt_length=prompt_length,
+                initial_gate=initial_gate,
+                prompt_location='after_cls',
+            ),
+            init_cfg=init_cfg,
+            speedups=speedups,
+            dtype=dtype,
         )
-        logit = math.log(initial_gate / (1 - initial_gate))
-        self.gate_logits = nn.Parameter(
-            torch.full((len(self.encoder.layers) - 1,), logit)
-        )
-
-    @property
-    def prefix_depth(self) -> int:
-        """None: prompts enter the first block."""
-        return 0
-
-    def _run_tuned_blocks(self, tokens: Tensor) -> Tensor:
-        tokens = self.prompt_tokens(tokens, 0, start=1)  # (B, S, C)
-        bias = self._prompted_bias()  # (h, S, S)
-        end = 1 + self.prompt_tokens.length
-        *gated_layers, last_layer = self.encoder.layers
-        gates = self.gate_logits.sigmoid()  # (D - 1,)
-        for layer, gate in zip(gated_layers, gates, strict=True):
-            prompts = tokens[:, 1:end]  # (B, P, C)
-            tokens = layer(tokens, rel_pos_bias=bias)
-            prompts = gate * tokens[:, 1:end] + (1 - gate) * prompts
-            tokens = torch.cat(
-                [tokens[:, :1], prompts, tokens[:, end:]], dim=1
-            )
-        tokens = run_block(last_layer, tokens, bias, self._read(last_layer))
-        return self._without_prompts(tokens)

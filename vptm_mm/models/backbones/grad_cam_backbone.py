@@ -42,9 +42,6 @@ class GradCAMBackbone(VPTMBackbone):
         self.with_cp = False
         self.encoder.layers[-1].ln1.register_forward_hook(self._show_patches)
 
-    def _tuned_in(self, tokens: Tensor, prompts: slice) -> None:
-        """All tokens need a gradient, not only what is tuned."""
-
     def _show_patches(
         self, norm: nn.Module, args: Any, tokens: Tensor
     ) -> Tensor:

@@ -16,7 +16,7 @@ from ...weights.checkpoint_file import (
     read_module,
     read_tensors,
 )
-from ..backbones.frozen_beit import FrozenBEiT
+from ..backbones.adapted_backbone import AdaptedBackbone
 
 
 @MODELS.register_module()
@@ -149,7 +149,7 @@ def _build_backbone(cfg: dict) -> nn.Module:
     cls = MODELS.get(cfg['type'])
     if cls is None:
         raise ValueError(f'backbone.type={cfg["type"]!r} is not registered.')
-    if issubclass(cls, FrozenBEiT):  # strict by itself
+    if issubclass(cls, AdaptedBackbone):  # strict by itself
         return MODELS.build(cfg)
     if cfg['type'] == 'TIMMBackbone':
         if not cfg.get('pretrained'):

@@ -1,0 +1,306 @@
+"""A frozen BEiT v2, what is tuned in it, and what is read from it.
+
+Symbols: B batch; N patches; M masks; S sequence length; C embedding width.
+"""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import torch
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ...nn import TokenSequence, compare_states, without_derived
+from ...weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
+from ...weights.preprocessing import Preprocessing
+from ..encoder import PREDICTOR, SPEEDUPS, FrozenEncoder, file_name
+from ..readouts import Readout
+from ..tunings import Tuning
+
+Part = TypeVar('Part', Tuning, Readout)
+
+
+@MODELS.register_module()
+class AdaptedBackbone(BaseBackbone):
+    """A frozen BEiT v2 with any tuning and any readout.
+
+    Pre-trained weights are read when the backbone is built, strictly; without
+    them it refuses to run. Checkpoints and task files name what is tuned, the
+    encoder and its token predictor side by side.
+
+    Args:
+        encoder: Config of MMPretrain's ``BEiTPretrainViT``, or of ``BEiTViT``
+            with a shared relative position bias.
+        readout: Config of a ``Readout``.
+        tuning: Config of a ``Tuning``; None to learn nothing.
+        num_visual_tokens: Visual tokens of the token predictor; None to do
+            without it.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)``: a path, a
+            ``file://``, ``http(s)://`` or ``vptm_mm://`` address. None if
+            ``load_state_dict`` brings the weights.
+        speedups: As in ``FrozenEncoder``; all are on by default, ``()`` is
+            the host's plain computation.
+        dtype: As in ``FrozenEncoder``; what is tuned and what comes out stay
+            ``float32``.
+        with_cp: Whether training keeps the input of each tuned block only,
+            and computes the block again for its gradient.
+
+    Shape:
+        - Input: ``(B, in_channels, img_size, img_size)``, or the states of
+          ``run_prefix``
+        - Output: a tuple of one tensor, as the readout returns it
+
+    Raises:
+        ValueError: If an option is out of range, the encoder or the
+            checkpoint does not fit, or an image has another shape.
+        FileNotFoundError: If the checkpoint is not there.
+        TypeError: If ``encoder``, ``tuning`` or ``readout`` is not a dict.
+        RuntimeError: If it runs without pre-trained weights.
+
+    Example:
+        >>> backbone = AdaptedBackbone(
+        ...     encoder=dict(type='BEiTPretrainViT', arch='base'),
+        ...     tuning=dict(type='LoRATuning', rank=4),
+        ...     readout=dict(type='MaskReadout', mask_grid=2),
+        ...     init_cfg=dict(type='Pretrained', checkpoint='beitv2.pth'),
+        ... )
+        >>> (hidden,) = backbone(torch.rand(2, 3, 224, 224))
+        >>> hidden.shape
+        torch.Size([2, 3072])
+    """
+
+    # What stands at the start of names of frozen tensors in checkpoints.
+    frozen_children = ('encoder', 'token_predictor')
+
+    def __init__(
+        self,
+        encoder: dict,
+        readout: dict,
+        tuning: dict | None = None,
+        num_visual_tokens: int | None = None,
+        init_cfg: dict | None = None,
+        speedups: Iterable[str] = SPEEDUPS,
+        dtype: str = 'float32',
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not isinstance(with_cp, bool):
+            raise ValueError(f'with_cp={with_cp!r} must be True or False.')
+        self.with_cp = with_cp
+        self.encoder = FrozenEncoder(
+            encoder, num_visual_tokens, init_cfg, speedups, dtype
+        )
+        self.readout = _build('readout', Readout, readout, self.encoder)
+        self.tuning = (
+            Tuning(self.encoder, self.readout.masks)
+            if tuning is None
+            else _build(
+                'tuning', Tuning, tuning, self.encoder, self.readout.masks
+            )
+        )
+        self._read = self.readout.read(self.sequence)
+        if (
+            any(True for _ in self.tuning.parameters())
+            and self.tuning.prefix_depth >= self.readout.num_blocks
+        ):
+            raise ValueError(
+                f'{type(self.readout).__name__} reads block '
+                f'{self.readout.num_blocks - 1}, and nothing is tuned before '
+                f'block {self.tuning.prefix_depth}; read a later one.'
+            )
+
+    @property
+    def sequence(self) -> TokenSequence:
+        """Which token stands where."""
+        return self.tuning.sequence
+
+    @property
+    def out_channels(self) -> int:
+        """Width of the output: the ``in_channels`` of a head."""
+        return self.readout.out_channels
+
+    @property
+    def prefix_depth(self) -> int:
+        """Blocks, from the first on, that nothing tuned reaches."""
+        return min(self.tuning.prefix_depth, self.readout.num_blocks)
+
+    @property
+    def identity(self) -> Identity | None:
+        """That of the encoder; None if it has no weights or is trained."""
+        return self.encoder.identity
+
+    @property
+    def frozen_sha256(self) -> str | None:
+        """Digest of the frozen tensors; None if there are none."""
+        return self.identity.sha256 if self.identity else None
+
+    @property
+    def trained_with(self) -> Preprocessing | None:
+        """How images were normalised in pre-training, if anybody knows."""
+        return self.encoder.trained_with
+
+    def run_prefix(self, x: Tensor) -> Tensor:
+        """Run the blocks that nothing tuned reaches.
+
+        Training does not change what comes out, so it can be kept.
+
+        Args:
+            x: Images, ``(B, in_channels, img_size, img_size)``.
+
+        Returns:
+            States, ``(B, S, C)``, which ``forward`` takes in place of images.
+        """
+        tokens = self.encoder.embed(x)  # (B, 1 + N, C)
+        if self.sequence.num_masks:
+            masks = self.encoder.mask_token.expand(
+                x.size(0), self.sequence.num_masks, -1
+            )
+            tokens = torch.cat([tokens, masks], dim=1)  # (B, 1 + N + M, C)
+        if not self.prefix_depth:
+            return tokens
+        bias = self.sequence.plain_bias(self.encoder.position_table)
+        return self.encoder.run(
+            tokens, bias, range(self.prefix_depth), self._read
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        are_states = x.ndim == 3 and x.size(2) == self.encoder.embed_dims
+        if are_states and self.prefix_depth:
+            tokens = x.to(self.encoder.cls_token.dtype)
+        else:
+            tokens = self.run_prefix(x)
+        tokens = self.encoder.run(
+            tokens,
+            self.sequence.prompted_bias(self.encoder.position_table),
+            range(self.prefix_depth, self.readout.num_blocks),
+            self._read,
+            self.tuning,
+            self.with_cp and torch.is_grad_enabled(),
+        )
+        feature = self.readout(tokens, self.encoder, self.sequence)
+        dtype = torch.promote_types(feature.dtype, torch.float32)
+        return (feature.to(dtype),)
+
+    def train(self, mode: bool = True) -> 'AdaptedBackbone':
+        """Set the mode; an encoder that is frozen stays in eval."""
+        super().train(mode)  # the host's returns nothing
+        return self
+
+    def init_weights(self) -> None:
+        """Keep the weights that were read when the backbone was built.
+
+        Raises:
+            RuntimeError: If somebody changed them. The host calls this after
+                a parent's ``init_cfg`` has initialised all sub-modules.
+        """
+        self.encoder.require_unchanged()
+
+    def get_layer_depth(
+        self, param_name: str, prefix: str = ''
+    ) -> tuple[int, int]:
+        """Return the depth of a parameter's layer, and how many there are.
+
+        For the host's ``LearningRateDecayOptimWrapperConstructor``: the
+        embedding is layer 0, then the blocks; what comes after is the last.
+        """
+        return self.encoder.get_layer_depth(param_name, f'{prefix}encoder.')
+
+    def frozen_state_dict(self) -> dict[str, Tensor]:
+        """Return each frozen tensor by name, without derived buffers."""
+        return {
+            name: tensor
+            for name, tensor in without_derived(self.state_dict()).items()
+            if name.partition('.')[0] in self.frozen_children
+        }
+
+    def state_dict(
+        self, *args: Any, prefix: str = '', **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """As in torch, by the names of checkpoints."""
+        state = super().state_dict(*args, prefix=prefix, **kwargs)
+        # All of ours, in turn, so that they keep their order.
+        for name in [name for name in state if name.startswith(prefix)]:
+            ours = name.removeprefix(prefix)
+            state[prefix + _to_file_name(ours)] = state.pop(name)
+        return state
+
+    def _load_from_state_dict(
+        self, state_dict: dict, prefix: str, *args: Any
+    ) -> None:
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            ours = _from_file_name(name.removeprefix(prefix))
+            state_dict[prefix + ours] = state_dict.pop(name)
+        if f'{prefix}encoder.{FROZEN_SHA256}' in state_dict:
+            self._require_tuned(state_dict, f'{prefix}tuning.')
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _require_tuned(self, state_dict: dict, prefix: str) -> None:
+        """Refuse a task that brings other tensors than are tuned."""
+        given = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in state_dict.items()
+            if name.startswith(prefix)
+        }
+        difference = compare_states(self.tuning.state_dict(), given)
+        if difference:
+            raise ValueError(
+                f'the task does not fit {type(self).__name__} (- missing, '
+                f'+ unexpected, ! wrong):\n  {difference}\nUse the config '
+                'that it was trained with.'
+            )
+
+
+def _to_file_name(name: str) -> str:
+    part, _, rest = name.partition('.')
+    return file_name(rest) if part == 'encoder' else rest
+
+
+def _from_file_name(name: str) -> str:
+    if name.startswith('encoder.'):
+        return name
+    of_encoder = name in (FROZEN_SHA256, ENCODER_SETTINGS)
+    of_encoder = of_encoder or name.startswith(PREDICTOR)
+    return f'encoder.{name}' if of_encoder else f'tuning.{name}'
+
+
+def _build(name: str, base: type[Part], cfg: Any, *given: Any) -> Part:
+    """Build a part of a backbone from its config."""
+    if not isinstance(cfg, dict):
+        raise TypeError(f"{name}={cfg!r} must be a dict with a 'type'.")
+    options = dict(cfg)
+    kind = options.pop('type', None)
+    cls = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        known = [
+            key
+            for key, value in MODELS.module_dict.items()
+            if isinstance(value, type) and issubclass(value, base)
+        ]
+        raise ValueError(f'{name}.type={kind!r} must be one of {known}.')
+    return cls(*given, **options)
+
+
+def plain_readout(readout: str, pool_grid: int) -> dict:
+    """Return the readout of a linear probe, from flat arguments.
+
+    Args:
+        readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
+            states of the patches.
+        pool_grid: As in ``PatchReadout``.
+
+    Raises:
+        ValueError: If ``readout`` is unknown, or [CLS] is to be pooled.
+    """
+    if readout == 'patches':
+        return dict(type='PatchReadout', pool_grid=pool_grid)
+    if readout != 'cls':
+        raise ValueError(
+            f"readout={readout!r} must be one of ('cls', 'patches')."
+        )
+    if type(pool_grid) is not int or pool_grid != 1:
+        raise ValueError(
+            f"pool_grid={pool_grid!r} must be 1 with readout='cls'; set "
+            "readout='patches' to average patches in cells."
+        )
+    return dict(type='ClsReadout')
