@@ -2,7 +2,6 @@ from .bottleneck_adapter import BottleneckAdapter
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
-from .module_settings import compare_settings, module_settings
 from .number_kinds import is_finite, is_whole
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
@@ -29,7 +28,6 @@ __all__ = [
     'TokenSequence',
     'Unfilled',
     'VectorQuantizer',
-    'compare_settings',
     'compare_states',
     'discriminant_projection',
     'freeze',
@@ -37,7 +35,6 @@ __all__ = [
     'instance_loss',
     'is_finite',
     'is_whole',
-    'module_settings',
     'qkv_bias',
     'shrunk_covariance',
     'tensors_sha256',

@@ -37,7 +37,7 @@ from ..weights.checkpoint_file import (
 FORMAT_VERSION = 1
 TASK_NAME = 'task.safetensors'  # behind the name of a config
 # Types of the fields of a task.
-FIELDS = {
+FIELDS: dict[str, Any] = {
     **dict.fromkeys(('backbone', 'head', 'data_preprocessor'), dict),
     **dict.fromkeys(('frozen_sha256', 'version'), str),
     'pipeline': list,

@@ -103,7 +103,7 @@ def warn_of_preprocessing(
     """Log one line if images are not prepared as in pre-training.
 
     Args:
-        backbone: A ``FrozenBEiT``; others are left alone.
+        backbone: An ``AdaptedBackbone``; others are left alone.
         preprocessor: The data preprocessor of the classifier.
     """
     if not hasattr(backbone, 'trained_with'):

@@ -52,7 +52,7 @@ def read_pretrained(
     Args:
         checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
             address; the last names a file that comes with the package.
-        frozen: The tensors that are wanted, by the names of ``FrozenBEiT``;
+        frozen: The tensors that are wanted, by the names of ``FrozenEncoder``;
             their shapes count, not their values.
 
     Raises:
