@@ -5,6 +5,7 @@ import importlib.util
 import multiprocessing
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -131,6 +132,14 @@ def to_microsoft(state_dict: dict) -> dict:
                 break
         renamed[name] = tensor
     return renamed
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin files with slow tests, so that no process is left alone."""
+    slow = Counter(
+        item.path for item in items if item.get_closest_marker('slow')
+    )
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

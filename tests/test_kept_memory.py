@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
+from vptm_mm import kept_memory
+
 PROGRAM = """
-import resource, sys
+import resource, runpy, sys
 import torch
-from vptm_mm.kept_memory import keep_freed_memory
 
 if sys.argv[1] == 'kept':
-    assert keep_freed_memory()
+    assert runpy.run_path(sys.argv[2])['keep_freed_memory']()
 torch.ones(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(16):
@@ -28,7 +29,7 @@ def test_pages_are_not_asked_for_again():
     faults = {}
     for what in ('plain', 'kept'):
         result = subprocess.run(
-            [sys.executable, '-c', PROGRAM, what],
+            [sys.executable, '-c', PROGRAM, what, kept_memory.__file__],
             capture_output=True,
             text=True,
             check=True,

@@ -1,8 +1,5 @@
 """Pictures as a user draws them: what is written, what is refused."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -17,7 +14,6 @@ from .vptm import vptm
 
 DIGITS = ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py'
 PROBE = ROOT / 'configs' / 'baselines' / 'linear-cls_beitv2-tiny_digits.py'
-TOOL = ROOT / 'tools' / 'visualize.py'
 
 
 @pytest.fixture(scope='module')
@@ -65,18 +61,13 @@ def require_picture(path):
     assert min(edge.min() for edge in edges) > 250, path
 
 
-def test_as_a_user_runs_it(files, tmp_path):
-    command = [sys.executable, TOOL, 'attention', DIGITS]
-    command += [files / 'task.safetensors', '--out', 'new/folder']
-    command += ['--images', files / 'photo.png', '--device', 'cpu']
-    result = subprocess.run(
-        list(map(str, command)), cwd=tmp_path, capture_output=True, text=True
+def test_attention_of_a_photo(files, draw):
+    options = ('--images', files / 'photo.png', '--device', 'cpu')
+    names, printed = draw(
+        'attention', DIGITS, files / 'task.safetensors', *options
     )
-    assert result.returncode == 0, result.stderr[-3000:]
-    names = ('attention_0_photo.png', 'attention_shares.png')
-    for name in names:
-        require_picture(tmp_path / 'new' / 'folder' / name)
-        assert f'wrote new/folder/{name}' in result.stdout
+    assert names == ['attention_0_photo.png', 'attention_shares.png']
+    assert all(f'wrote out/{name}' in printed for name in names)
 
 
 def test_attention_of_a_split(files, draw):
