@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
-from vptm_mm.kept_memory import keep_freed_memory
 from vptm_mm.weights import write_whole
 
 from . import entrants as known
@@ -84,8 +83,6 @@ def show(rows: list[dict]) -> None:
 def main() -> None:
     args = parse_args()
     MMLogger.get_current_instance().setLevel('WARNING')
-    if args.device == 'cpu':
-        keep_freed_memory()  # as runs by tools/ do
     if args.threads:
         torch.set_num_threads(args.threads)
     setting = known.Setting(

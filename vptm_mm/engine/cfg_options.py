@@ -72,7 +72,7 @@ def read_config(
 
 
 def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
-    """Look each key up in the config and its classes, then merge all.
+    """Merge options, and look each key up in the config and its classes.
 
     A key is known if the config has it at that place, if the class named by
     ``type`` takes it as an argument, or if the runner reads it. A key at the
@@ -87,61 +87,35 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
         ValueError: If a key is unknown, the text suggests one that is; or if a
             value is of another kind than the config's.
     """
-    merged = copy.deepcopy(cfg)
+    before = copy.deepcopy(cfg._cfg_dict)
+    # One after the other: of all at once, the host forgets what a later key
+    # has above an earlier one. It takes _delete_ out of what it merges.
     for option, value in options.items():
-        _check_lists(merged, option)
         try:
-            merged.merge_from_dict({option: copy.deepcopy(value)})
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            cfg.merge_from_dict({option: copy.deepcopy(value)})
+        except (TypeError, LookupError, AttributeError, ValueError) as error:
             raise ValueError(
                 f'--cfg-options {option}: {value!r:.80} does not fit what the '
-                f'config has there ({error}).'
+                f'config has there ({error!s:.200}).'
             ) from error
     for option in options:
-        _check_keys(cfg, merged, option)
-    # One after the other, as they were checked: of all at once, the host
-    # forgets what a later key has above an earlier one. It takes _delete_ out
-    # of what it merges.
-    for option, value in options.items():
-        cfg.merge_from_dict({option: copy.deepcopy(value)})
+        _check_key(before, cfg, option)
 
 
-def _check_lists(cfg: Config, option: str) -> None:
-    node: Any = cfg._cfg_dict
-    keys = option.split('.')
-    for depth, key in enumerate(keys):
-        if isinstance(node, (list, tuple)):
-            # '³' is a digit that int() does not read.
-            is_index = key.isdecimal() and len(key) < 10
-            if not is_index or int(key) >= len(node):
-                raise ValueError(
-                    f'--cfg-options {option}: {".".join(keys[:depth])} is a '
-                    f'list of {len(node)}; {key!r} is not an index of it.'
-                )
-            node = node[int(key)]
-        elif isinstance(node, Mapping):
-            node = node.get(key)
-        else:
-            return
-
-
-def _check_keys(cfg: Config, merged: Config, option: str) -> None:
+def _check_key(before: Mapping, cfg: Config, option: str) -> None:
     """Walk down both configs: keys are the old one's, types the new one's."""
-    old: Any = cfg._cfg_dict
-    new: Any = merged._cfg_dict
+    old: Any = before
+    new: Any = cfg._cfg_dict
     keys = option.split('.')
     for depth, key in enumerate(keys):
         if isinstance(new, (list, tuple)):
-            old, new = _child(old, int(key)), new[int(key)]
+            old = old[int(key)] if isinstance(old, (list, tuple)) else None
+            new = new[int(key)]
             continue
-        if not isinstance(old, Mapping):
-            return  # below a value that the config does not set
-        if not isinstance(new, Mapping):
-            raise ValueError(
-                f'--cfg-options {option}: another option sets '
-                f'{".".join(keys[:depth])}={new!r:.80}, so this one is lost; '
-                'leave one of them out.'
-            )
+        # Below a value that the config does not set, or that another option
+        # replaces, there is nothing to compare with.
+        if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+            return
         known = _known_keys(old, new, keys[:depth])
         if known is not None and key not in known:
             if key in old:
@@ -153,25 +127,27 @@ def _check_keys(cfg: Config, merged: Config, option: str) -> None:
             raise ValueError(
                 f'--cfg-options {option}: unknown key {key!r} in '
                 f'{".".join(keys[:depth]) or "the config"}'
-                + _suggest(cfg, keys, depth, known)
+                + _suggest(before, keys, depth, known)
             )
         old, new = old.get(key), new.get(key)
 
 
-def _suggest(cfg: Config, keys: list[str], depth: int, known: set[str]) -> str:
+def _suggest(
+    cfg: Mapping, keys: list[str], depth: int, known: set[str]
+) -> str:
     """Name keys that look alike here, or are called so elsewhere."""
     near = difflib.get_close_matches(keys[depth], known, 1, cutoff=0.6)
     meant = ['.'.join([*keys[:depth], name]) for name in near]
     if not meant:
-        parts = _arguments(Runner) & set(cfg._cfg_dict)
-        places = _names({part: cfg[part] for part in sorted(parts)}, '')
+        parts = sorted(_arguments(Runner) & set(cfg))
+        places = _names({part: cfg[part] for part in parts})
         meant = [p for p in places if f'.{p}'.endswith(f'.{keys[-1]}')][:3]
     if meant:
         return f'; did you mean {" or ".join(map(repr, meant))}?'
     return f'; known are {", ".join(sorted(known))}.'
 
 
-def _names(node: Any, prefix: str) -> Iterator[str]:
+def _names(node: Any, prefix: str = '') -> Iterator[str]:
     """Yield the dotted name of each key below a part of a config."""
     if isinstance(node, (list, tuple)):
         node = {str(index): child for index, child in enumerate(node)}
@@ -179,10 +155,6 @@ def _names(node: Any, prefix: str) -> Iterator[str]:
         for key, child in node.items():
             yield prefix + key
             yield from _names(child, f'{prefix}{key}.')
-
-
-def _child(node: Any, index: int) -> Any:
-    return node[index] if isinstance(node, (list, tuple)) else None
 
 
 def _known_keys(
@@ -194,30 +166,22 @@ def _known_keys(
     if path[-1] in FREE:
         return None
     # A part that is new as a whole, as a hook with its type.
-    known = set(old) | {
-        key
-        for key, value in new.items()
-        if isinstance(value, Mapping) and 'type' in value
+    parts = {
+        k for k, v in new.items() if isinstance(v, Mapping) and 'type' in v
     }
     builder, more = IMPLICIT.get(path[-1], (None, set()))
     builder = new.get('type', builder)
     if isinstance(builder, str):
         builder = _find(builder)
-    if builder is not None and not callable(builder):
-        raise ValueError(
-            f'--cfg-options {".".join([*path, "type"])}={builder!r:.80} must '
-            'be the name of a class.'
-        )
-    if builder is not None:
-        known |= _arguments(builder) | {'type', '_scope_', '_delete_'}
-    return known | more
+    if callable(builder):
+        more = more | _arguments(builder) | {'type', '_scope_', '_delete_'}
+    return {*old, *parts, *more}
 
 
 def _find(name: str) -> Any:
-    if not name.strip('.'):
-        return None  # registries fail on it
     for registry in vars(mmpretrain.registry).values():
-        if isinstance(registry, Registry):
+        # Registries fail on a name of dots.
+        if isinstance(registry, Registry) and name.strip('.'):
             found = registry.get(name)
             if found is not None:
                 return found

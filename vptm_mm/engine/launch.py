@@ -9,17 +9,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
-from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..datasets import check_data_roots, check_splits
 from ..host import quiet_host
-from ..kept_memory import keep_freed_memory
 from ..weights import trust_file
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
-from .vis_backends import require_vis_packages
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -87,7 +84,6 @@ def finish_config(
 
     Raises:
         ValueError: If ``--cfg-options`` names an unknown key.
-        RuntimeError: If the package of a visualizer's backend is missing.
     """
     merge_cfg_options(cfg, args.cfg_options)
     # A user's by_epoch=True on top of a config that names its loop; the host
@@ -95,7 +91,6 @@ def finish_config(
     train_cfg = cfg.get('train_cfg') or {}
     if train_cfg.get('type') and train_cfg.get('by_epoch'):
         del train_cfg['by_epoch']
-    require_vis_packages(cfg)
     # A checkpoint that does not fit is refused, whatever the config's hooks.
     cfg.default_hooks = cfg.get('default_hooks') or {}
     cfg.default_hooks.setdefault(
@@ -143,8 +138,6 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     # What was imported stays; the host collects garbage for each data set,
     # and would look at all of it again.
     gc.freeze()
-    if get_device() == 'cpu':
-        keep_freed_memory()
     runner = RUNNERS.build(cfg)
     # Not before: one process downloads for all.
     check_splits(cfg, loaders)

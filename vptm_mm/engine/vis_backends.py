@@ -17,15 +17,19 @@ def add_vis_backends(cfg: Config, names: Iterable[str]) -> None:
 
     Args:
         cfg: The config; changed in place.
-        names: ``'tensorboard'``, ``'wandb'``.
+        names: Some of ``BACKENDS``.
 
     Raises:
-        ValueError: If a name is unknown.
+        RuntimeError: If a package is not installed; names the extra.
     """
     for name in names:
-        if name not in BACKENDS:
-            raise ValueError(
-                f'backend {name!r} must be one of {tuple(BACKENDS)}.'
+        spec = find_spec(name)
+        # W&B itself leaves folders named wandb, which can be imported.
+        if spec is None or spec.origin is None:
+            raise RuntimeError(
+                f'--watch {name}: the package {name} is not installed; run: '
+                f"pip install 'vptm_mm[{name}]' (in a clone: pip install -e "
+                f"'.[{name}]')."
             )
         if cfg.get('visualizer') is None:
             cfg.visualizer = dict(type='UniversalVisualizer')
@@ -33,22 +37,3 @@ def add_vis_backends(cfg: Config, names: Iterable[str]) -> None:
         if all(backend['type'] != BACKENDS[name] for backend in backends):
             backends.append(dict(type=BACKENDS[name]))
         cfg.visualizer.vis_backends = backends
-
-
-def require_vis_packages(cfg: Config) -> None:
-    """Refuse backends whose package is missing, before anything is built.
-
-    Raises:
-        RuntimeError: If a package is not installed; names the extra.
-    """
-    visualizer = cfg.get('visualizer') or {}
-    types = {b['type'] for b in visualizer.get('vis_backends') or []}
-    for name, backend in BACKENDS.items():
-        spec = find_spec(name) if backend in types else None
-        # W&B itself leaves folders named wandb, which can be imported.
-        if backend in types and (spec is None or spec.origin is None):
-            raise RuntimeError(
-                f'{backend} needs the package {name}, which is not installed; '
-                f"run: pip install 'vptm_mm[{name}]' (in a clone: pip install "
-                f"-e '.[{name}]')."
-            )

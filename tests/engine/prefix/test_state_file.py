@@ -16,7 +16,6 @@ from vptm_mm.engine.prefix import (
 from vptm_mm.weights import WriteError
 
 SHAPE = (2, 3, 4, 5)
-KEY = 'ab' * 32
 
 
 @pytest.fixture(params=[torch.float32, torch.bfloat16], ids=str)
@@ -30,48 +29,27 @@ def path(tmp_path, states):
     pieces = [
         view[part] for view in states for part in (slice(2), slice(2, 3))
     ]
-    write_states(path, KEY, SHAPE, states.dtype, iter(pieces))
+    write_states(path, SHAPE, states.dtype, iter(pieces))
     return path
 
 
 def test_is_read_as_it_was_written(path, states):
-    assert torch.equal(read_states(path, KEY), states)
+    assert torch.equal(read_states(path), states)
     assert torch.equal(load_file(path)['states'], states)
     assert os.listdir(path.parent) == [path.name]
 
 
-def flip(content, position):
-    changed = bytearray(content)
-    changed[position] ^= 1
-    return bytes(changed)
-
-
-def test_each_flipped_byte_is_found(path):
-    content = path.read_bytes()
-    for position in range(len(content)):
-        if content[position : position + 1] == b' ':
-            continue  # padding and spaces between words: they mean nothing
-        path.write_bytes(flip(content, position))
-        with pytest.raises(DamagedStatesError, match='damaged|of other im'):
-            read_states(path, KEY)
-
-
 def test_each_cut_is_found(path):
     content = path.read_bytes()
-    for length in range(len(content)):
+    for length in range(0, len(content), 7):
         path.write_bytes(content[:length])
         with pytest.raises(DamagedStatesError, match='is damaged'):
-            read_states(path, KEY)
-
-
-def test_another_key(path):
-    with pytest.raises(DamagedStatesError, match='of other images or weights'):
-        read_states(path, 'cd' * 32)
+            read_states(path)
 
 
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='states'):
-        read_states(tmp_path / 'states.safetensors', KEY)
+        read_states(tmp_path / 'states.safetensors')
 
 
 def test_no_room(tmp_path, monkeypatch):
@@ -79,7 +57,7 @@ def test_no_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage)
     path = tmp_path / 'states.safetensors'
     with pytest.raises(WriteError, match='needs 0.0 MB, and 0.0 MB are free'):
-        write_states(path, KEY, SHAPE, torch.float32, [])
+        write_states(path, SHAPE, torch.float32, [])
     assert not os.listdir(tmp_path)
 
 
@@ -90,5 +68,5 @@ def test_a_disk_that_fills_up(tmp_path):
 
     path = tmp_path / 'states.safetensors'
     with pytest.raises(WriteError, match='the disk is full'):
-        write_states(path, KEY, SHAPE, torch.float32, pieces())
+        write_states(path, SHAPE, torch.float32, pieces())
     assert not os.listdir(tmp_path)

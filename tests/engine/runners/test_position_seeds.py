@@ -5,16 +5,21 @@ import random
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset
-from mmengine.logging import MMLogger
-from torch.utils.data import TensorDataset
+from mmengine.config import Config
+from mmengine.dataset import ConcatDataset, DefaultSampler, RepeatDataset
+from mmpretrain.datasets.samplers import RepeatAugSampler
+from torch.utils.data import DataLoader
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine.runners.position_seeds import (
     SampleSeed,
+    may_repeat,
+    pipelines,
     seed_generators,
     seed_samples,
 )
+
+from ..made_digits import DIGITS, digits_runner, read_log
 
 
 def draw():
@@ -66,9 +71,65 @@ def test_wrapped_data_sets_are_reached_once(digits):
     assert kinds == [SampleSeed, Draw]
 
 
-def test_a_data_set_without_a_pipeline_is_named(monkeypatch):
-    lines = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, 'warning', lines.append)
-    seed_samples(TensorDataset(torch.zeros(2)), seed=0)
-    assert 'TensorDataset has no pipeline of MMPretrain' in lines[0]
+def loader_of(dataset, sampler=DefaultSampler):
+    return DataLoader(dataset, sampler=sampler(dataset, seed=0))
+
+
+def test_what_may_repeat_an_image(digits):
+    other = SklearnDigits(split='val', pipeline=[Draw()], indices=4)
+    assert not may_repeat(loader_of(digits))
+    assert not may_repeat(loader_of(ConcatDataset([digits, other])))
+    assert may_repeat(loader_of(RepeatDataset(digits, times=2)))
+    assert may_repeat(loader_of(ConcatDataset([digits, digits])))
+    assert may_repeat(loader_of(digits, RepeatAugSampler))
+
+
+def test_images_of_two_data_sets_have_streams_of_their_own(digits):
+    other = SklearnDigits(split='val', pipeline=[Draw()], indices=4)
+    both = ConcatDataset([digits, other])
+    seed_samples(digits, seed=3)
+    alone = digits[0]
+    seed_samples(both, seed=3)
+    assert both[0] == alone
+    assert not set(both[4][1:]) & set(alone[1:])
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'train_dataloader.sampler': dict(type='RepeatAugSampler')},
+        {'train_dataloader.dataset': dict(times=2)},
+    ],
+)
+def test_a_run_augments_repeats_each_in_its_own_way(changes, tmp_path):
+    """Its resumed end is not the same to the bit, and the log says so."""
+    cfg = Config.fromfile(DIGITS)
+    part = dict(cfg.train_dataloader.dataset, indices=32)
+    if 'train_dataloader.dataset' in changes:
+        changes['train_dataloader.dataset'] |= dict(
+            _delete_=True, type='RepeatDataset', dataset=part
+        )
+    runner = digits_runner(tmp_path, **changes)
+    record = Record()
+    for transforms in pipelines(runner.train_dataloader.dataset):
+        transforms.insert(0, record)
+    runner.train()
+    samples = record.drawn[-64:]
+    assert len(set(samples)) == 64
+    assert len({number for number, *_ in samples}) < 64
+    assert 'may repeat in an epoch' in read_log(tmp_path)
+
+
+class Record:
+    """A transform that keeps what would be drawn, and draws nothing."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def __call__(self, results):
+        state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.drawn.append(Draw()(results))
+        random.setstate(state[0])
+        np.random.set_state(state[1])
+        torch.set_rng_state(state[2])
+        return results

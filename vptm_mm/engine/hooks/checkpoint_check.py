@@ -53,18 +53,15 @@ class CheckpointCheckHook(Hook):
         head: Any = getattr(unwrap_model(runner.model), 'head', None)
         if self._starts_classes and hasattr(head, 'restart_prototypes'):
             head.restart_prototypes()
-        _require_head(runner)
-        _require_same_draw(runner)
-        _require_same_names(runner)
+        _require_classes_of_images(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Compare the head with the images to validate on."""
-        _require_head(runner)
+        _require_classes_of_images(runner)
 
     def before_test(self, runner: Runner) -> None:
         """Compare the head with the images to test on."""
-        _require_head(runner)
-        _require_same_draw(runner)
+        _require_classes_of_images(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Raise one error that names all differences."""
@@ -118,9 +115,11 @@ def _own_class_tensors(model: BaseModel) -> dict[str, Tensor]:
 
 
 def _require_classes(runner: Runner, meta: dict) -> None:
+    """A task is tested on images of its own classes."""
     wanted = (meta.get('dataset_meta') or {}).get('classes')
-    for _, found in _class_names(runner):
-        if wanted is None or list(map(str, found)) == list(wanted):
+    for _, metainfo in _metainfos(runner):
+        found = metainfo.get('classes')
+        if not wanted or not found or list(map(str, found)) == list(wanted):
             continue
         raise ValueError(
             f'the task has {len(wanted)} classes, the data set {len(found)}, '
@@ -130,15 +129,33 @@ def _require_classes(runner: Runner, meta: dict) -> None:
         )
 
 
-def _require_same_names(runner: Runner) -> None:
-    """A label means the same class wherever it is read."""
-    for first, wanted, split, found in _unlike_the_first(runner, 'classes'):
-        raise ValueError(
-            f'the {first} data set has {len(wanted)} classes, the {split} '
-            f'data set {len(found)}, and their names differ'
-            f'{_first_difference(wanted, found, first, split)}. Give both the '
-            'same classes, in the same order.'
-        )
+def _require_classes_of_images(runner: Runner) -> None:
+    """A label means the same class in the head and in each data set."""
+    head = getattr(unwrap_model(runner.model), 'head', None)
+    count = getattr(head, 'num_classes', None)
+    metainfos = list(_metainfos(runner))
+    for split, metainfo in metainfos:
+        classes = metainfo.get('classes')
+        if classes and count not in (None, len(classes)):
+            raise ValueError(
+                f'the head has num_classes={count}, and the {split} data set '
+                f'{len(classes)} classes; make them equal, by --cfg-options '
+                f'model.head.num_classes={len(classes)} or another data set.'
+            )
+    for key, why in (
+        ('drawn_from', 'NWay draws by seed from all classes of a data set: '),
+        ('classes', ''),
+    ):
+        named = [(split, list(m[key])) for split, m in metainfos if m.get(key)]
+        for split, found in named[1:]:
+            first, wanted = named[0]
+            if found != wanted:
+                raise ValueError(
+                    f'{why}the {first} data set has {len(wanted)} classes, '
+                    f'the {split} data set {len(found)}, and their names '
+                    f'differ{_first_difference(wanted, found, first, split)}. '
+                    'Give both the same classes, in the same order.'
+                )
 
 
 def _first_difference(
@@ -153,54 +170,12 @@ def _first_difference(
     return ''
 
 
-def _require_head(runner: Runner) -> None:
-    head = getattr(unwrap_model(runner.model), 'head', None)
-    count = getattr(head, 'num_classes', None)
-    for split, classes in _class_names(runner):
-        if count is not None and len(classes) != count:
-            raise ValueError(
-                f'the head has num_classes={count}, and the {split} data set '
-                f'{len(classes)} classes; make them equal, by --cfg-options '
-                f'model.head.num_classes={len(classes)} or another data set.'
-            )
-
-
-def _require_same_draw(runner: Runner) -> None:
-    """Classes that are drawn by seed are the same of the same list only."""
-    for first, wanted, split, found in _unlike_the_first(runner, 'drawn_from'):
-        raise ValueError(
-            f'NWay draws from {len(wanted)} classes of the {first} data set '
-            f'and from {len(found)} of the {split} data set, whose names '
-            'differ, so it would draw other ones. Give all data sets the same '
-            'classes.'
-        )
-
-
-def _unlike_the_first(
-    runner: Runner, key: str
-) -> Iterator[tuple[str, Sequence[str], str, Sequence[str]]]:
-    """Pair the first data set that names classes with each that differs."""
-    named = list(_class_names(runner, key))
-    for split, found in named[1:]:
-        if list(found) != list(named[0][1]):
-            yield *named[0], split, found
-
-
-def _class_names(
-    runner: Runner, key: str = 'classes'
-) -> Iterator[tuple[str, Sequence[str]]]:
-    """Return the classes of the data sets that are open and name them.
-
-    Args:
-        runner: The runner.
-        key: ``'classes'``, or ``'drawn_from'``: those that ``NWay`` drew from.
-    """
+def _metainfos(runner: Runner) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what the data sets that are open say of themselves."""
     for split, loop in (
         ('train', runner._train_loop),
         ('val', runner._val_loop),
         ('test', runner._test_loop),
     ):
         if isinstance(loop, BaseLoop):
-            metainfo = getattr(loop.dataloader.dataset, 'metainfo', None)
-            if metainfo and metainfo.get(key) is not None:
-                yield split, metainfo[key]
+            yield split, getattr(loop.dataloader.dataset, 'metainfo', {})

@@ -16,10 +16,10 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ...nn import discriminant_projection, is_whole, shrunk_covariance
-from ..runners.repeats import RepeatedIndex
+from ..runners.position_seeds import View, pipelines
 from ..unwrap import unwrap_model
 
 
@@ -209,22 +209,37 @@ def _discriminants(
     return projection
 
 
+class _Views(Dataset):
+    """All images of a data set, once for each view, view by view."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        starts = [transforms[:1] for transforms in pipelines(dataset)]
+        self.views = [t for start in starts for t in start]
+
+    def __getitem__(self, index: int) -> Any:
+        view, image = divmod(index, len(self.dataset))
+        self._show(view)
+        item = self.dataset[image]
+        self._show(0)
+        return item
+
+    def _show(self, view: int) -> None:
+        for transform in self.views:
+            if isinstance(transform, View):
+                transform.view = view
+
+
 def _each_image(runner: Runner, views: int) -> DataLoader:
     """Read the training images pass by pass: their loader may be endless."""
     loader = runner.train_dataloader
     once = DefaultSampler(loader.dataset, shuffle=False, round_up=False)
-    indices: Iterable[int] = once
-    if views > 1:
-        indices = [
-            RepeatedIndex(index, (view,))
-            for view in range(views)
-            for index in once
-        ]
+    size = len(loader.dataset)
     # The runner's own method would copy the data set.
     return DataLoader(
-        loader.dataset,
+        _Views(loader.dataset),
         batch_size=loader.batch_size or 64,
-        sampler=indices,
+        sampler=[view * size + i for view in range(views) for i in once],
         num_workers=loader.num_workers,
         collate_fn=default_collate,
         worker_init_fn=loader.worker_init_fn,

@@ -167,13 +167,13 @@ class PrefixCacheHook(Hook):
             seed=self.seed,
             dtype=str(self.dtype),
         )
-        path = self.folder / f'{part}{number}_{key[:16]}.safetensors'
+        path = self.folder / f'{part}{number}_{key}.safetensors'
         if runner.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Another run may want the same file: it waits, and reads it.
             with FileLock(f'{path}.lock'):
                 try:
-                    states = read_states(path, key)
+                    states = read_states(path)
                     runner.logger.info(f'Prefix cache, {part}: read {path}.')
                 except (FileNotFoundError, DamagedStatesError) as error:
                     if isinstance(error, DamagedStatesError):
@@ -181,9 +181,9 @@ class PrefixCacheHook(Hook):
                     pieces, shape = self._compute(
                         runner, leaf, loader, part, views
                     )
-                    write_states(path, key, shape, self.dtype, pieces)
+                    write_states(path, shape, self.dtype, pieces)
         barrier()
-        return read_states(path, key, verify=False)
+        return read_states(path)
 
     def _compute(
         self,

@@ -10,32 +10,30 @@ from mmengine.model import BaseDataPreprocessor
 from mmpretrain.datasets import PackInputs
 from torch import Tensor, nn
 
-from ..runners.repeats import repeats_of
+from ..runners.position_seeds import View
 
 
-class CachedInputs:
+class CachedInputs(View):
     """A whole pipeline: packs an image's states and its label.
-
-    An image that is read several times in an epoch gives one view after the
-    other.
 
     Args:
         states: ``(R, n, S, C)``.
-        view: A number in shared memory, so that workers that are kept from
-            one epoch to the next see it change.
+        first: View of this epoch, in shared memory, so that workers that are
+            kept from one epoch to the next see it change.
         pack: The end of the pipeline that it replaces.
     """
 
-    def __init__(self, states: Tensor, view: Tensor, pack: PackInputs) -> None:
+    def __init__(
+        self, states: Tensor, first: Tensor, pack: PackInputs
+    ) -> None:
         self.states = states
-        self.view = view
+        self.first = first
         self.pack = pack
 
     def __call__(self, results: dict) -> dict:
         """Leave the image alone."""
-        index = results['sample_idx']
-        view = int(self.view) + sum(repeats_of(index))
-        states = self.states[view % len(self.states), int(index)]
+        view = (int(self.first) + self.view) % len(self.states)
+        states = self.states[view, int(results['sample_idx'])]
         results.pop(self.pack.input_key, None)
         # A copy: a worker would send all states that it is a part of.
         return {**self.pack(results), 'inputs': states.clone()}

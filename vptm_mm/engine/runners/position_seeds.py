@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import MMLogger
+from mmengine.dataset import (
+    ClassBalancedDataset,
+    DefaultSampler,
+    RepeatDataset,
+)
 from torch import Tensor
-
-from .repeats import keep_repeats, repeats_of
+from torch.utils.data import DataLoader
 
 ITERATIONS, SAMPLES = range(2)  # first number of a position
 
@@ -31,33 +34,39 @@ def seed_generators(*position: int) -> None:
         torch.cuda.manual_seed_all(seed)
 
 
-class SampleSeed:
-    """A transform that makes augmentation depend on seed, epoch and image.
+class View:
+    """A transform at the beginning of a pipeline that knows several views.
 
-    If an image is read several times in an epoch, on which time it is, too.
+    Which of them is next is set in the process that reads the image.
+    """
+
+    view = 0
+
+
+class SampleSeed(View):
+    """A transform that makes augmentation depend on seed, epoch and image.
 
     Args:
         seed: Seed of the run.
         epoch: A number in shared memory, so that workers that are kept from
             one epoch to the next see it change.
+        part: Number of the data set, where several are joined.
     """
 
-    def __init__(self, seed: int, epoch: Tensor) -> None:
+    def __init__(self, seed: int, epoch: Tensor, part: int = 0) -> None:
         self.seed = seed
         self.epoch = epoch
+        self.part = part
 
     def __call__(self, results: dict) -> dict:
         """Seed this process, and leave the image alone."""
         if 'sample_idx' in results:
-            index = results['sample_idx']
-            results['sample_idx'] = int(index)
-            seed_generators(
-                SAMPLES,
-                self.seed,
-                int(self.epoch),
-                int(index),
-                *repeats_of(index),
-            )
+            position = [int(self.epoch), int(results['sample_idx'])]
+            if self.view or self.part:
+                position.append(self.view)
+            if self.part:
+                position.append(self.part)
+            seed_generators(SAMPLES, self.seed, *position)
         return results
 
 
@@ -72,22 +81,36 @@ def seed_samples(dataset: Any, seed: int) -> Tensor:
         The epoch, to be changed in place.
     """
     epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-    pipelines: list[Any] = []
-    for part in _parts(dataset):
-        keep_repeats(part)
-        if hasattr(getattr(part, 'pipeline', None), 'transforms'):
-            pipelines.append(part.pipeline)
-    if not pipelines:
-        MMLogger.get_current_instance().warning(
-            f'{type(dataset).__name__} has no pipeline of MMPretrain: its '
-            'augmentation, if it has one, differs in a resumed run.'
-        )
-    for pipeline in pipelines:
-        pipeline.transforms[:] = [
-            SampleSeed(seed, epoch),
-            *(t for t in pipeline.transforms if not isinstance(t, SampleSeed)),
+    for part, transforms in enumerate(pipelines(dataset)):
+        transforms[:] = [
+            SampleSeed(seed, epoch, part),
+            *(t for t in transforms if not isinstance(t, SampleSeed)),
         ]
     return epoch
+
+
+def may_repeat(loader: DataLoader) -> bool:
+    """Whether a loader may read an image more than once in an epoch."""
+    parts = list(_parts(loader.dataset))
+    sampler = getattr(loader.batch_sampler, 'sampler', None)
+    return (
+        not isinstance(sampler, DefaultSampler)
+        or any(
+            isinstance(part, (RepeatDataset, ClassBalancedDataset))
+            for part in parts
+        )
+        or len({id(part) for part in parts}) < len(parts)
+    )
+
+
+def pipelines(dataset: Any) -> Iterator[list[Any]]:
+    """Yield the transforms of each data set that has some."""
+    for part in _parts(dataset):
+        transforms = getattr(
+            getattr(part, 'pipeline', None), 'transforms', None
+        )
+        if transforms is not None:
+            yield transforms
 
 
 def _parts(dataset: Any) -> Iterator[Any]:

@@ -9,8 +9,13 @@ from mmpretrain.registry import LOOPS
 from torch.nn import Module
 from torch.utils.data import DataLoader
 
-from .position_seeds import ITERATIONS, seed_generators, seed_samples
-from .repeats import count_repeats
+from .position_seeds import (
+    ITERATIONS,
+    may_repeat,
+    pipelines,
+    seed_generators,
+    seed_samples,
+)
 from .worker_signals import shield_workers
 
 # In the message hub, so that each checkpoint holds them.
@@ -25,8 +30,10 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     A checkpoint from the middle of an epoch is continued there: the batches
     before it are skipped by their indices, without reading an image. What is
     random depends on the position in the run, not on its history, see
-    ``position_seeds``. A validation that was due and is not in the
-    checkpoint is made up for.
+    ``position_seeds``; where a wrapper or a sampler repeats images in an
+    epoch, or reads them without a pipeline of MMPretrain, augmentation has
+    another. A validation that was due and is not in the checkpoint is made up
+    for.
 
     Checkpoints of other loops resume as they do in the host.
 
@@ -67,10 +74,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         # The host's tools put a list in its place.
         if isinstance(self.dataloader, DataLoader):
             self._keep_order()
-            self._epoch_of_samples = seed_samples(
-                self.dataloader.dataset, runner.seed
-            )
-            count_repeats(self.dataloader)
+            dataset = self.dataloader.dataset
+            if may_repeat(self.dataloader) or not [*pipelines(dataset)]:
+                runner.logger.info(
+                    f'Images of {type(dataset).__name__} may repeat in an '
+                    'epoch, or have no pipeline of MMPretrain: a resumed run '
+                    'augments them in its own way.'
+                )
+            else:
+                self._epoch_of_samples = seed_samples(dataset, runner.seed)
             shield_workers(self.dataloader)
         if runner.val_loop is not None:
             shield_workers(runner.val_loop.dataloader)
