@@ -68,7 +68,7 @@ def _measure(
         peak = torch.cuda.max_memory_allocated(setting.device)
     elif CLEAR.exists():
         give_back()
-        CLEAR.write_text('5')  # the peak is counted anew
+        CLEAR.write_text('5')  # the peak starts again
         before = resident_bytes('VmRSS')
         step()
         peak = resident_bytes('VmHWM')

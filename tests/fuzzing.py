@@ -1,4 +1,4 @@
-"""How much the tests with drawn inputs try.
+"""How much the tests with random inputs try.
 
 ``VPTM_FUZZ=20000 python -m pytest -k fuzz --timeout 0`` tries so many for
 each target, others in each run; without it, few, and always the same.

@@ -204,7 +204,7 @@ def make_oxford_pets(folder: Path) -> Path:
 
 
 def make_sun397(folder: Path) -> Path:
-    """One image is no JPEG file, as in the official archive."""
+    """One image is not a JPEG file, as in the official archive."""
     root = folder / 'SUN397'
     for split, count in (('Training', TRAIN), ('Testing', TEST)):
         lines = [

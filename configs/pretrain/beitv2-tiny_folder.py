@@ -50,7 +50,7 @@ train_pipeline = [
     masks,
     dict(type='PackInputs'),
 ]
-# The whole image twice; of an image that is no square, its middle.
+# The whole image twice; of an image that is not square, its middle.
 whole = [
     dict(type='LoadCheckedImage'),
     dict(

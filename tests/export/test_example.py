@@ -18,7 +18,7 @@ from vptm_mm.tasks import make_task, write_task
 from ..conftest import ROOT, draw_class_means, load_script
 from ..made_images import oriented
 from ..tools.test_export import tool as export
-from ..tools.test_predict import tool as predict
+from ..tools.vptm import vptm
 from .conftest import needs_export
 
 exported = load_script('examples', 'exported.py')
@@ -95,7 +95,7 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
         Path(name).write_bytes(content)
     flags = ['--task', 'birds.safetensors', '--format', 'json']
     flags += ['--out', 'said.json']
-    call(predict.main, *names, *flags)
+    assert not vptm('predict', *names, *flags)
     said = json.loads(Path('said.json').read_text())['predictions']
     assert len({row['top'][0]['class'] for row in said}) > 1
     for form in ('onnx', 'pt2'):

@@ -33,7 +33,7 @@ def test_a_whole_run(tmp_path):
         '10.00 % best validation top-1, iteration 10',
         "python tools/train.py 'a <b> config.py'",
         'a <device>',
-        '136 of 13,600 parameters (1.000%) are tuned.',
+        '136 of 13,600 parameters (1.000%) are trainable.',
         'train 9 images, KShot of SklearnDigits val 6 images val split: 6',
         'sha256 of the validation list 00ff',
         'prompt length 7',
@@ -128,7 +128,7 @@ def test_curves():
         'unknown': many,
     }
     panels = dict(plot_panels(scalars))
-    # A temperature that stays is no curve.
+    # A temperature that stays is not a curve.
     assert list(panels) == ['Loss', 'Norms']
     for svg in panels.values():
         assert svg.startswith('<svg role="img" aria-label=')

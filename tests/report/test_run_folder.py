@@ -44,7 +44,7 @@ def test_a_resumed_run_counts_iterations_once(tmp_path):
     assert [s for s, _ in run.scalars['accuracy/top1']] == [5, 10, 15, 20]
     assert len(run.sessions) == 2
     assert run.tests == metrics
-    # A run that was started anew replaces what was there.
+    # A run that was started again replaces what was there.
     make_start(tmp_path, '20260102_000004', points(1, 3, 1.0))
     run = read_run(tmp_path)
     assert run.scalars['loss'] == [(1, 1.0), (2, 1.0), (3, 1.0)]

@@ -70,7 +70,7 @@ def assert_same_task(folder, name) -> None:
 def test_two_processes_train_what_one_trains(folder, launcher):
     output = train(folder, launcher, batch_size=16)
     assert output.count('Trainable parameters:') == 1
-    # A tuned parameter without gradient would have been an error by now.
+    # A trainable parameter without gradient would have been an error by now.
     one, two = losses(folder, 'none'), losses(folder, launcher)
     assert len(one) == 4
     torch.testing.assert_close(two, one, atol=1e-6, rtol=1e-6)

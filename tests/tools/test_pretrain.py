@@ -55,7 +55,7 @@ def test_all_kinds_of_rounds(tmp_path):
         for name in ('1_patches', '2_features', '3_vqkd')
     ]
     of_block = 'of BlockFeatures, block 3,'
-    # VQ-KD is drawn by the seed of its run, k-means by its own.
+    # VQ-KD is initialised by the seed of its run, k-means by its own.
     for name, predicts, source, seed in (
         ('1_patches', 'patches', None, 0),
         ('2_features', f'features {of_block} {backbones[0]}', backbones[0], 0),

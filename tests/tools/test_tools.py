@@ -362,7 +362,7 @@ def test_pre_training_on_any_folder(tmp_path):
 
 
 def test_two_processes_have_the_gradient_of_one(tmp_path):
-    """The same global batch: same tuned parameters after the same steps."""
+    """The same global batch and steps: the same trained parameters."""
     plain_config(tmp_path)
     run(
         'train.py',

@@ -61,12 +61,12 @@ WINDOW = 50  # points of a curve below which it is not smoothed
 
 
 def plot_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
-    """Draw the curves that a run has.
+    """Plot the curves that a run has.
 
     Returns:
         Title and SVG of each panel.
     """
-    drawn = []
+    panels = []
     for title, label, names in PANELS:
         curves = {
             text: np.array(scalars[name])
@@ -80,15 +80,15 @@ def plot_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
             continue
         if curves:
             with mpl.rc_context(STYLE):
-                drawn.append((title, _draw(title, label, curves)))
-    return drawn
+                panels.append((title, _plot(title, label, curves)))
+    return panels
 
 
-def _draw(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
+def _plot(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
     figure = Figure(figsize=(4.4, 2.6), layout='constrained')
     ax = figure.subplots()
     for color, (text, points) in zip(COLORS, curves.items(), strict=False):
-        _draw_curve(ax, text, points, color)
+        _plot_curve(ax, text, points, color)
     ax.set(xlabel='iteration', ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if title == 'Gradient':
@@ -107,7 +107,7 @@ def _draw(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
     return svg.replace('<svg', f'<svg role="img" aria-label="{title}"', 1)
 
 
-def _draw_curve(ax: Axes, text: str, points: np.ndarray, color: str) -> None:
+def _plot_curve(ax: Axes, text: str, points: np.ndarray, color: str) -> None:
     steps, values = points.T
     window = len(values) // WINDOW
     if window > 1:

@@ -108,14 +108,14 @@ def _summary(run: RunFolder, tested: Tested | None) -> dict[str, str]:
         last = max(points[-1][0] for points in run.scalars.values())
         cards['iterations done'] = f'{last:,}'
     if sizes := _sizes(run):
-        cards['tuned parameters'] = f'{sum(sizes.values()):,}'
+        cards['trainable parameters'] = f'{sum(sizes.values()):,}'
     if images := run.record.get('images'):
         cards['training images'] = f'{images.get("train", 0):,}'
     return cards
 
 
 def _sizes(run: RunFolder) -> dict[str, int]:
-    """Count the elements of each tuned parameter."""
+    """Count the elements of each trainable parameter."""
     shapes = run.record.get('tuned') or {}
     return {name: math.prod(shape) for name, shape in shapes.items()}
 

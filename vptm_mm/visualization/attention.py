@@ -158,7 +158,7 @@ def require_sequence(backbone: Any) -> None:
     """Refuse a backbone without [MASK].
 
     Raises:
-        ValueError: If it is no ``VPTMBackbone``.
+        ValueError: If it is not a ``VPTMBackbone``.
     """
     sequence = getattr(backbone, 'sequence', None)
     if not isinstance(sequence, TokenSequence) or not sequence.num_masks:

@@ -30,8 +30,8 @@ class ImageFiles(Dataset):
 
     Raises:
         FileNotFoundError: If one is not there.
-        ValueError: If one is no image, or the config says nothing of test
-            images.
+        ValueError: If one is not an image, or the config does not say how
+            test images are prepared.
     """
 
     def __init__(self, paths: Sequence[str | Path], cfg: Config) -> None:

@@ -41,9 +41,9 @@ def build_untuned(model: Any, cfg: Config) -> Any:
         A ``VPTMBackbone`` with ``visual_token='logits'``.
 
     Raises:
-        ValueError: If the model is no VPTM, the config names no pre-training
-            file, that file has no token predictor, or the classifier was
-            tuned on other frozen tensors.
+        ValueError: If the model is not a VPTM, the config names no
+            pre-training file, that file has no token predictor, or the
+            classifier was tuned on other frozen tensors.
     """
     require_sequence(model.backbone)
     backbone_cfg = dict(cfg.model.backbone)

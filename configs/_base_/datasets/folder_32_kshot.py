@@ -1,6 +1,6 @@
 """The folders of ``folder_32.py``, with a few labelled images of each class.
 
-They are drawn from its labelled images. A fiftieth of the others is for
+They are sampled from its labelled images. A fiftieth of the others is for
 validation, a quarter of the test images for testing: with so few images to
 train on, most of the time would go into looking at thousands.
 """

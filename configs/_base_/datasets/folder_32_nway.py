@@ -1,6 +1,6 @@
 """The folders of ``folder_32.py``, with some of their classes and images.
 
-``train_dataloader.dataset.shots`` images of each class are drawn from its
+``train_dataloader.dataset.shots`` images of each class are sampled from its
 labelled images, 500 by default, of ``ways`` classes, 10 by default. The data
 loaders of all three parts and ``model.head.num_classes`` need the same number
 of classes.

@@ -11,7 +11,7 @@ os = __import__('os')  # no import: see CONTRIBUTING.md
 _base_ = './cut_val_224.py'
 
 data_root = os.environ.get('SUN397_ROOT', 'data/SUN397')
-# Some images are no JPEG files, although they are named so.
+# Some images are not JPEG files, although they are named so.
 load_image = dict(type='LoadCheckedImage', imdecode_backend='pillow')
 train_pipeline = [load_image, *_base_.train_pipeline[1:]]
 test_pipeline = [load_image, *_base_.test_pipeline[1:]]

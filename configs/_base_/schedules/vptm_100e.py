@@ -1,4 +1,4 @@
-"""AdamW over the tuned parameters, linear warm-up, cosine; 100 epochs.
+"""AdamW over the trainable parameters, linear warm-up, cosine; 100 epochs.
 
 The cosine ends with ``train_cfg.max_epochs``.
 """
