@@ -20,11 +20,10 @@ from torch import Tensor
 
 from vptm_mm.datasets import check_data_roots
 from vptm_mm.engine.cfg_options import read_config
-from vptm_mm.export import OPSET, TOLERANCE, export_onnx, export_program
+from vptm_mm.export import OPSET, TOLERANCE, export_classifier
 from vptm_mm.run_tool import run_tool
 from vptm_mm.tasks import load_classifier, prediction_pipeline
 
-WRITERS = {'onnx': export_onnx, 'pt2': export_program}
 NUM_IMAGES = 8
 
 
@@ -36,9 +35,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--format',
-        required=True,
-        choices=list(WRITERS),
-        help=f'onnx: opset {OPSET}, for onnxruntime; pt2: for torch',
+        choices=['onnx', 'pt2'],
+        help=f'onnx: opset {OPSET}, for onnxruntime; pt2: for torch; by '
+        'default what --out ends in',
     )
     parser.add_argument('--out', required=True, help='file to write')
     parser.add_argument(
@@ -59,7 +58,11 @@ def parse_args() -> argparse.Namespace:
         default={},
         help='change keys of the config; an unknown key is an error',
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    suffix = Path(args.out).suffix
+    if args.format and suffix != f'.{args.format}':
+        parser.error(f'--out={args.out} must end in .{args.format}')
+    return args
 
 
 def verification_images(
@@ -98,7 +101,7 @@ def main() -> None:
     encoder = model.backbone.encoder
     channels = encoder.patch_embed.projection.in_channels
     images, kind = verification_images(cfg, (channels, *encoder.img_size))
-    difference = WRITERS[args.format](
+    difference = export_classifier(
         model,
         args.out,
         images,
@@ -107,10 +110,11 @@ def main() -> None:
         pipeline=prediction_pipeline(cfg),
         tolerance=args.tolerance,
     )
+    is_onnx = Path(args.out).suffix == '.onnx'
     print(
         f'{args.out}: {Path(args.out).expanduser().stat().st_size / 1e6:.1f} '
         f'MB, {model.head.num_classes} classes, '
-        f'{"opset " + str(OPSET) if args.format == "onnx" else "torch.export"}'
+        f'{"opset " + str(OPSET) if is_onnx else "torch.export"}'
         f'\n  {len(images)} {kind}: max difference of a score '
         f'{difference:.1e}, allowed {args.tolerance:.0e}'
     )

@@ -1,4 +1,4 @@
-"""The example says what tools/predict.py says."""
+"""The example says what ``vptm predict`` says."""
 
 import json
 import sys
@@ -71,10 +71,6 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('IMAGE_FOLDER', raising=False)
 
-    def call(main, *args):
-        monkeypatch.setattr(sys, 'argv', ['tool', *args])
-        assert not main()
-
     cfg = Config.fromfile(CONFIG)
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(NAMES)
     torch.manual_seed(0)
@@ -85,7 +81,9 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     for form in ('onnx', 'pt2'):
         flags = ['--format', form, '--out', f'birds.{form}']
         flags += ['--preprocessing', '--cfg-options', *OPTIONS]
-        call(export.main, str(CONFIG), 'birds.safetensors', *flags)
+        words = ['export.py', str(CONFIG), 'birds.safetensors', *flags]
+        monkeypatch.setattr(sys, 'argv', words)
+        export.main()
         said = capsys.readouterr().out
         assert f'birds.{form}: 5.' in said
         assert '8 random images: max difference of a score' in said

@@ -5,7 +5,7 @@ import torch
 from mmpretrain.models import AverageClsScoreTTA, LinearClsHead
 from mmpretrain.registry import MODELS
 
-from vptm_mm.export import ExportedClassifier, export_program
+from vptm_mm.export import ExportedClassifier, export_classifier
 from vptm_mm.models import FrozenFeatures
 
 from ..conftest import ENCODER
@@ -60,7 +60,7 @@ def test_training_mode_is_refused(classifier_on):
     model = classifier_on()
     model.head.train()
     with pytest.raises(
-        RuntimeError, match=r"modules are in training mode, first 'head'"
+        RuntimeError, match='is in training mode: dropout would'
     ):
         ExportedClassifier(model)
 
@@ -86,7 +86,7 @@ def test_a_backbone_without_weights_is_refused(
     model = classifier_on('FrozenFeatures')
     model.backbone = FrozenFeatures(ENCODER).eval()
     with pytest.raises(RuntimeError, match='has no pre-trained weights'):
-        export_program(model, tmp_path / 'a.pt2', photos)
+        export_classifier(model, tmp_path / 'a.pt2', photos)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,7 +95,7 @@ def test_a_head_without_its_class_means_is_refused(
 ):
     head = dict(type='PrototypeVerbalizerHead', prototype_init='class_mean')
     with pytest.raises(RuntimeError, match='no class means were set'):
-        export_program(classifier_on(head=head), tmp_path / 'a.pt2', photos)
+        export_classifier(classifier_on(head=head), tmp_path / 'a.pt2', photos)
 
 
 class TwoScoresHead(LinearClsHead):
@@ -126,21 +126,41 @@ def test_a_head_that_is_no_function_is_refused(
 ):
     model = classifier_on(head=dict(type=head))
     with pytest.raises(error, match=message):
-        export_program(model, tmp_path / 'a.pt2', photos)
+        export_classifier(model, tmp_path / 'a.pt2', photos)
 
 
 def test_normalised_images_are_refused(classifier_on, photos, tmp_path):
     with pytest.raises(TypeError, match=r'images of torch.float32 and shape'):
-        export_program(classifier_on(), tmp_path / 'a.pt2', normalised(photos))
+        export_classifier(
+            classifier_on(), tmp_path / 'a.pt2', normalised(photos)
+        )
 
 
 def test_images_of_another_size_are_refused(classifier_on, photos, tmp_path):
     with pytest.raises(ValueError, match=r'input of shape \(5, 3, 8, 16\)'):
-        export_program(classifier_on(), tmp_path / 'a.pt2', photos[:, :, ::2])
+        export_classifier(
+            classifier_on(), tmp_path / 'a.pt2', photos[:, :, ::2]
+        )
 
 
 def test_an_old_torch_is_refused(classifier_on, photos, tmp_path, monkeypatch):
     model = classifier_on()
     monkeypatch.setattr(torch, '__version__', '2.5.1')
     with pytest.raises(RuntimeError, match=r'torch 2.5.1 cannot .* >= 2.7'):
-        export_program(model, tmp_path / 'a.pt2', photos)
+        export_classifier(model, tmp_path / 'a.pt2', photos)
+
+
+def test_class_names_that_do_not_fit_are_refused(classifier_on):
+    exported = ExportedClassifier(classifier_on())
+    with pytest.raises(
+        ValueError, match=rf'2 class names .* num_classes={NUM_CLASSES}'
+    ):
+        exported.describe(['a', 'b'], [])
+
+
+def test_no_normalisation_is_null(classifier_on):
+    model = classifier_on()
+    del model.data_preprocessor.mean, model.data_preprocessor.std
+    description = ExportedClassifier(model).describe(None, [])
+    assert description['mean'] is description['std'] is None
+    assert description['channel_order'] == 'RGB'

@@ -3,13 +3,18 @@
 Symbols: B batch; K classes.
 """
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from torch import Tensor, nn
 
 from ..models.backbones.adapted_backbone import AdaptedBackbone
+from ..version import __version__
+
+FORMAT = 'vptm_mm.classifier'
 
 
 class ExportedClassifier(nn.Module):
@@ -31,7 +36,7 @@ class ExportedClassifier(nn.Module):
         - Output: ``(B, K)``
 
     Raises:
-        TypeError: If it is no such classifier, or its data preprocessor is
+        TypeError: If it is not such a classifier, or its data preprocessor is
             not MMPretrain's ``ClsDataPreprocessor``.
         RuntimeError: If a part of it is in training mode.
         ValueError: If a tensor is not float32, or not on the CPU.
@@ -42,7 +47,7 @@ class ExportedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         _require_kind(classifier)
-        _require_mode(classifier)
+        _require_state(classifier)
         self.classifier = classifier
         self.preprocessing = preprocessing
         self.eval()
@@ -55,6 +60,50 @@ class ExportedClassifier(nn.Module):
         if self.preprocessing:
             images = self.prepare(images)
         return self.classifier(images)  # (B, K)
+
+    def describe(
+        self, classes: Sequence[str] | None, pipeline: Sequence[dict]
+    ) -> dict[str, Any]:
+        """Describe the function in words that JSON has.
+
+        Args:
+            classes: Names of the classes, in the order of the scores; None to
+                number them.
+            pipeline: Transforms of a test image, as in an MMPretrain config.
+
+        Raises:
+            ValueError: If the number of names is not that of the head.
+        """
+        num_classes = self.classifier.head.num_classes
+        if classes is None:
+            classes = [str(i) for i in range(num_classes)]
+        if len(classes) != num_classes:
+            raise ValueError(
+                f'{len(classes)} class names do not fit the head: num_classes='
+                f'{num_classes}. Give one for each, or None to number them.'
+            )
+        backbone = self.classifier.backbone
+        preprocessor = self.classifier.data_preprocessor
+        is_rgb = preprocessor.to_rgb and not self.preprocessing
+        return dict(
+            format=FORMAT,
+            version=__version__,
+            frozen_sha256=backbone.frozen_sha256,
+            classes=list(classes),
+            image_size=list(backbone.encoder.img_size),
+            channel_order='RGB' if is_rgb else 'BGR',
+            preprocessing=self.preprocessing,
+            mean=_numbers(getattr(preprocessor, 'mean', None)),
+            std=_numbers(getattr(preprocessor, 'std', None)),
+            pipeline=list(pipeline),
+        )
+
+
+def _numbers(tensor: Tensor | None) -> list[float] | None:
+    """Write float32 numbers with the digits that they have."""
+    if tensor is None:
+        return None
+    return [float(f'{number:.7g}') for number in tensor.flatten().tolist()]
 
 
 def _require_kind(classifier: ImageClassifier) -> None:
@@ -82,26 +131,20 @@ def _require_kind(classifier: ImageClassifier) -> None:
         )
 
 
-def _require_mode(classifier: ImageClassifier) -> None:
-    training = [
-        name or type(classifier).__name__
-        for name, module in classifier.named_modules()
-        if module.training
-    ]
-    if training:
+def _require_state(classifier: ImageClassifier) -> None:
+    if any(module.training for module in classifier.modules()):
         raise RuntimeError(
-            f'{len(training)} modules are in training mode, first '
-            f'{training[0]!r}: dropout would be a part of the file. Call '
-            'classifier.eval().'
+            'the classifier, or a part of it, is in training mode: dropout '
+            'would be a part of the file. Call classifier.eval().'
         )
     # Not the state dict: there a frozen bfloat16 tensor is float32.
     for name, tensor in chain(
         classifier.named_parameters(), classifier.named_buffers()
     ):
-        is_single = tensor.dtype == torch.float32
-        if tensor.device.type != 'cpu' or (
-            tensor.is_floating_point() and not is_single
-        ):
+        is_fine = not tensor.is_floating_point() or (
+            tensor.dtype == torch.float32
+        )
+        if tensor.device.type != 'cpu' or not is_fine:
             raise ValueError(
                 f'{name} is {tensor.dtype} on {tensor.device}; export writes '
                 'float32 models from the CPU: load it with --cfg-options '
