@@ -57,7 +57,8 @@ class Row:
     Args:
         python: As in ``python3.10``.
         stack: The extra of pyproject.toml that installs the host.
-        pins: Constraints for pip; without any it takes what is newest.
+        pins: Constraints for pip; without any it takes what is newest, not
+            requirements/tested.txt.
     """
 
     python: str
@@ -76,6 +77,7 @@ ROWS = {
             'mmcv-lite==2.1.0',
         ),
     ),
+    'newest': Row('3.11'),
     'onedl': Row('3.11', stack='onedl'),
     'python3.12': Row('3.12'),
     'python3.13': Row('3.13'),
@@ -98,10 +100,9 @@ def environment(row: Row, folder: Path) -> dict[str, str]:
         PYTHON=f'python{row.python}',
         STACK=row.stack,
     )
-    if row.pins:
-        constraints = folder / 'constraints.txt'
-        constraints.write_text('\n'.join(row.pins))
-        variables['PIP_CONSTRAINT'] = str(constraints)
+    constraints = folder / 'constraints.txt'
+    constraints.write_text('\n'.join(row.pins))
+    variables['CONSTRAINTS'] = str(constraints)
     return {**os.environ, **variables}
 
 
