@@ -21,13 +21,12 @@ import vptm_mm  # noqa: F401
 from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
-from vptm_mm.compare.jobs import make_pairs
-from vptm_mm.compare.optuna_import import sqlite_url
+from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.plan import Plan
 from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.report import write_report
 from vptm_mm.compare.search import PRESETS
-from vptm_mm.compare.study import Study
+from vptm_mm.compare.study import Studies, sqlite_url
 from vptm_mm.compare.worker import Worker
 from vptm_mm.run_tool import run_tool
 
@@ -80,17 +79,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--work-dir',
         type=Path,
-        help='logs, results and report; work_dirs/compare_NAME by default',
+        help='logs and report; work_dirs/compare_NAME by default',
     )
     parser.add_argument(
         '--storage',
-        help='database URL, or path of a journal file, that workers share; '
-        'SQLite in the work dir by default',
+        metavar='URL',
+        help='database that workers and comparisons share; SQLite in the work '
+        'dir by default',
     )
     parser.add_argument(
         '--stale-after',
-        type=float,
-        default=60.0,
+        type=int,
+        default=60,
         help='seconds without a sign of life after which the run of another '
         'worker is given free',
     )
@@ -101,7 +101,7 @@ def parse_args() -> argparse.Namespace:
         '--report-only', action='store_true', help='run nothing'
     )
     args = parser.parse_args()
-    if not args.stale_after >= 5:
+    if args.stale_after < 5:
         parser.error(
             f'--stale-after {args.stale_after} must be at least 5 seconds: '
             'workers that are alive write six times in that time.'
@@ -138,16 +138,15 @@ def main() -> None:
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
     # For each method the host would tell which variables its config reads.
     MMLogger.get_current_instance().setLevel('WARNING')
-    storage = args.storage or sqlite_url(work_dir / 'study.db')
     pairs = make_pairs(plan)
-    study = Study(storage, plan.name, args.stale_after)
+    storage = args.storage or sqlite_url(work_dir / 'study.db')
+    studies = Studies(storage, plan.name, args.stale_after)
+    worker = Worker(studies, pairs, work_dir)
     if args.retry_failed:
-        study.retry_failed()
-    if args.report_only:
-        board = study.read()
-    else:
-        board = Worker(study, pairs, work_dir).run()
-    for path in write_report(pairs, board, work_dir / 'report'):
+        worker.retry_failed()
+    if not args.report_only:
+        worker.run()
+    for path in write_report(pairs, studies, work_dir / 'report'):
         print(path)
 
 

@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from vptm_mm.compare.board import DONE, Board, Entry
-from vptm_mm.compare.jobs import Pair, make_pairs
+from optuna.trial import TrialState, create_trial
+
+from vptm_mm.compare.pairs import Pair, make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method, Plan
 from vptm_mm.compare.plan_file import load_plan, shown
 from vptm_mm.compare.search import GridSearch
+from vptm_mm.compare.series import Run
 from vptm_mm.compare.trial import RESULT
 
 from ..conftest import ROOT
@@ -59,14 +61,48 @@ def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
     return Pair(plan, dataset or plan.datasets[0], plan.methods[0])
 
 
-def played(pair, board=None) -> Board:
-    """A board on which the search has ended; large rates are best."""
-    board = board or Board()
-    while (job := pair.open_search(board)) is not None:
-        entry = Entry(job.key, DONE, job.slot, vars(job.point))
-        entry.result = dict(val=job.point.learning_rate)
-        board.entries[job.key] = entry
-    return board
+class Played:
+    """Studies whose runs have all ended; large rates are best.
+
+    ``known`` holds values of slots instead; those without one are open, and
+    None is a failure.
+    """
+
+    def __init__(self, known=None):
+        self.known = known
+
+    def runs(self, series) -> dict[str, Run]:
+        ended = {}
+        while new := [
+            (slot, point)
+            for slot, point in series.slots.slots(ended).items()
+            if slot not in ended and self.known is None
+        ]:
+            for slot, point in new:
+                ended[slot] = point.get('learning_rate', 0.0)
+        ended = ended if self.known is None else self.known
+        return {
+            slot: Run(point, self._trial(ended[slot]))
+            if slot in ended
+            else Run(point)
+            for slot, point in series.slots.slots(ended).items()
+        }
+
+    @staticmethod
+    def _trial(value):
+        if value is None:
+            attrs = dict(result=dict(error='x'))
+            return create_trial(state=TrialState.FAIL, user_attrs=attrs)
+        return create_trial(value=value)
+
+
+def finals_of(pair) -> list:
+    """The configs of all final runs, in their order."""
+    return [
+        series.config(point)
+        for series in pair.finals(Played())
+        for point in series.slots.slots({}).values()
+    ]
 
 
 # Final runs on all images that are not of the test set.

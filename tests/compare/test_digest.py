@@ -3,11 +3,9 @@
 import pytest
 
 from vptm_mm.compare import digest
-from vptm_mm.compare.board import Board
-from vptm_mm.compare.search import Point
 from vptm_mm.weights.download import sha256
 
-from .made_plan import SMALL, VPT, one_pair, played
+from .made_plan import SMALL, VPT, Played, one_pair
 
 CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
 
@@ -15,8 +13,7 @@ CHECKPOINT = 'model.backbone.init_cfg.checkpoint'
 def test_equal_settings_have_equal_keys_and_others_do_not():
     def keys(**changes):
         pair = one_pair(**changes)
-        board = played(pair)
-        return {pair.open_search(Board()).key, pair.finals(board)[0].key}
+        return {pair.search.key, pair.finals(Played())[0].key}
 
     assert keys() == keys()
     other = {**SMALL, 'train_dataloader.batch_size': 8}
@@ -56,9 +53,8 @@ def test_other_weights_in_a_file_are_another_run(tmp_path, digested):
     def keys():
         digest._sha256_of.cache_clear()
         pair = one_pair(cfg_options=options)
-        search = pair.open_search(Board())
-        final = pair.final(0, Point(0.1), 0)
-        return [search.key, search.digest, final.key, final.digest]
+        series = [pair.search, *pair.finals(Played())]
+        return [one.digest() for one in series]
 
     found = []
     for content in (b'first', b'second', b'first'):
@@ -84,13 +80,13 @@ def test_weights_that_the_host_finds_are_its_own_business(address):
 
 
 def test_which_weights_are_digested(tmp_path, digested):
-    one_pair().final(0, Point(0.1), 0)
+    one_pair().finals(Played())
     assert digested == ['beitv2-tiny_digits.pth']
     remote = {**SMALL, CHECKPOINT: 'https://example.org/backbone.pth'}
-    one_pair(cfg_options=remote).final(0, Point(0.1), 0)
+    one_pair(cfg_options=remote).finals(Played())
     assert len(digested) == 1
     file = tmp_path / 'whole.pth'
     file.write_bytes(b'weights')
     loaded = {**SMALL, 'load_from': str(file)}
-    one_pair(cfg_options=loaded).final(0, Point(0.1), 0)
+    one_pair(cfg_options=loaded).finals(Played())
     assert digested[1:] == ['whole.pth']

@@ -2,9 +2,8 @@
 
 import pytest
 
-from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.plan_file import load_plan
-from vptm_mm.compare.search import Point
 from vptm_mm.datasets import VTAB1k
 
 from ..made_datasets import MAKERS
@@ -57,6 +56,6 @@ def test_tasks_of_vtab(load):
     for pair in pairs:
         train = pair.base.train_dataloader.dataset
         assert (train.task, train.split) == (pair.dataset.name, 'train800')
-        final = pair.final(0, Point(0.1), 0).cfg
+        final = pair.final_config(0, {}, 0)
         assert final.train_dataloader.dataset.split == 'train800val200'
         assert final.val_dataloader is None

@@ -111,11 +111,9 @@ methods:
 @pytest.mark.parametrize(
     ('base', 'text', 'error'),
     [
-        ('[a.yml]', '', '_base_ must be the path of one plan'),
-        ('plan.yml', '', "_base_='plan.yml' leads back to this plan"),
-        ('a.yml', '_base_: plan.yml', "a.yml: _base_='plan.yml' leads back"),
-        ('a.yml', 'sedes: 3', "plan.yml: _base_='a.yml': unknown key 'sedes'"),
-        ('a.yml', '3', "_base_='a.yml' must be a mapping"),
+        ('plan.yml', '', 'plan.yml: _base_ leads back to this plan; leave it'),
+        ('a.yml', '_base_: plan.yml', '_base_ leads back to this plan'),
+        ('a.yml', 'sedes: 3', "plan.yml: the plan: unknown key 'sedes'"),
         ('a.yml', 'search: grow', 'You may set `_delete_=True`'),
     ],
 )
@@ -207,9 +205,9 @@ def test_wrong_plans(tmp_path, text, error):
 
 
 def test_missing_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no plan at .*none.yml'):
+    with pytest.raises(FileNotFoundError, match='no plan at .*none.yml; see'):
         load_plan(tmp_path / 'none.yml', CONFIGS)
-    base = "plan.yml: _base_='none.yml': no plan at .*none.yml; see"
+    base = 'plan.yml: .*none.yml" does not exist'
     with pytest.raises(FileNotFoundError, match=base):
         load(tmp_path, '_base_: none.yml')
     wrong = SHORT.replace('digits.py', 'digit.py')
@@ -228,7 +226,6 @@ def test_missing_files(tmp_path):
         (SHORT + 'search: [grow]', r"search: unknown preset \['grow'\]"),
         (SHORT + 'name: ../x', "name='../x' is that of a folder"),
         (SHORT + 'name: 3', 'the plan: name=3 must be one name'),
-        (SHORT + f'_base_: {"x" * 5000}', '.*File name too long'),
         (
             SHORT.replace('digits:', 'digits: {config: [a]}'),
             r"data set 'digits': config=\['a'\] must be one name",

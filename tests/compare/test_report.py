@@ -3,7 +3,6 @@
 import csv
 import io
 import statistics
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -12,12 +11,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from vptm_mm.compare import plots
-from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.report import make_markdown, write_report
-from vptm_mm.compare.rows import make_rows, make_runs
 from vptm_mm.compare.search import PRESETS, GridSearch
-from vptm_mm.compare.study import Study
+from vptm_mm.compare.study import Studies
+from vptm_mm.compare.tables import make_rows, make_runs
 from vptm_mm.compare.worker import Worker
 
 from .made_plan import (
@@ -32,11 +31,16 @@ from .made_plan import (
 
 
 def finish(folder, plan, runs):
-    """Pairs and board after all runs."""
+    """Pairs and studies after all runs."""
     pairs = make_pairs(plan)
-    study = Study(f'sqlite:///{folder}/study.db', 's')
-    worker = Worker(study, pairs, folder, Console(file=io.StringIO()), runs)
-    return pairs, worker.run()
+    studies = Studies(f'sqlite:///{folder}/study.db', 's')
+    Worker(studies, pairs, folder, Console(file=io.StringIO()), runs).run()
+    return pairs, studies
+
+
+def markdown(pairs, studies):
+    runs = make_runs(pairs, studies)
+    return make_markdown(pairs[0].plan, runs, make_rows(runs, pairs, studies))
 
 
 def lines_of(path):
@@ -65,8 +69,8 @@ def finished(tmp_path_factory):
 
 
 def test_files_of_a_comparison(finished):
-    folder, pairs, board = finished
-    written = write_report(pairs, board, folder / 'report')
+    folder, pairs, studies = finished
+    written = write_report(pairs, studies, folder / 'report')
     assert [path.name for path in written] == [
         'runs.csv',
         'results.csv',
@@ -90,8 +94,8 @@ def test_files_of_a_comparison(finished):
 
 
 def test_the_table_has_deviations_costs_and_failures(finished):
-    _, pairs, board = finished
-    text = make_markdown(pairs, board)
+    _, pairs, studies = finished
+    text = markdown(pairs, studies)
     (line,) = [t for t in text.splitlines() if t.startswith('| linear')]
     assert line == (
         '| linear | 1,290 | 5.2 | 0.2 (end) | 0.01 | 1 | 0.5 | 700 '
@@ -111,8 +115,10 @@ def test_the_table_has_deviations_costs_and_failures(finished):
 
 
 def test_without_validation_there_is_a_dash(tmp_path):
-    pairs, board = finish(tmp_path, make_plan(datasets=(ON_ALL,)), FakeRuns())
-    write_report(pairs, board, tmp_path)
+    pairs, studies = finish(
+        tmp_path, make_plan(datasets=(ON_ALL,)), FakeRuns()
+    )
+    write_report(pairs, studies, tmp_path)
     text = (tmp_path / 'results.md').read_text()
     assert text.count('| - | 70.5 ± 0.7 |') == 2
     assert 'once; on digits, without validation, its last one.' in text
@@ -124,29 +130,29 @@ def test_without_validation_there_is_a_dash(tmp_path):
 
 
 def test_the_deviation_is_that_of_a_sample(finished):
-    _, pairs, board = finished
-    runs = make_runs(pairs[1:], board)
-    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    _, pairs, studies = finished
+    runs = make_runs(pairs[1:], studies)
+    (row,) = make_rows(runs, pairs[1:], studies).itertuples()
     assert row.test_std == statistics.stdev([70, 71, 72])
     runs = runs[(runs.stage == 'search') | (runs.seed == 0)]
-    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    (row,) = make_rows(runs, pairs[1:], studies).itertuples()
     assert np.isnan(row.test_std)
     assert row.test == '70.0 (1 of 3 seeds)'
 
 
 def test_a_mean_is_exact(finished):
     """The mean of pandas is the last bit less, and rounded down."""
-    _, pairs, board = finished
-    runs = make_runs(pairs[1:], board)
+    _, pairs, studies = finished
+    runs = make_runs(pairs[1:], studies)
     runs.loc[runs.stage == 'final', 'test'] = [83.76, 83.87, 96.82]
-    (row,) = make_rows(runs, pairs[1:], board).itertuples()
+    (row,) = make_rows(runs, pairs[1:], studies).itertuples()
     assert row.test.startswith('88.2 ± ')
 
 
 def test_a_report_of_nothing_says_so(tmp_path):
     plan = make_plan()
-    pairs, board = finish(tmp_path, plan, FakeRuns(fail=lambda cfg: True))
-    written = write_report(pairs, board, tmp_path)
+    pairs, studies = finish(tmp_path, plan, FakeRuns(fail=lambda cfg: True))
+    written = write_report(pairs, studies, tmp_path)
     assert [path.suffix for path in written] == ['.csv', '.csv', '.md']
     text = (tmp_path / 'results.md').read_text()
     assert 'Nothing was measured.' in text
@@ -158,12 +164,12 @@ def test_an_axis_over_learning_rates_says_so(tmp_path):
         methods=(Method('a', VPTM, PRESETS['fixed']),),
         axes=(make_axis('rate', 'optim_wrapper.optimizer.lr', (0.01, 0.1)),),
     )
-    pairs, board = finish(tmp_path, plan, FakeRuns())
-    write_report(pairs, board, tmp_path)
+    pairs, studies = finish(tmp_path, plan, FakeRuns())
+    write_report(pairs, studies, tmp_path)
     assert '| a | varies | ' in (tmp_path / 'axis_rate.md').read_text()
-    assert 'chosen' not in make_markdown(
+    assert 'chosen' not in markdown(
         make_pairs(make_plan(methods=(Method('a', VPTM, PRESETS['fixed']),))),
-        board,
+        studies,
     )
 
 
@@ -178,11 +184,11 @@ def test_files_of_axes(tmp_path):
         ),
     )
     runs = FakeRuns()
-    pairs, board = finish(tmp_path, plan, runs)
+    pairs, studies = finish(tmp_path, plan, runs)
     # 2 x 2 searches; a: 2 + 2 values, one of them twice; b: 2 values, of which
     # one is the reference on the second axis. All with two seeds.
     assert len(runs.started) == 4 + 2 * 3 + 2 * 2
-    written = write_report(pairs, board, tmp_path / 'report')
+    written = write_report(pairs, studies, tmp_path / 'report')
     assert [path.name for path in written] == [
         'axes_runs.csv',
         'axis_blocks.csv',
@@ -221,8 +227,8 @@ def test_names_are_no_formulas(tmp_path, axes):
         datasets=(DataSet(name),),
         axes=(blocks,) if axes else (),
     )
-    pairs, board = finish(tmp_path, plan, FakeRuns())
-    written = write_report(pairs, board, tmp_path)
+    pairs, studies = finish(tmp_path, plan, FakeRuns())
+    written = write_report(pairs, studies, tmp_path)
     assert written[-1].suffix == '.png'
 
 
@@ -238,7 +244,7 @@ def test_several_data_sets_have_an_overview(tmp_path):
             and cfg['randomness']['seed'] == 1
         )
     )
-    lines = make_markdown(*finish(tmp_path, plan, runs)).splitlines()
+    lines = markdown(*finish(tmp_path, plan, runs)).splitlines()
     start = lines.index('## All data sets')
     assert lines[start + 2 : start + 6] == [
         '| method | digits | other '
@@ -258,7 +264,7 @@ def test_a_group_of_all_data_sets_has_the_mean_of_all(tmp_path):
             ),
         )
     )
-    text = make_markdown(*finish(tmp_path, plan, FakeRuns()))
+    text = markdown(*finish(tmp_path, plan, FakeRuns()))
     assert '| method | digits | other | mean of 2 |' in text
 
 
@@ -290,14 +296,14 @@ def test_what_failed_along_an_axis_is_said_there(tmp_path):
 def test_a_search_for_all_data_sets(tmp_path):
     other = DataSet('other', cfg_options={'train_dataloader.batch_size': 8})
     plan = make_plan(datasets=(other, DataSet('digits')), search_on='digits')
-    pairs, board = finish(tmp_path, plan, FakeRuns())
-    text = make_markdown(pairs, board)
+    pairs, studies = finish(tmp_path, plan, FakeRuns())
+    text = markdown(pairs, studies)
     assert (
         'Learning rates were chosen on the validation split of digits, for '
         'all data sets, with seed 0.'
     ) in text
     assert text.count('| 0.2 (end) |') == 4
-    write_report(pairs, board, tmp_path)
+    write_report(pairs, studies, tmp_path)
     searches = [
         run['dataset']
         for run in lines_of(tmp_path / 'runs.csv')
@@ -311,71 +317,25 @@ def test_points_of_another_search_are_left_out(tmp_path):
     wide = GridSearch((0.01, 0.05, 0.2, 0.3))
     for search in (wide, TWO_RATES):
         plan = make_plan(methods=(Method('m', VPTM, search),))
-        pairs, board = finish(tmp_path, plan, FakeRuns())
-    assert len(board.of_search(pairs[0].search_key)) == 4
-    (row,) = make_rows(make_runs(pairs, board), pairs, board).itertuples()
+        pairs, studies = finish(tmp_path, plan, FakeRuns())
+    assert len(studies._trials(pairs[0].search)) == 4
+    (row,) = make_rows(make_runs(pairs, studies), pairs, studies).itertuples()
     assert row.is_at_end
-    write_report(pairs, board, tmp_path)
+    write_report(pairs, studies, tmp_path)
     runs = lines_of(tmp_path / 'runs.csv')
     assert [run['stage'] for run in runs].count('search') == 2
 
 
-def test_no_label_hides_another(tmp_path, monkeypatch):
-    """Fifteen methods, most of them close together."""
+def test_the_legend_of_parameters_follows_the_points(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(
         Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
     )
+    means = {'low': 20.0, 'high': 80.0, 'middle': 50.0}
     rows = made_rows(
-        {
-            f'a method, number {n}': (1000 + 150 * n, 80.5 + n % 4, 0.7)
-            for n in range(15)
-        }
+        {name: (1000, mean, np.nan) for name, mean in means.items()}
     )
     plots.draw_parameters(rows, 'digits', tmp_path)
-    (axes,) = figures[0].axes
-    boxes = [
-        text.get_window_extent() for text in axes.texts if text.get_text()
-    ]
-    assert len(boxes) == 15
-    inside = axes.get_window_extent()
-    for one, other in combinations(boxes, 2):
-        assert not one.padded(-1).overlaps(other.padded(-1))
-    for box in boxes:
-        assert inside.x0 <= box.x0
-        assert box.x1 <= inside.x1
-
-
-def test_a_label_nearer_to_another_point_has_a_line_to_its_own(
-    tmp_path, monkeypatch
-):
-    """Four methods of nearly the same numbers: not all labels fit beside."""
-    figures = []
-    monkeypatch.setattr(
-        Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
-    )
-    marks = {f'method {place}': 80 + place / 2 for place in range(4)}
-    marks['far below'] = 20
-    rows = made_rows(
-        {name: (1000, mark, np.nan) for name, mark in marks.items()}
-    )
-    plots.draw_parameters(rows, 'digits', tmp_path)
-    (axes,) = figures[0].axes
-    spots = {
-        name: axes.transData.transform((1000, mark))
-        for name, mark in marks.items()
-    }
-    pointed = [tuple(text.xy) for text in axes.texts if not text.get_text()]
-    strays = 0
-    for text in axes.texts:
-        if not (name := text.get_text()):
-            continue
-        box = text.get_window_extent()
-        distances = {
-            other: np.hypot(*(np.clip(spot, box.min, box.max) - spot))
-            for other, spot in spots.items()
-        }
-        if distances[name] > min(distances.values()) + 2:
-            strays += 1
-            assert tuple(spots[name]) in pointed
-    assert strays
+    (legend,) = figures[0].legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ['high', 'middle', 'low']

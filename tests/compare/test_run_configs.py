@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from vptm_mm.compare.jobs import Pair, make_pairs
+from vptm_mm.compare.pairs import Pair, make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.compare.run_configs import ACCURACY
-from vptm_mm.compare.search import Point
 from vptm_mm.engine.launch import LOADERS
 
 from ..made_datasets import make_image_folder
@@ -17,10 +16,10 @@ from .made_plan import (
     LINEAR,
     TWO_RATES,
     VPTM,
+    finals_of,
     make_axis,
     make_plan,
     one_pair,
-    played,
 )
 
 LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
@@ -177,7 +176,7 @@ def test_the_best_is_tested_whatever_hooks_a_config_has(tmp_path, hooks):
         f'default_hooks = {hooks}\ndel cfg, Config\n'
     )
     pair = one_pair(config=path)
-    hook = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
+    hook = pair.final_config(0, {}, 0).default_hooks.checkpoint
     assert (hook.save_best, hook.test_best) == (ACCURACY, True)
 
 
@@ -210,7 +209,7 @@ def test_options_are_merged_in_order():
     plan = replace(plan, overrides={size: 4, prompts: 4})
     pair = Pair(plan, data, method)
     assert pair.base.train_dataloader.batch_size == 4
-    final = pair.final(1, Point(0.1), 0).cfg
+    final = pair.final_config(1, {}, 0)
     assert final.train_dataloader.batch_size == 4
     assert final.model.backbone.prompt_length == 10
     wrong = replace(plan, overrides={'model.head.tau': 1})
@@ -222,11 +221,10 @@ def test_each_seed_draws_other_images_of_a_k_shot_set():
     plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
     plan = plan.select_methods(['VPTM'], ()).along(['shots'])
     (pair,) = make_pairs(plan)
-    jobs = pair.finals(played(pair))
     drawn = [
-        (dataset.shots, dataset.seed, job.cfg.randomness.seed)
-        for job in jobs
-        for dataset in [job.cfg.train_dataloader.dataset]
+        (dataset.shots, dataset.seed, cfg.randomness.seed)
+        for cfg in finals_of(pair)
+        for dataset in [cfg.train_dataloader.dataset]
     ]
     assert drawn == [
         (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
@@ -243,7 +241,7 @@ def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
         dataset=dict(type='ConcatDataset', datasets=[digits, drawn, drawn]),
     )
     pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
-    inner = pair.final(0, Point(0.1), 3).cfg.train_dataloader.dataset.dataset
+    inner = pair.final_config(0, {}, 3).train_dataloader.dataset.dataset
     assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]
 
 
@@ -258,7 +256,7 @@ def test_classes_are_drawn_anew_in_all_data_sets():
         )
         for part in ('train', 'val', 'test')
     }
-    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
+    cfg = one_pair(cfg_options=options).final_config(0, {}, 3)
     assert [cfg[loader].dataset.seed for loader in LOADERS] == [3, 3, 3]
 
 
@@ -274,6 +272,6 @@ def test_images_that_are_cut_afterwards_are_drawn_alike():
         )
         for part in ('train', 'val')
     }
-    cfg = one_pair(cfg_options=options).final(0, Point(0.1), 3).cfg
+    cfg = one_pair(cfg_options=options).final_config(0, {}, 3)
     drawn = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
     assert [one.seed for one in drawn] == [3, 3]

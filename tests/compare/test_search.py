@@ -1,32 +1,47 @@
 """Which points a search tries, given what validation said so far."""
 
+import builtins
 import importlib
 import math
 
+import optuna
 import pytest
 
-from vptm_mm.compare import optuna_import
+from vptm_mm import compare
 from vptm_mm.compare.search import (
     PRESETS,
     GridSearch,
-    Point,
+    Seeds,
     TPESearch,
-    Tried,
-    best_point,
+    best_slot,
     make_search,
 )
 
 
-def play(search, accuracy) -> dict[Point, float | None]:
+def play(search, accuracy) -> dict[str, float | None]:
     """Try every slot, one after the other, until none is left."""
-    tried: list[Tried] = []
+    study = optuna.create_study(direction='maximize')
+    ended: dict[str, float | None] = {}
     while True:
-        done = {one.slot for one in tried}
-        left = [slot for slot in search.slots(tried) if slot not in done]
+        points = search.slots(ended)
+        left = [slot for slot in points if slot not in ended]
         if not left:
-            return {one.point: one.value for one in tried}
-        point = search.point(left[0], tried)
-        tried.append(Tried(left[0], point, True, accuracy(point)))
+            return ended
+        study.enqueue_trial(points[left[0]])
+        trial = study.ask()
+        search.suggest(trial)
+        point = points[left[0]]
+        assert trial.params == point or not point
+        value = ended[left[0]] = accuracy(trial.params)
+        if value is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            study.tell(trial, value)
+
+
+def rates_of(search, accuracy):
+    points = search.slots(play(search, accuracy)).values()
+    return [point['learning_rate'] for point in points]
 
 
 @pytest.mark.parametrize(
@@ -39,75 +54,77 @@ def play(search, accuracy) -> dict[Point, float | None]:
     ],
 )
 def test_the_grid_grows_while_its_end_is_best(best, expected):
-    tried = play(PRESETS['grow'], lambda p: -abs(p.learning_rate - best))
-    assert [point.learning_rate for point in tried] == expected
+    assert (
+        rates_of(PRESETS['grow'], lambda p: -abs(p['learning_rate'] - best))
+        == expected
+    )
 
 
 def test_a_grid_waits_for_all_its_points_before_it_grows():
-    search = PRESETS['grow']
-    two = [
-        Tried(slot, search.point(slot, []), True, value)
-        for slot, value in zip(search.slots([]), (1.0, 2.0), strict=False)
-    ]
-    assert len(search.slots(two)) == 3
+    first, second, third = PRESETS['grow'].slots({})
+    assert len(PRESETS['grow'].slots({first: 1.0, second: 2.0})) == 3
+    ended = {first: 1.0, second: 2.0, third: 3.0}
+    assert len(PRESETS['grow'].slots(ended)) == 4
 
 
 def test_a_failed_end_does_not_grow_the_grid():
     def accuracy(point):
-        return None if point.learning_rate > 0.1 else point.learning_rate
+        rate = point['learning_rate']
+        return None if rate > 0.1 else rate
 
     assert len(play(PRESETS['grow'], accuracy)) == 3
 
 
 def test_a_growing_grid_keeps_its_weight_decays():
     search = GridSearch((0.1, 0.2), (0.0, 0.1), growths=1)
-    tried = play(search, lambda p: p.learning_rate)
-    assert Point(0.8, 0.0) in tried
-    assert Point(0.8, 0.1) in tried
-    assert len(tried) == 6
+    ended = play(search, lambda point: point['learning_rate'])
+    assert list(ended)[4:] == [
+        'learning_rate 0.8, weight_decay 0',
+        'learning_rate 0.8, weight_decay 0.1',
+    ]
+    assert len(ended) == 6
 
 
 def test_vpt_is_a_grid_of_forty():
-    points = play(PRESETS['vpt'], lambda p: 0.0)
-    assert len(points) == 40
+    assert len(play(PRESETS['vpt'], lambda point: 0.0)) == 40
     assert PRESETS['vpt'].optimizer == dict(type='SGD', momentum=0.9)
     assert PRESETS['vpt'].base_batch_size == 256
 
 
 def test_fixed_needs_no_search():
     assert not PRESETS['fixed'].is_needed
-    assert PRESETS['fixed'].point("config's own", []) == Point()
+    assert PRESETS['fixed'].slots({}) == {"config's own rates": {}}
     assert PRESETS['grow'].is_needed
     assert not GridSearch((0.1,)).is_needed
 
 
+def test_final_runs_are_of_seeds():
+    assert list(play(Seeds(2), lambda point: point['seed'])) == [
+        'seed 0',
+        'seed 1',
+    ]
+
+
 def test_tpe_stays_in_its_box_and_closes_in():
-    search = TPESearch(trials=30)
-    tried = play(search, lambda p: -abs(p.learning_rate - 0.03))
-    rates = [point.learning_rate for point in tried]
-    assert len(rates) == 30
+    tried = []
+
+    def accuracy(point):
+        tried.append(point)
+        return -abs(point['learning_rate'] - 0.03)
+
+    play(TPESearch(trials=30), accuracy)
+    rates = [point['learning_rate'] for point in tried]
+    assert len(set(rates)) == 30
     assert all(1e-4 <= rate <= 1 for rate in rates)
-    assert all(1e-5 <= point.weight_decay <= 1e-1 for point in tried)
+    assert all(1e-5 <= point['weight_decay'] <= 1e-1 for point in tried)
     near = [abs(rate - 0.03) < 0.03 for rate in rates]
     assert sum(near[-10:]) > sum(near[:10])
 
 
-def test_tpe_proposes_another_point_beside_a_running_one():
-    search = TPESearch()
-    first = search.point('tpe-0', [])
-    running = [Tried('tpe-0', first, False)]
-    assert search.point('tpe-1', running) != first
-    assert search.point('tpe-1', running) == search.point('tpe-1', running)
-
-
 def test_the_first_of_equals_is_best_and_failures_are_not():
-    tried = [
-        Tried('a', Point(0.1), True),
-        Tried('b', Point(0.2), True, 50.0),
-        Tried('c', Point(0.3), True, 50.0),
-    ]
-    assert best_point(tried) == Point(0.2)
-    assert best_point(tried[:1]) is None
+    ended = dict(a=None, b=50.0, c=50.0)
+    assert best_slot('abcd', ended) == 'b'
+    assert best_slot('ad', ended) is None
 
 
 def test_a_plan_changes_what_it_names():
@@ -155,10 +172,17 @@ def test_wrong_searches(entry, text):
         make_search(entry)
 
 
-def test_without_optuna_the_error_says_what_to_install(monkeypatch):
-    def missing(name, *args):
-        raise ImportError(f'no module named {name}')
+@pytest.mark.parametrize('package', ['optuna', 'pandas'])
+def test_without_a_package_the_error_says_what_to_install(
+    monkeypatch, package
+):
+    load = builtins.__import__
 
-    monkeypatch.setattr(importlib, 'import_module', missing)
+    def missing(name, *args, **kwargs):
+        if name == package:
+            raise ImportError(f'no module named {name}')
+        return load(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, '__import__', missing)
     with pytest.raises(ImportError, match=r"pip install 'vptm_mm\[sweep\]'"):
-        optuna_import.import_optuna()
+        importlib.reload(compare)

@@ -1,196 +1,242 @@
-"""Claims are given once, dead workers' runs again, results kept."""
+"""Runs are taken once, those of dead workers again; results are kept."""
 
 import threading
 
+import optuna
 import pytest
+import sqlalchemy
 from mmengine.config import Config
 
 from vptm_mm.compare import study as study_module
-from vptm_mm.compare.board import DONE, FAILED, OPEN, RUNNING
-from vptm_mm.compare.jobs import Job
-from vptm_mm.compare.optuna_import import sqlite_url
-from vptm_mm.compare.search import Point
-from vptm_mm.compare.study import MAX_DEATHS, Study
+from vptm_mm.compare.search import GridSearch, Seeds, TPESearch
+from vptm_mm.compare.series import FINAL, SEARCH, Series
+from vptm_mm.compare.study import MAX_DEATHS, Studies, sqlite_url
 
 
-def make_job(name='a', slot='') -> Job:
-    return Job(
+def make_series(slots, name='a') -> Series:
+    return Series(
         dataset='digits',
         method='VPTM',
-        stage='search' if slot else 'final',
-        seed=0,
-        key=f'{name}/{slot}' if slot else name,
-        slot=slot,
-        point=Point(0.1, 0.0),
-        cfg=Config(dict(name=name)),
-        digest='d',
+        stage=FINAL if isinstance(slots, Seeds) else SEARCH,
+        slots=slots,
+        config=Config,
+        digest=lambda: name,
     )
 
 
-@pytest.fixture(params=['sqlite', 'journal'])
-def storage(request, tmp_path) -> str:
-    if request.param == 'sqlite':
-        return f'sqlite:///{tmp_path}/new/study.db'
-    return str(tmp_path / 'new' / 'study.journal')
-
-
-def test_a_run_goes_from_open_to_done(storage):
-    study = Study(storage, 's')
-    job = make_job('a', 'lr 0.1')
-    assert study.read().get(job.key).state == OPEN
-    claim = study.claim(job)
-    entry = study.read().get(job.key)
-    assert entry.state == RUNNING
-    assert entry.slot == 'lr 0.1'
-    assert entry.point == dict(learning_rate=0.1, weight_decay=0.0)
-    assert study.beat(claim)
-    study.finish(claim, dict(val=88.5))
-    # Another worker, later.
-    entry = Study(storage, 's').read().get(job.key)
-    assert entry.state == DONE
-    assert entry.result == dict(val=88.5)
-    assert Study(storage, 's').claim(job) is None
-
-
-def test_a_failed_run_is_kept_with_its_error_until_it_is_retried(storage):
-    study = Study(storage, 's')
-    study.finish(study.claim(make_job()), dict(error='ValueError: no'))
-    entry = study.read().get('a')
-    assert entry.state == FAILED
-    assert entry.result['error'] == 'ValueError: no'
-    assert study.claim(make_job()) is None
-    study.retry_failed()
-    assert study.read().get('a').state == OPEN
-    study.finish(study.claim(make_job()), dict(val=1.0))
-    assert study.read().get('a').state == DONE
-
-
-def test_a_released_claim_is_open_again(storage):
-    study = Study(storage, 's')
-    study.release(study.claim(make_job()))
-    assert study.read().get('a').state == OPEN
-    assert study.claim(make_job()) is not None
-
-
-def test_workers_that_race_claim_each_run_once(storage):
-    jobs = [make_job(name) for name in 'abc']
-    studies = [Study(storage, 's') for _ in range(3)]
-    barrier = threading.Barrier(len(studies))
-    claimed: list[str] = []
-    errors: list[Exception] = []
-
-    def work(study):
-        try:
-            for job in jobs:
-                barrier.wait(timeout=60)
-                if study.claim(job) is not None:
-                    claimed.append(job.key)
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(s,)) for s in studies]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-    assert sorted(claimed) == ['a', 'b', 'c']
-
-
-def test_workers_that_start_together_open_one_study(storage):
-    barrier = threading.Barrier(3)
-    errors: list[Exception] = []
-
-    def work():
-        try:
-            barrier.wait(timeout=60)
-            Study(storage, 's').read()
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
-
-
-class Clock:
-    """Stands in for ``time`` of the study."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def time(self) -> float:
-        return self.now
+ONE, TWO = make_series(Seeds(1)), make_series(Seeds(2), 'b')
+RATES = make_series(GridSearch((0.05, 0.2), growths=1), 'c')
 
 
 @pytest.fixture
-def clock(monkeypatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(study_module, 'time', clock)
-    return clock
+def storage(tmp_path) -> str:
+    return f'sqlite:///{tmp_path}/new/study.db'
 
 
-def test_the_claim_of_a_killed_worker_is_given_free(storage, clock):
-    dead = Study(storage, 's', stale_after=10)
-    claim = dead.claim(make_job())
-    alive = Study(storage, 's', stale_after=10)
-    assert alive.read().get('a').state == RUNNING
-    clock.now = 9
-    assert dead.beat(claim)
-    assert alive.read().get('a').state == RUNNING
-    clock.now = 18  # 9 s after its last sign of life
-    assert alive.read().get('a').state == RUNNING
-    clock.now = 20
-    assert alive.read().get('a').state == OPEN
-    again = alive.claim(make_job())
-    assert again is not None
+def state_of(studies, series=ONE, slot='seed 0') -> str:
+    run = studies.runs(series)[slot]
+    if run.is_ended:
+        return 'failed' if 'error' in run.result else 'done'
+    return 'open' if run.trial is None or run.is_waiting else 'running'
+
+
+def test_a_run_goes_from_open_to_done(storage):
+    studies = Studies(storage, 's')
+    assert state_of(studies) == 'open'
+    trial = studies.take(ONE)
+    assert trial.params == dict(seed=0)
+    assert state_of(studies) == 'running'
+    assert studies.finish(ONE, trial, dict(test=88.5))
+    # Another worker, later.
+    studies = Studies(storage, 's')
+    assert state_of(studies) == 'done'
+    (run,) = studies.runs(ONE).values()
+    assert run.result == dict(test=88.5)
+    assert run.value == 88.5
+    assert studies.take(ONE) is None
+
+
+def test_a_grid_grows_in_its_study(storage):
+    studies = Studies(storage, 's')
+    while (trial := studies.take(RATES)) is not None:
+        studies.finish(RATES, trial, dict(val=trial.params['learning_rate']))
+    points = [run.point for run in studies.runs(RATES).values()]
+    assert [point['learning_rate'] for point in points] == [0.05, 0.2, 0.8]
+
+
+def test_workers_of_tpe_try_other_points(storage):
+    series = make_series(TPESearch(trials=4))
+    studies = [Studies(storage, 's') for _ in range(2)]
+    trials = [studies[number % 2].take(series) for number in range(4)]
+    assert len({trial.params['learning_rate'] for trial in trials}) == 4
+    for trial in trials:
+        studies[0].finish(series, trial, dict(val=1.0))
+    runs = studies[1].runs(series).values()
+    assert [run.point for run in runs] == [trial.params for trial in trials]
+    assert studies[1].take(series) is None
+
+
+def test_a_failed_run_is_kept_with_its_error_until_it_is_retried(storage):
+    studies = Studies(storage, 's')
+    studies.finish(ONE, studies.take(ONE), dict(error='ValueError: no'))
+    assert state_of(studies) == 'failed'
+    assert studies.runs(ONE)['seed 0'].result['error'] == 'ValueError: no'
+    assert studies.take(ONE) is None
+    # By another worker, for all.
+    Studies(storage, 's').retry_failed(ONE)
+    studies = Studies(storage, 's')
+    assert state_of(studies) == 'open'
+    studies.finish(ONE, studies.take(ONE), dict(test=1.0))
+    assert state_of(studies) == 'done'
+
+
+def test_a_run_that_is_given_back_is_open_again(storage):
+    studies = Studies(storage, 's')
+    for _ in range(MAX_DEATHS + 1):
+        assert state_of(studies) == 'open'
+        studies.give_back(ONE, studies.take(ONE))
+    assert studies.take(ONE) is not None
+
+
+def test_equal_settings_share_a_study_whatever_they_are_called(storage):
+    studies = Studies(storage, 's')
+    studies.finish(ONE, studies.take(ONE), dict(test=1.0))
+    other = Series('x', 'y', FINAL, Seeds(1), Config, lambda: 'a')
+    for later in studies, Studies(storage, 'another plan'):
+        assert state_of(later, other) == 'done'
+
+
+def test_what_another_plan_queued_is_left_alone(storage):
+    """Its worker was killed before it took the run."""
+    studies = Studies(storage, 's')
+    studies._study(TWO).enqueue_trial(dict(seed=7), dict(slot='seed 7'))
+    trial = studies.take(TWO)
+    assert trial.params == dict(seed=0)
+
+
+def in_threads(works) -> list[Exception]:
+    """Do all at once, and return what went wrong."""
+    barrier = threading.Barrier(len(works))
+    errors: list[Exception] = []
+
+    def run(work):
+        try:
+            barrier.wait(timeout=60)
+            work()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_workers_that_race_take_each_run_once(storage):
+    seeds = make_series(Seeds(6))
+    taken: list[int] = []
+
+    def work(studies):
+        while (trial := studies.take(seeds)) is not None:
+            taken.append(trial.params['seed'])
+
+    workers = [Studies(storage, 's') for _ in range(3)]
+    assert not in_threads([lambda w=worker: work(w) for worker in workers])
+    assert sorted(taken) == list(range(6))
+
+
+def test_a_queued_run_is_taken_once(storage):
+    """Optuna alone hands it to two workers on SQLite."""
+    workers = [Studies(storage, 's') for _ in range(4)]
+    study = workers[0]._study(ONE)
+    for number in range(5):
+        study.enqueue_trial(dict(seed=number))
+    asked: list[int] = []
+
+    def ask(studies):
+        study = studies._study(ONE)
+        with study_module._experimental():
+            asked.extend(study.ask().number for _ in range(5))
+
+    assert not in_threads([lambda w=worker: ask(w) for worker in workers])
+    assert sorted(asked) == list(range(20))
+
+
+def test_workers_that_start_together_open_one_study(storage):
+    works = [lambda: Studies(storage, 's').runs(ONE) for _ in range(3)]
+    assert not in_threads(works)
+    assert len(optuna.get_all_study_names(storage)) == 1
+
+
+def stop_heart(storage, trial):
+    """Let its last heartbeat be of two minutes ago."""
+    engine = sqlalchemy.create_engine(storage)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            'update trial_heartbeats set heartbeat = '
+            "datetime('now', '-120 seconds') where trial_id = ?",
+            (trial._trial_id,),
+        )
+
+
+def test_the_run_of_a_killed_worker_is_given_free(storage):
+    dead, alive = Studies(storage, 's'), Studies(storage, 's')
+    trial = dead.take(ONE)
+    assert alive.take(ONE) is None
+    stop_heart(storage, trial)
+    dead.beat(trial)
+    assert alive.take(ONE) is None
+    stop_heart(storage, trial)
+    again = alive.take(ONE)
+    assert again.params == dict(seed=0)
     # Not dead after all: it notices, and its result does no harm.
-    assert not dead.beat(claim)
-    dead.finish(claim, dict(val=1.0))
-    alive.finish(again, dict(val=2.0))
-    assert alive.read().get('a').result == dict(val=2.0)
+    assert not dead.finish(ONE, trial, dict(test=1.0))
+    assert alive.finish(ONE, again, dict(test=2.0))
+    assert alive.runs(ONE)['seed 0'].result == dict(test=2.0)
 
 
-def test_a_run_that_kills_its_workers_is_given_up(storage, clock):
-    study = Study(storage, 's', stale_after=10)
+def test_a_run_that_kills_its_workers_is_given_up(storage):
+    studies = Studies(storage, 's')
     for _ in range(MAX_DEATHS):
-        assert study.read().get('a').state == OPEN
-        study.claim(make_job())
-        study.read()
-        clock.now += 11
-        board = study.read()
-    board = study.read()
-    assert board.get('a').state == FAILED
-    assert board.get('a').result['error'] == 'its worker died 3 times'
+        assert state_of(studies) == 'open'
+        trial = studies.take(ONE)
+        stop_heart(storage, trial)
+        with study_module._experimental():
+            optuna.storages.fail_stale_trials(studies._study(ONE))
+    assert studies.take(ONE) is None
+    assert state_of(studies) == 'failed'
+    error = studies.runs(ONE)['seed 0'].result['error']
+    assert error == 'its worker died 3 times'
+    studies.retry_failed(ONE)
+    assert studies.take(ONE) is not None
 
 
 @pytest.mark.parametrize('name', ['a%20b', 'a?b', 'a{b', 'ü b'])
 def test_a_folder_of_any_name_holds_a_study(tmp_path, name):
     path = tmp_path / name / 'study.db'
-    assert Study(sqlite_url(path), 's').read().entries == {}
+    assert state_of(Studies(sqlite_url(path), 's')) == 'open'
     assert path.is_file()
 
 
-@pytest.mark.parametrize('what', ['folder', 'sqlite'])
-def test_a_file_that_is_no_journal(tmp_path, what):
-    path = tmp_path
-    if what == 'sqlite':
-        path = tmp_path / 'study.db'
-        Study(f'sqlite:///{path}', 's')
-    text = (
-        f"storage '{path}' cannot be opened as a journal .* sqlite:///{path}"
-    )
+def test_a_study_of_an_older_version_is_refused(storage):
+    Studies(storage, 's')
+    optuna.create_study(storage=storage, study_name='digits')
+    with pytest.raises(ValueError, match="holds the study 'digits' of an old"):
+        Studies(storage, 'digits')
+    Studies(storage, 'another')
+
+
+def test_a_path_is_no_storage(tmp_path):
+    text = "storage '.*study.journal' must be the URL of a database, as sqli"
     with pytest.raises(ValueError, match=text):
-        Study(str(path), 's')
+        Studies(str(tmp_path / 'study.journal'), 's')
 
 
-def test_a_storage_that_cannot_be_opened(monkeypatch):
+@pytest.mark.parametrize('url', ['nosql://x', 'sqlite:////dev/null/study.db'])
+def test_a_storage_that_cannot_be_opened(monkeypatch, url):
     monkeypatch.setattr(study_module.time, 'sleep', lambda seconds: None)
-    text = "storage 'nosql://x' cannot be opened: .* such as sqlite:///"
+    text = f'storage {url} cannot be opened: .* such as sqlite:///'
     with pytest.raises(ValueError, match=text):
-        Study('nosql://x', 's')
+        Studies(url, 's')

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from vptm_mm.compare import trial
-from vptm_mm.compare.board import Board
-from vptm_mm.compare.jobs import Pair
+from vptm_mm.compare.pairs import Pair
 from vptm_mm.compare.plan import DataSet, Method
-from vptm_mm.compare.search import PRESETS, Point
+from vptm_mm.compare.search import PRESETS
 from vptm_mm.datasets import SklearnDigits
 
 from .made_plan import LINEAR, SMALL, TWO_RATES, make_plan
@@ -44,7 +43,7 @@ def no_test_set(monkeypatch):
 
 def test_a_search_does_not_read_the_test_set(tmp_path, no_test_set):
     pair = make_pair()
-    result = trial.measure(pair.open_search(Board()).cfg, tmp_path)
+    result = trial.measure(pair.search_config({}), tmp_path)
     assert result['test'] is None
     assert 0 <= result['val'] <= 100
     assert not (tmp_path / 'test_results.json').exists()
@@ -53,12 +52,12 @@ def test_a_search_does_not_read_the_test_set(tmp_path, no_test_set):
     folder = tmp_path / 'final'
     folder.mkdir()
     with pytest.raises(RuntimeError, match='the test set was read'):
-        trial.measure(pair.final(0, Point(0.1), 0).cfg, folder)
+        trial.measure(pair.final_config(0, {}, 0), folder)
 
 
 def test_a_final_run_measures_what_the_table_shows(tmp_path):
     pair = make_pair(PRESETS['fixed'], **{'train_cfg.max_epochs': 2})
-    result = trial.measure(pair.finals(Board())[0].cfg, tmp_path)
+    result = trial.measure(pair.final_config(0, {}, 0), tmp_path)
     tested = json.loads((tmp_path / 'test_results.json').read_text())
     assert result['test'] == tested['metrics']['accuracy/top1']
     assert result['tuned'] == 128 * 10 + 10
@@ -74,7 +73,7 @@ def test_a_final_run_measures_what_the_table_shows(tmp_path):
 
 def test_trained_on_all_the_last_checkpoint_is_tested(tmp_path):
     pair = make_pair(PRESETS['fixed'], final={TRAIN_SPLIT: 'val'})
-    result = trial.measure(pair.finals(Board())[0].cfg, tmp_path)
+    result = trial.measure(pair.final_config(0, {}, 0), tmp_path)
     assert result['val'] is None
     assert 0 <= result['test'] <= 100
 
@@ -107,13 +106,13 @@ def test_peak_memory_is_this_process_own():
 
 
 def test_a_head_that_does_not_fit_the_classes(tmp_path):
-    job = make_pair(**{'model.head.num_classes': 12}).final(0, Point(0.1), 0)
+    pair = make_pair(**{'model.head.num_classes': 12})
     with pytest.raises(ValueError, match='num_classes=12, and the train data'):
-        trial.measure(job.cfg, tmp_path)
+        trial.measure(pair.final_config(0, {}, 0), tmp_path)
 
 
 def test_without_an_accuracy_the_error_says_so(tmp_path):
-    cfg = make_pair().final(0, Point(0.1), 0).cfg
+    cfg = make_pair().final_config(0, {}, 0)
     cfg.val_evaluator = dict(type='SingleLabelMetric')
     cfg.default_hooks.checkpoint.pop('save_best')
     with pytest.raises(ValueError, match='no val/accuracy/top1 was measured'):
@@ -121,15 +120,7 @@ def test_without_an_accuracy_the_error_says_so(tmp_path):
 
 
 def test_without_a_best_checkpoint_the_error_says_so(tmp_path):
-    cfg = make_pair().final(0, Point(0.1), 0).cfg
+    cfg = make_pair().final_config(0, {}, 0)
     cfg.default_hooks.checkpoint.pop('save_best')
     with pytest.raises(ValueError, match='no best checkpoint was tested'):
         trial.measure(cfg, tmp_path)
-
-
-def test_files_are_written_whole(tmp_path):
-    path = tmp_path / 'a.json'
-    trial.write_json(path, dict(a=1))
-    trial.write_json(path, dict(a=2))
-    assert json.loads(path.read_text()) == dict(a=2)
-    assert [p.name for p in tmp_path.iterdir()] == ['a.json']

@@ -26,9 +26,6 @@ READING = {
     'pipeline',
     'serialize_data',
 }
-# Schedules that do not fall to an end of their own.
-ENDLESS = ('ConstantLR', 'MultiStepLR', 'QuadraticWarmupLR', 'StepLR')
-RISING = ('LinearLR',)
 
 
 def check_terms(
@@ -80,64 +77,24 @@ def check_schedule(cfg: Config, is_searched: bool) -> None:
         is_searched: Whether its learning rate is replaced by others.
 
     Raises:
-        ValueError: If it ends before or after.
+        ValueError: If the last schedule names an end of its own.
     """
-    schedulers = _schedulers(cfg)
-    is_trained = is_searched or value_at(cfg, 'optim_wrapper.optimizer.lr')
-    if not schedulers or not is_trained:
-        return
-    ends = {
-        place: scheduler['end']
-        for place, scheduler in enumerate(schedulers)
-        if _falls(scheduler) and scheduler.get('end') is not None
-    }
-    if not ends:
-        return
-    place = max(ends, key=lambda place: ends[place])
-    epochs = cfg.train_cfg.max_epochs
-    if ends[place] != epochs:
-        raise ValueError(
-            'the schedule of the learning rate ends with epoch '
-            f'{ends[place]} (param_scheduler.{place}.end), and training with '
-            f'epoch {epochs} (train_cfg.max_epochs). Leave the first out: it '
-            'follows.'
-        )
-
-
-def check_final_schedule(cfg: Config) -> None:
-    """Refuse a schedule that waits for validation where there is none.
-
-    Args:
-        cfg: The config of a final run.
-
-    Raises:
-        ValueError: If it does.
-    """
-    for scheduler in _schedulers(cfg):
-        kind = kind_of(scheduler)
-        if cfg.get('val_dataloader') is None and kind.startswith('ReduceOn'):
-            raise ValueError(
-                f'{kind} lowers the rate by validation, and final runs of '
-                'this data set have none (final). Take another schedule.'
-            )
-
-
-def _schedulers(cfg: Config) -> list[Any]:
     schedulers = cfg.get('param_scheduler') or []
-    is_one = not isinstance(schedulers, (list, tuple))
-    return [schedulers] if is_one else list(schedulers)
-
-
-def _falls(scheduler: Mapping[str, Any]) -> bool:
-    """Whether it lowers the learning rate until an epoch of its own."""
-    kind = kind_of(scheduler)
-    rises = kind in RISING and scheduler.get('end_factor', 1) == 1
-    return (
-        kind.endswith('LR')
-        and kind not in ENDLESS
-        and not rises
-        and scheduler.get('by_epoch', True)
-    )
+    if not isinstance(schedulers, (list, tuple)):
+        schedulers = [schedulers]
+    is_trained = is_searched or value_at(cfg, 'optim_wrapper.optimizer.lr')
+    ends = [
+        one.get('end') or 0
+        for one in schedulers
+        if one.get('by_epoch', True) and kind_of(one) != 'LinearLR'
+    ]
+    epochs = cfg.train_cfg.max_epochs
+    if is_trained and any(ends) and max(ends) != epochs:
+        raise ValueError(
+            f'the schedule of the learning rate ends with epoch {max(ends)} '
+            f'(end in param_scheduler), and training with epoch {epochs} '
+            '(train_cfg.max_epochs). Leave the first out: it follows.'
+        )
 
 
 def value_at(cfg: Config, key: str) -> Any:
@@ -149,9 +106,14 @@ def value_at(cfg: Config, key: str) -> Any:
     return value
 
 
+def overlap(key: str, other: str) -> bool:
+    """Whether one of two dotted keys names the other, or a part above it."""
+    return f'{key}.'.startswith(f'{other}.') or other.startswith(f'{key}.')
+
+
 def _sets(method: Method, key: str) -> bool:
     return any(
-        f'{own}.'.startswith(f'{key}.') or key.startswith(f'{own}.')
+        overlap(own, key)
         for own in method.cfg_options
         if 'pipeline' not in own.split('.')
     )

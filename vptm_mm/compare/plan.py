@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -177,21 +177,9 @@ class Plan:
             ValueError: If a data set is named twice.
             FileNotFoundError: If a name is neither.
         """
-        check_twice('data set', names)
-        known = {one.name: one for one in self.datasets}
-        datasets = [
-            known[name]
-            if name in known
-            else DataSet(
-                Path(name).stem,
-                find_config(
-                    name, folders, f'unknown data set {name!r}', known
-                ),
-            )
-            for name in names
-        ]
+        datasets = _select('data set', names, self.datasets, DataSet, folders)
         check_slugs([dataset.name for dataset in datasets])
-        return replace(self, datasets=tuple(datasets))
+        return replace(self, datasets=datasets)
 
     def select_methods(
         self, names: Sequence[str], folders: Sequence[Path]
@@ -209,21 +197,36 @@ class Plan:
             ValueError: If a method is named twice.
             FileNotFoundError: If a name is neither.
         """
-        check_twice('method', names)
-        known = {one.name: one for one in self.methods}
-        methods = [
-            known[name]
-            if name in known
-            else Method(
-                Path(name).stem,
-                find_config(name, folders, f'unknown method {name!r}', known),
-                self.search,
-            )
-            for name in names
-        ]
+
+        def add(name: str, config: Path) -> Method:
+            return Method(name, config, self.search)
+
+        methods = _select('method', names, self.methods, add, folders)
         chosen = tuple(method.name for method in methods)
-        check_twice('method', chosen)
-        return replace(self, methods=tuple(methods), axes_methods=chosen)
+        return replace(self, methods=methods, axes_methods=chosen)
+
+
+def _select(
+    what: str,
+    names: Sequence[str],
+    known: Sequence[Any],
+    add: Callable[[str, Path], Any],
+    folders: Sequence[Path],
+) -> tuple[Any, ...]:
+    """Return what is named, or make it of the config that is named."""
+    check_twice(what, names)
+    by_name = {one.name: one for one in known}
+    chosen = [
+        by_name[name]
+        if name in by_name
+        else add(
+            Path(name).stem,
+            find_config(name, folders, f'unknown {what} {name!r}', by_name),
+        )
+        for name in names
+    ]
+    check_twice(what, [one.name for one in chosen])
+    return tuple(chosen)
 
 
 def slug(name: str) -> str:
@@ -286,8 +289,8 @@ def check_slugs(names: Sequence[str]) -> None:
 
 def check_twice(what: str, names: Sequence[str]) -> None:
     """Require that each name is there once."""
-    for name in names:
-        if list(names).count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             raise ValueError(
                 f'{what} {name!r} is named twice; name each once.'
             )

@@ -31,7 +31,6 @@ PLAN: dict[str, type] = dict(
     methods=dict,
     datasets=dict,
     axes=dict,
-    _base_=str,
 )
 METHOD: dict[str, type] = dict(config=str, cfg_options=dict, search=object)
 DATASET: dict[str, type] = dict(
@@ -58,15 +57,32 @@ def load_plan(path: Path, configs: Path) -> Plan:
         ValueError: If the plan is empty, a base of its own, or a key or value
             is wrong.
     """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no plan at {path.absolute()}; see configs/compare for examples.'
+        )
     try:
-        own = _check_files(path)
+        root = yaml.compose(path.read_text(encoding='utf-8'))
+        if not isinstance(root, yaml.MappingNode):
+            _check_keys('the plan', None, list(PLAN))
+        own = _check_keys_of(root)
         raw = _numbers(Config.fromfile(path).to_dict())
         if 'name' not in own:
             raw.pop('name', None)
         return _make_plan(raw, path.stem, (Path(), path.parent, configs))
-    except FileNotFoundError:
-        raise
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: {error}') from error
+    except RecursionError as error:
+        raise ValueError(
+            f'{path}: _base_ leads back to this plan; leave it out of one.'
+        ) from error
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OSError,
+    ) as error:
         raise ValueError(f'{path}: {error}') from error
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from error
@@ -86,45 +102,18 @@ def shown(value: Any) -> str:
     return ', '.join(map(str, values))
 
 
-def _check_files(path: Path) -> list[str]:
-    """Check a plan and its bases for what is hidden once they are merged.
+def _check_keys_of(node: yaml.Node | None) -> list[str]:
+    """Return the keys of a mapping; require that they are there once.
 
-    Returns:
-        The plan's own keys.
+    Of keys that are there twice, YAML takes the last, here or deeper.
     """
-    files: dict[Path, list[str]] = {}
-    what = 'the plan'
-    while path.resolve() not in files:
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'{what}: no plan at {path.absolute()}; see configs/compare '
-                'for examples.'
-            )
-        root = yaml.compose(path.read_text(encoding='utf-8'))
-        _check_repeats(root)
-        is_mapping = isinstance(root, yaml.MappingNode)
-        nodes = {k.value: v.value for k, v in root.value} if is_mapping else {}
-        _check_keys(what, nodes if is_mapping else None, list(PLAN))
-        files[path.resolve()] = list(nodes)
-        base = nodes.get('_base_')
-        if base is None:
-            return next(iter(files.values()))
-        what = f'{path.name}: _base_={base!r}'
-        if not isinstance(base, str):
-            raise ValueError(
-                f'{path.name}: _base_ must be the path of one plan, from the '
-                'folder of this one.'
-            )
-        path = path.parent / base
-    raise ValueError(f'{what} leads back to this plan; leave it out of one.')
-
-
-def _check_repeats(node: yaml.Node) -> None:
-    """Require that no mapping has a key twice: the first would be lost."""
-    if isinstance(node, yaml.MappingNode):
-        check_twice('key', [key.value for key, _ in node.value])
-        for _, value in node.value:
-            _check_repeats(value)
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value]
+    check_twice('key', keys)
+    for _, value in node.value:
+        _check_keys_of(value)
+    return keys
 
 
 def _numbers(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """What was measured: CSV, a Markdown table, plots."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,23 @@ import pandas as pd
 
 from ..weights import write_whole
 from . import plots
-from .board import Board
-from .jobs import Pair
+from .pairs import Pair
 from .plan import Axis, Plan
-from .rows import make_rows, make_runs
+from .study import Studies
+from .tables import make_rows, make_runs
 
+COLUMNS = (
+    'method',
+    'tuned parameters',
+    'size (kB)',
+    'learning rate',
+    'weight decay',
+    'epochs',
+    's / epoch',
+    'peak memory (MB)',
+    'validation',
+    'test',
+)
 AT_END = (
     '(end): the best of the rates that were searched is the lowest or the '
     'highest; a better one may lie beyond.'
@@ -21,13 +33,13 @@ AT_END = (
 
 
 def write_report(
-    pairs: Sequence[Pair], board: Board, folder: Path
+    pairs: Sequence[Pair], studies: Studies, folder: Path
 ) -> list[Path]:
     """Write all files that the measured runs allow.
 
     Args:
         pairs: Methods on data sets.
-        board: What the study says.
+        studies: What was run.
         folder: Where they are written.
 
     Returns:
@@ -36,27 +48,27 @@ def write_report(
         them, a CSV, a table in Markdown and a plot for each data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    runs = make_runs(pairs, board)
-    rows = make_rows(runs, pairs, board)
+    runs = make_runs(pairs, studies)
+    rows = make_rows(runs, pairs, studies)
     plan = pairs[0].plan
-    path = folder / ('axes_runs.csv' if plan.axes else 'runs.csv')
-    written = [_write(path, _csv(runs))]
+    name = 'axes_runs.csv' if plan.axes else 'runs.csv'
+    written = [_write(folder / name, _csv(runs))]
+    for axis in plan.axes:
+        along = rows[rows.axis == axis.name]
+        stem = f'axis_{axis.name}'
+        text = make_axis_markdown(axis, along, _failures(runs, axis.name))
+        written += [
+            _write(folder / f'{stem}.csv', _rows_csv(along)),
+            _write(folder / f'{stem}.md', text),
+        ]
+        for dataset, here in along.groupby('dataset', sort=False):
+            written.append(plots.draw_axis(axis, here, dataset, folder))
     if plan.axes:
-        for axis in plan.axes:
-            along = rows[rows.axis == axis.name]
-            stem = f'axis_{axis.name}'
-            text = make_axis_markdown(axis, along, _failures(runs, axis.name))
-            written += [
-                _write(folder / f'{stem}.csv', _rows_csv(along, list(along))),
-                _write(folder / f'{stem}.md', text),
-            ]
-            for dataset, here in along.groupby('dataset', sort=False):
-                written.append(plots.draw_axis(axis, here, dataset, folder))
         return written
-    names = [name for name in rows if name not in ('axis', 'value')]
+    plain = rows.drop(columns=['axis', 'value'])
     written += [
-        _write(folder / 'results.csv', _rows_csv(rows, names)),
-        _write(folder / 'results.md', make_markdown(pairs, board)),
+        _write(folder / 'results.csv', _rows_csv(plain)),
+        _write(folder / 'results.md', make_markdown(plan, runs, rows)),
     ]
     for dataset, here in rows.groupby('dataset', sort=False):
         written.append(plots.draw_parameters(here, dataset, folder))
@@ -64,16 +76,16 @@ def write_report(
     return written
 
 
-def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
+def make_markdown(plan: Plan, runs: pd.DataFrame, rows: pd.DataFrame) -> str:
     """Return a table for each data set, and the failures below.
 
     Of several data sets an overview stands before them.
 
     Args:
-        pairs: Methods on data sets.
-        board: What the study says.
+        plan: The plan.
+        runs: Each run, as ``make_runs`` returns them.
+        rows: Each method, as ``make_rows`` returns them.
     """
-    plan = pairs[0].plan
     lines = [
         f'# {plan.name}',
         '',
@@ -82,8 +94,6 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         f'run tests its best checkpoint by validation once{_unvalidated(plan)}'
         '.',
     ]
-    runs = make_runs(pairs, board)
-    rows = make_rows(runs, pairs, board)
     if len(plan.datasets) > 1:
         lines += ['', '## All data sets', '', *_overview(plan, rows)]
     for dataset in plan.datasets:
@@ -100,12 +110,9 @@ def make_markdown(pairs: Sequence[Pair], board: Board) -> str:
         lines += [
             f'Measured on {devices}; memory: {memories}.',
             '',
-            '| method | tuned parameters | size (kB) | learning rate '
-            '| weight decay | epochs | s / epoch | peak memory (MB) '
-            '| validation | test |',
-            '|---' * 10 + '|',
+            *_header(COLUMNS),
         ]
-        lines += [_markdown_row(row) for row in here.itertuples()]
+        lines += [_line(_cells(row)) for row in here.itertuples()]
         if here.is_at_end.any():
             lines += ['', AT_END]
     lines += _failed(_failures(runs))
@@ -123,7 +130,6 @@ def make_axis_markdown(
             method without the axis, counts for all of them.
         failures: A line for each run that failed.
     """
-    values = list(axis.values)
     lines = [
         f'# {axis.name}',
         '',
@@ -132,29 +138,24 @@ def make_axis_markdown(
         'the axis has the same figure for all values.',
     ]
     for dataset, here in rows.groupby('dataset', sort=False):
-        lines += [
-            '',
-            f'## {dataset}',
-            '',
-            f'| method | learning rate | {" | ".join(values)} |',
-            '|---' * (2 + len(values)) + '|',
-        ]
+        columns = ['method', 'learning rate', *axis.values]
+        lines += ['', f'## {dataset}', '', *_header(columns)]
         for method, own in here.groupby('method', sort=False):
             rates = set(own.learning_rate)
             rate = f'{rates.pop():g}' if len(rates) == 1 else 'varies'
             rate += ' (end)' * bool(own.is_at_end.any())
             found = dict(zip(own.value, own.test, strict=True))
             same = found.get('', '-')
-            cells = [str(found.get(value, same)) for value in values]
-            lines.append(f'| {method} | {rate} | {" | ".join(cells)} |')
+            cells = [str(found.get(value, same)) for value in axis.values]
+            lines.append(_line([method, rate, *cells]))
     if rows.is_at_end.any():
         lines += ['', AT_END]
     lines += _failed(failures)
     return '\n'.join(lines) + '\n'
 
 
-def _overview(plan: Plan, rows: pd.DataFrame) -> Iterable[str]:
-    """Return the lines of a table: a method a line, a data set a column.
+def _overview(plan: Plan, rows: pd.DataFrame) -> Iterator[str]:
+    """Yield the lines of a table: a method a line, a data set a column.
 
     Behind them are the means over each group and over all of them, of a
     method that was measured on each with all seeds.
@@ -170,8 +171,7 @@ def _overview(plan: Plan, rows: pd.DataFrame) -> Iterable[str]:
         if len(names) < len(measured)
     }
     means[f'mean of {len(measured)}'] = measured
-    yield f'| method | {" | ".join([*measured, *means])} |'
-    yield '|---' * (1 + len(measured) + len(means)) + '|'
+    yield from _header(['method', *measured, *means])
     for method in plan.methods:
         own = rows[rows.method == method.name].set_index('dataset')
         cells = list(own.test.reindex(measured, fill_value='-'))
@@ -181,40 +181,30 @@ def _overview(plan: Plan, rows: pd.DataFrame) -> Iterable[str]:
             cells.append(
                 f'{statistics.mean(whole[names]):.1f}' if is_whole else '-'
             )
-        yield f'| {method.name} | {" | ".join(cells)} |'
+        yield _line([method.name, *cells])
 
 
 def _searched(plan: Plan) -> str:
     """Say what was chosen on validation, and of which methods."""
-    chosen = {
-        what: [
+    on = f' of {plan.search_on}, for all data sets,' if plan.search_on else ''
+    text = ''
+    for what, key in (
+        ('Learning rates', 'learning_rate'),
+        ('Weight decays', 'weight_decay'),
+    ):
+        methods = [
             method.name
             for method in plan.methods
             if method.search.is_needed and getattr(method.search, key)
         ]
-        for what, key in (
-            ('Learning rates', 'learning_rate'),
-            ('Weight decays', 'weight_decay'),
-        )
-    }
-    text = ''
-    for what, methods in chosen.items():
         if methods:
-            of = (
-                ''
-                if len(methods) == len(plan.methods)
-                else f' of {", ".join(methods)}'
-            )
+            is_all = len(methods) == len(plan.methods)
+            of = '' if is_all else f' of {", ".join(methods)}'
             text += (
-                f'{what}{of} were chosen on the validation split'
-                f'{_search_on(plan)} with seed 0. '
+                f'{what}{of} were chosen on the validation split{on} with '
+                'seed 0. '
             )
     return text
-
-
-def _search_on(plan: Plan) -> str:
-    name = plan.search_on
-    return f' of {name}, for all data sets,' if name else ''
 
 
 def _unvalidated(plan: Plan) -> str:
@@ -225,9 +215,9 @@ def _unvalidated(plan: Plan) -> str:
     return f'; on {", ".join(names)}, without validation, its last one'
 
 
-def _markdown_row(row: Any) -> str:
+def _cells(row: Any) -> list[str]:
     decay = row.weight_decay
-    cells = (
+    return [
         row.method,
         f'{row.tuned:,}',
         f'{row.tuned_bytes / 1e3:,.1f}',
@@ -238,7 +228,14 @@ def _markdown_row(row: Any) -> str:
         f'{row.peak_memory / 1e6:,.0f}',
         row.val,
         row.test,
-    )
+    ]
+
+
+def _header(columns: Sequence[str]) -> list[str]:
+    return [_line(columns), '|---' * len(columns) + '|']
+
+
+def _line(cells: Sequence[str]) -> str:
     return f'| {" | ".join(cells)} |'
 
 
@@ -258,11 +255,10 @@ def _failures(runs: pd.DataFrame, axis: str = '') -> list[str]:
     ]
 
 
-def _rows_csv(rows: pd.DataFrame, names: Sequence[str]) -> str:
-    texts = ('val', 'test', 'is_whole')
+def _rows_csv(rows: pd.DataFrame) -> str:
+    texts = ['val', 'test', 'is_whole']
     rounded = {f'{key}_{of}': 4 for key in texts for of in ('mean', 'std')}
-    columns = [name for name in names if name not in texts]
-    return _csv(rows[columns].round(rounded))
+    return _csv(rows.drop(columns=texts).round(rounded))
 
 
 def _csv(table: pd.DataFrame) -> str:

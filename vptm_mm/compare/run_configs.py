@@ -192,13 +192,13 @@ def tuned_config(
         options[OPTIMIZER] = dict(_delete_=True, **kept, **search.optimizer)
     merge_cfg_options(cfg, options)
     chosen = {}
-    if point.learning_rate is not None:
-        rate = point.learning_rate
+    if 'learning_rate' in point:
+        rate = point['learning_rate']
         if search.base_batch_size:  # of the batch that the options say
             rate *= cfg.train_dataloader.batch_size / search.base_batch_size
         chosen[f'{OPTIMIZER}.lr'] = rate
-    if point.weight_decay is not None:
-        chosen[f'{OPTIMIZER}.weight_decay'] = point.weight_decay
+    if 'weight_decay' in point:
+        chosen[f'{OPTIMIZER}.weight_decay'] = point['weight_decay']
     merge_cfg_options(cfg, chosen)
     return cfg
 

@@ -1,58 +1,44 @@
-"""How hyper-parameters are searched: which points are tried.
+"""Which runs a study holds: grids, TPE, seeds.
 
-A search sees validation accuracies and nothing else. It is a function of what
-was tried so far, so every worker that reads the same study takes the same
-decisions, whenever it starts.
+Each run has a slot, a name that it keeps whatever becomes of it. The slots of
+a search depend on validation accuracies and nothing else, so all workers take
+the same decisions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from typing import Any
 
+import optuna
+
 from ..nn import is_finite, is_whole
-from .optuna_import import import_optuna
+
+# Values of a run by name: learning_rate, weight_decay, seed.
+Point = dict[str, Any]
+# The value of each slot that has ended; None if it failed.
+Ended = Mapping[str, float | None]
+# Highest value that a study takes of a rate or a decay.
+HIGHEST = 1e9
 
 
 @dataclass(frozen=True)
-class Point:
-    """Hyper-parameters of one run.
+class Seeds:
+    """The final runs of a setting: one for each seed.
 
     Args:
-        learning_rate: None leaves the config's own.
-        weight_decay: None leaves the config's own.
+        count: Seeds are 0 to ``count - 1``.
     """
 
-    learning_rate: float | None = None
-    weight_decay: float | None = None
+    count: int
 
-    def __str__(self) -> str:
-        shown = [
-            f'{label} {value:g}'
-            for label, value in (
-                ('lr', self.learning_rate),
-                ('wd', self.weight_decay),
-            )
-            if value is not None
-        ]
-        return ', '.join(shown) or "config's own"
+    def slots(self, ended: Ended) -> dict[str, Point]:
+        """Return the point of each slot."""
+        return {f'seed {seed}': dict(seed=seed) for seed in range(self.count)}
 
-
-@dataclass(frozen=True)
-class Tried:
-    """What became of one slot of a search.
-
-    Args:
-        slot: Name of the slot.
-        point: What was tried there.
-        finished: Whether it ended, well or not.
-        value: Validation accuracy in %; None if it failed or still runs.
-    """
-
-    slot: str
-    point: Point
-    finished: bool
-    value: float | None = None
+    def suggest(self, trial: optuna.Trial) -> None:
+        """Give a trial its values."""
+        trial.suggest_int('seed', 0, int(HIGHEST))
 
 
 @dataclass(frozen=True)
@@ -106,35 +92,38 @@ class GridSearch:
         """Whether there is anything to choose."""
         return self.growths > 0 or len(self._points(self.learning_rate)) > 1
 
-    def slots(self, tried: Sequence[Tried]) -> list[str]:
-        """Return the names of all points, as far as the grid has grown."""
-        return [str(point) for point in self._grown(tried)]
-
-    def point(self, slot: str, tried: Sequence[Tried]) -> Point:
-        """Return the point of a slot."""
-        return {str(point): point for point in self._grown(tried)}[slot]
-
-    def _points(self, rates: Sequence[float | None]) -> list[Point]:
-        pairs = product(rates or [None], self.weight_decay or [None])
-        return [Point(rate, decay) for rate, decay in pairs]
-
-    def _grown(self, tried: Sequence[Tried]) -> list[Point]:
-        known = {t.slot: t for t in tried if t.finished}
-        rates: list[float] = list(self.learning_rate)
+    def slots(self, ended: Ended) -> dict[str, Point]:
+        """Return the point of each slot, as far as the grid has grown."""
+        rates = list(self.learning_rate)
         for _ in range(self.growths):
             points = self._points(rates)
-            if any(str(point) not in known for point in points):
+            best = best_slot(points, ended)
+            if best is None or not points.keys() <= ended.keys():
                 break
-            best = best_point([known[str(point)] for point in points])
-            if best is None or best.learning_rate is None:
-                break
-            if best.learning_rate == max(rates):
-                rates.append(_rounded(best.learning_rate * self.factor))
-            elif best.learning_rate == min(rates):
-                rates.append(_rounded(best.learning_rate / self.factor))
+            rate = points[best]['learning_rate']
+            if rate == max(rates):
+                rates.append(_rounded(rate * self.factor))
+            elif rate == min(rates):
+                rates.append(_rounded(rate / self.factor))
             else:
                 break
         return self._points(rates)
+
+    def suggest(self, trial: optuna.Trial) -> None:
+        """Give a trial its values, which were fixed when it was queued."""
+        if self.learning_rate:
+            trial.suggest_float('learning_rate', 1e-12, HIGHEST, log=True)
+        if self.weight_decay:
+            trial.suggest_float('weight_decay', 0, HIGHEST)
+
+    def _points(self, rates: Iterable[float]) -> dict[str, Point]:
+        axes = dict(learning_rate=rates, weight_decay=self.weight_decay)
+        names = [name for name, values in axes.items() if values]
+        points = [
+            dict(zip(names, values, strict=True))
+            for values in product(*(axes[name] for name in names))
+        ]
+        return {shown(point): point for point in points}
 
 
 @dataclass(frozen=True)
@@ -163,12 +152,12 @@ class TPESearch:
         _check_whole('trials', self.trials, 1)
         _check_whole('startup', self.startup, 1)
         for name in ('learning_rate', 'weight_decay'):
-            box = getattr(self, name)
-            _check_values(name, box, 'positive')
-            wrong = bool(box) and (len(box) != 2 or box[0] >= box[1])
-            if wrong or (not box and name == 'learning_rate'):
+            limits = getattr(self, name)
+            _check_values(name, limits, 'positive')
+            wrong = limits and (len(limits) != 2 or limits[0] >= limits[1])
+            if wrong or (not limits and name == 'learning_rate'):
                 raise ValueError(
-                    f'search: {name}={list(box)} of the preset tpe must be '
+                    f'search: {name}={list(limits)} of the preset tpe must be '
                     '[lowest, highest].'
                 )
 
@@ -181,43 +170,24 @@ class TPESearch:
         """What the points of its slots depend on."""
         return self.learning_rate, self.weight_decay, self.startup
 
-    def slots(self, tried: Sequence[Tried]) -> list[str]:
-        """Return the names of all slots; their points are not fixed."""
-        return [f'tpe-{index}' for index in range(self.trials)]
+    def slots(self, ended: Ended) -> dict[str, Point]:
+        """Return all slots; the estimator chooses each one's point."""
+        return {f'tpe-{index}': {} for index in range(self.trials)}
 
-    def point(self, slot: str, tried: Sequence[Tried]) -> Point:
-        """Let the estimator propose the point of a slot."""
-        optuna = import_optuna()
-        box = {'learning_rate': self.learning_rate}
-        if self.weight_decay:
-            box['weight_decay'] = self.weight_decay
-        space = {
-            name: optuna.distributions.FloatDistribution(*limits, log=True)
-            for name, limits in box.items()
-        }
-        # Running points count, too (constant liar), and the slot is the
-        # seed: workers side by side do not all try the same.
-        sampler = optuna.samplers.TPESampler(
+    def suggest(self, trial: optuna.Trial) -> None:
+        """Let the estimator choose the values of a trial.
+
+        Running points count, too (constant liar), and the trial's number is
+        the seed: workers side by side do not all try the same.
+        """
+        trial.study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=self.startup,
             constant_liar=True,
-            seed=int(slot.rpartition('-')[2]),
+            seed=trial.number,
         )
-        study = optuna.create_study(direction='maximize', sampler=sampler)
-        states = optuna.trial.TrialState
-        for one in tried:
-            done = one.value is not None
-            if one.finished and not done:
-                continue
-            study.add_trial(
-                optuna.trial.create_trial(
-                    params={key: getattr(one.point, key) for key in space},
-                    distributions=space,
-                    value=one.value,
-                    state=states.COMPLETE if done else states.RUNNING,
-                )
-            )
-        proposed = study.ask(space).params
-        return Point(**{key: _rounded(proposed[key]) for key in space})
+        trial.suggest_float('learning_rate', *self.learning_rate, log=True)
+        if self.weight_decay:
+            trial.suggest_float('weight_decay', *self.weight_decay, log=True)
 
 
 Search = GridSearch | TPESearch
@@ -254,15 +224,20 @@ def make_search(entry: Any) -> Search:
     return replace(preset, **options)
 
 
-def best_point(tried: Sequence[Tried]) -> Point | None:
-    """Return the point with the best validation accuracy, the first of many.
+def best_slot(slots: Iterable[str], ended: Ended) -> str | None:
+    """Return the slot with the best value, the first of many.
 
-    None if every run failed.
+    None if no run ended well.
     """
-    done = [one for one in tried if one.value is not None]
-    if not done:
-        return None
-    return max(done, key=lambda one: one.value or 0.0).point
+    values = {slot: ended.get(slot) for slot in slots}
+    done = {slot: value for slot, value in values.items() if value is not None}
+    return max(done, key=lambda slot: done[slot], default=None)
+
+
+def shown(point: Point) -> str:
+    """Return a point as tables and logs show it."""
+    values = [f'{name} {value:g}' for name, value in point.items()]
+    return ', '.join(values) or "config's own rates"
 
 
 def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
@@ -270,7 +245,7 @@ def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
         is_in = is_finite(value) and value >= 0
         if not is_in or (wanted == 'positive' and value == 0):
             raise ValueError(f'search: {name}={value!r} must be {wanted}.')
-    # Points are named by six digits.
+    # Slots are named by six digits.
     if len({f'{value:g}' for value in values}) != len(values):
         raise ValueError(
             f'search: {name}={list(values)} repeats a value, to six digits; '

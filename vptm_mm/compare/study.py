@@ -1,239 +1,268 @@
-"""The study: what all workers share, in a storage of Optuna."""
+"""Studies of Optuna, one for each series: its queue, its trials."""
 
-import os
-import socket
 import time
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .board import DONE, FAILED, OPEN, RUNNING, Board, Entry
-from .jobs import SEARCH, Job
-from .optuna_import import import_optuna, sqlite_path
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from .series import SEARCH, Run, Series
 
 # A run that took its worker with it so often is given up.
 MAX_DEATHS = 3
-RETRIED = 'retried'
+# Workers that start together may collide while they make the tables.
+OPENINGS = 5
+LIVE = (TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE)
 
 
-class Study:
-    """Claims runs and keeps what they measured.
+class Studies:
+    """All series of a database, which workers share.
 
-    Optuna's own queue is not used: on SQLite it hands one waiting trial to
-    two workers. A claim here is a running trial that carries the key of its
-    job. Storages number trials one after the other, whoever creates them; so
-    each worker creates its claim, reads all claims of the job, and goes on
-    only if its own has the lowest number. Nobody can have created a lower one
-    unseen.
-
-    A worker renews its claims by a heartbeat. One that has not changed for
-    ``stale_after`` seconds, by the clock of the worker that watches, is given
-    free. So clocks may differ, and a killed worker's run is done again.
+    A run is queued as a trial that names its slot, and whoever takes it from
+    the queue runs it. Two workers may queue a slot at the same time; the
+    trial with the lower number counts. A heartbeat shows that a worker is
+    alive; without it Optuna fails the trial, and the slot is queued again.
 
     Args:
-        storage: A database URL as SQLAlchemy takes it, or the path of a
-            journal file.
-        name: Name of the study.
-        stale_after: Seconds.
+        storage: URL of the database.
+        name: Name of the plan.
+        stale_after: Seconds without a heartbeat after which a run is given
+            free.
 
     Raises:
-        ImportError: If Optuna is missing.
-        ValueError: If the storage cannot be opened.
+        ValueError: If the database cannot be opened, or has a study of this
+            name, which an older version has made.
     """
 
     def __init__(
-        self, storage: str, name: str, stale_after: float = 60.0
+        self, storage: str | URL, name: str, stale_after: int = 60
     ) -> None:
-        self.optuna = import_optuna()
-        self.stale_after = stale_after
-        self.worker = f'{socket.gethostname()}:{os.getpid()}'
-        self._storage = _open(self.optuna, storage)
-        self.optuna.create_study(
-            storage=self._storage,
-            study_name=name,
-            direction='maximize',
-            load_if_exists=True,
-        )
-        self._id = self._storage.get_study_id_from_name(name)
-        self._states = self.optuna.trial.TrialState
-        # Last heartbeat of each claim of others, and when it was first seen.
-        self._seen: dict[int, tuple[float, float]] = {}
-
-    def read(self) -> Board:
-        """Return the state of all runs; free the claims of dead workers."""
-        trials = self._trials()
-        retried = self._storage.get_study_user_attrs(self._id).get(RETRIED, [])
-        by_key: dict[str, list] = defaultdict(list)
-        for trial in trials:
-            if 'job' in trial.user_attrs and trial.number not in retried:
-                by_key[trial.user_attrs['job']].append(trial)
-        return Board(self._entry(key, group) for key, group in by_key.items())
-
-    def claim(self, job: Job) -> int | None:
-        """Return the claim on a job; None if another worker was first."""
-        trial_id = self._storage.create_new_trial(
-            self._id, self._new_trial(job)
-        )
-        others = [
-            trial
-            for trial in self._trials()
-            if trial.user_attrs.get('job') == job.key
-            and trial._trial_id != trial_id
-        ]
-        own = self._storage.get_trial(trial_id).number
-        retried = self._storage.get_study_user_attrs(self._id).get(RETRIED, [])
-        for other in others:
-            if other.number in retried or other.number > own:
-                continue
-            ended = 'result' in other.user_attrs
-            if ended or other.state == self._states.RUNNING:
-                self.release(trial_id, 'withdrawn')
-                return None
-        return trial_id
-
-    def beat(self, trial_id: int) -> bool:
-        """Renew a claim; return whether it still holds."""
-        return self._write(trial_id, 'heartbeat', time.time())
-
-    def finish(self, trial_id: int, result: dict[str, Any]) -> None:
-        """Record what was measured, or the error."""
-        state, values = self._states.FAIL, None
-        if 'error' not in result:
-            # Without validation, what was tested.
-            shown = result['test' if result['val'] is None else 'val']
-            state, values = self._states.COMPLETE, [shown]
-        if self._write(trial_id, 'result', result):
-            self._end(trial_id, state, values)
-
-    def release(self, trial_id: int, why: str = 'released') -> None:
-        """Give a claim back; the job is open again."""
-        if self._write(trial_id, 'ended', why):
-            self._end(trial_id, self._states.FAIL)
-
-    def retry_failed(self) -> None:
-        """Open all failed runs again."""
-        failed = [
-            trial.number
-            for trial in self._trials()
-            if trial.state == self._states.FAIL
-        ]
-        self._storage.set_study_user_attr(self._id, RETRIED, failed)
-
-    def _trials(self) -> Sequence[Any]:
-        return self._storage.get_all_trials(self._id, deepcopy=False)
-
-    def _new_trial(self, job: Job) -> Any:
-        distribution = self.optuna.distributions.FloatDistribution
-        params, distributions = {}, {}
-        if job.stage == SEARCH:
-            # One panel for each method in plots of the dashboard.
-            for name, value in asdict(job.point).items():
-                if value is not None:
-                    log = name == 'learning_rate'
-                    param = f'{job.dataset} | {job.method} | {name}'
-                    params[param] = value
-                    distributions[param] = distribution(
-                        1e-12 if log else 0.0, 1e9, log=log
-                    )
-        return self.optuna.trial.create_trial(
-            state=self._states.RUNNING,
-            params=params,
-            distributions=distributions,
-            user_attrs=dict(
-                job.facts,
-                job=job.key,
-                slot=job.slot,
-                point=asdict(job.point),
-                worker=self.worker,
-                heartbeat=time.time(),
-            ),
-        )
-
-    def _entry(self, key: str, trials: Sequence[Any]) -> Entry:
-        """Join all claims on one job into its state."""
-        entry = Entry(key)
-        deaths = 0
-        for trial in trials:
-            attrs = trial.user_attrs
-            found = OPEN
-            if 'result' in attrs and trial.state.is_finished():
-                found = FAILED if 'error' in attrs['result'] else DONE
-            elif trial.state == self._states.RUNNING:
-                found = OPEN if self._is_stale(trial) else RUNNING
-            deaths += attrs.get('ended') == 'stale'
-            if entry.state == OPEN or found == DONE:
-                entry.state = found
-                entry.slot = attrs['slot']
-                entry.point = attrs['point']
-                entry.result = dict(attrs.get('result') or {})
-        if entry.state == OPEN and deaths >= MAX_DEATHS:
-            entry.state = FAILED
-            entry.result = dict(error=f'its worker died {deaths} times')
-        return entry
-
-    def _is_stale(self, trial: Any) -> bool:
-        """Whether a claim's heartbeat stands still; if so, free it."""
-        beat = trial.user_attrs['heartbeat']
-        now = time.monotonic()
-        last, since = self._seen.get(trial._trial_id, (None, now))
-        if last != beat:
-            since = now
-        self._seen[trial._trial_id] = (beat, since)
-        if now - since < self.stale_after:
-            return False
-        self.release(trial._trial_id, 'stale')
-        return True
-
-    def _write(self, trial_id: int, key: str, value: Any) -> bool:
-        try:
-            self._storage.set_trial_user_attr(trial_id, key, value)
-        except self.optuna.exceptions.UpdateFinishedTrialError:
-            return False  # another worker took this one for dead
-        return True
-
-    def _end(
-        self, trial_id: int, state: Any, values: list[float] | None = None
-    ) -> None:
-        try:
-            self._storage.set_trial_state_values(trial_id, state, values)
-        except self.optuna.exceptions.UpdateFinishedTrialError:
-            return
-
-
-def _open(optuna: Any, storage: str) -> Any:
-    """Open a storage; workers that start together may collide once."""
-    if '://' not in storage:
-        path = Path(storage)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            journal = optuna.storages.journal.JournalFileBackend(str(path))
-            return optuna.storages.JournalStorage(journal)
-        except (OSError, ValueError) as error:
+        self.beat_seconds = max(1, stale_after // 6)
+        self._storage = _open(storage, self.beat_seconds, stale_after)
+        names = optuna.get_all_study_names(self._storage)
+        if name in names:
             raise ValueError(
-                f'storage {storage!r} cannot be opened as a journal file: '
-                f'{error}. Give the path of another one, or of a new one; a '
-                f'study in SQLite is named sqlite:///{storage}.'
-            ) from error
-    options: dict[str, Any] = {}
-    if storage.startswith('sqlite:///'):
-        path = sqlite_path(storage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Seconds to wait while another worker writes.
-        options = dict(connect_args=dict(timeout=60))
-    left = 4
-    while True:
+                f'storage {storage!s} holds the study {name!r} of an older '
+                'version, whose runs cannot be continued. Give another '
+                '--work-dir or --storage; its report stays as it is.'
+            )
+        # Equal settings share a study, whatever a plan calls them.
+        self._names = {name.rpartition(' ')[2]: name for name in names}
+        self._studies: dict[str, optuna.Study] = {}
+        self._ended: dict[Series, dict[str, Run]] = {}
+
+    def runs(self, series: Series) -> dict[str, Run]:
+        """Return the runs of a series by slot, as far as they are known."""
+        if series in self._ended:
+            return self._ended[series]
+        trials = {
+            trial.user_attrs['slot']: trial
+            for trial in self._trials(series)
+            if not _is_lost(trial)
+        }
+        values = {
+            slot: trial.value
+            for slot, trial in trials.items()
+            if trial.state.is_finished()
+        }
+        runs = {}
+        for slot, point in series.slots.slots(values).items():
+            trial = trials.get(slot)
+            # Of a search by TPE, the trial alone knows its point.
+            runs[slot] = Run(point or (trial.params if trial else {}), trial)
+        if all(run.is_ended for run in runs.values()):
+            self._ended[series] = runs
+        return runs
+
+    def take(self, series: Series) -> optuna.Trial | None:
+        """Return a trial that is to be run now; None if there is none."""
+        study = self._study(series)
+        with _experimental():
+            optuna.storages.fail_stale_trials(study)
+        runs = self.runs(series)
+        if not any(run.is_waiting for run in runs.values()):
+            slot = next((s for s, run in runs.items() if not run.trial), None)
+            if slot is None:
+                return None
+            if self._give_up(series, slot):
+                return self.take(series)
+            study.enqueue_trial(runs[slot].point, dict(slot=slot))
+        with _experimental():
+            trial = study.ask()
+        self.beat(trial)
+        slot = trial.user_attrs.get('slot')
+        if slot not in runs or self._is_double(series, trial):
+            study.tell(trial, state=TrialState.PRUNED)
+            return self.take(series)
+        series.slots.suggest(trial)
+        return trial
+
+    def beat(self, trial: optuna.Trial) -> None:
+        """Show that the worker of a trial is alive."""
+        self._storage.record_heartbeat(trial._trial_id)
+
+    def finish(
+        self, series: Series, trial: optuna.Trial, result: dict[str, Any]
+    ) -> bool:
+        """Record what was measured, or the error.
+
+        Returns:
+            False if the run was given to another worker meanwhile.
+        """
         try:
-            return optuna.storages.RDBStorage(storage, engine_kwargs=options)
-        except Exception as error:
-            # Of SQLAlchemy and of each database's driver: no common class.
+            trial.set_user_attr('result', result)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+        end: dict[str, Any] = dict(state=TrialState.FAIL)
+        if 'error' not in result:
+            measure = 'val' if series.stage == SEARCH else 'test'
+            end = dict(values=result[measure])
+        self._study(series).tell(trial, skip_if_finished=True, **end)
+        return True
+
+    def give_back(self, series: Series, trial: optuna.Trial) -> None:
+        """End a trial as if it had not been taken."""
+        self._study(series).tell(
+            trial, state=TrialState.PRUNED, skip_if_finished=True
+        )
+
+    def retry_failed(self, series: Series) -> None:
+        """Queue the failed runs of a series again."""
+        study = self._study(series)
+        for slot, run in self.runs(series).items():
+            if 'error' in run.result:
+                study.enqueue_trial(run.point, dict(slot=slot))
+        self._ended.pop(series, None)
+
+    def _study(self, series: Series) -> optuna.Study:
+        if series.key not in self._studies:
+            label = str(series).replace(', ', ' | ')
+            self._studies[series.key] = optuna.create_study(
+                storage=self._storage,
+                study_name=self._names.setdefault(
+                    series.key, f'{label} | {series.key}'
+                ),
+                direction='maximize',
+                load_if_exists=True,
+            )
+        return self._studies[series.key]
+
+    def _trials(self, series: Series) -> list[FrozenTrial]:
+        trials = self._study(series).get_trials(deepcopy=False)
+        return [trial for trial in trials if 'slot' in trial.user_attrs]
+
+    def _is_double(self, series: Series, trial: optuna.Trial) -> bool:
+        """Whether an earlier trial is of the same slot."""
+        return any(
+            other.number < trial.number
+            and other.user_attrs['slot'] == trial.user_attrs['slot']
+            and other.state in LIVE
+            for other in self._trials(series)
+        )
+
+    def _give_up(self, series: Series, slot: str) -> bool:
+        """Fail a slot that took too many workers with it."""
+        deaths = sum(
+            trial.user_attrs['slot'] == slot
+            and trial.state == TrialState.FAIL
+            and _is_lost(trial)
+            for trial in self._trials(series)
+        )
+        if deaths < MAX_DEATHS:
+            return False
+        error = f'its worker died {deaths} times'
+        self._study(series).add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.FAIL,
+                user_attrs=dict(slot=slot, result=dict(error=error)),
+            )
+        )
+        return True
+
+
+def sqlite_url(path: Path) -> URL:
+    """Return the URL of a file, whatever characters its path has."""
+    return URL.create('sqlite', database=str(path))
+
+
+def _is_lost(trial: FrozenTrial) -> bool:
+    """Whether a trial was given back, or its worker died."""
+    is_failed = 'error' in trial.user_attrs.get('result', {})
+    return trial.state == TrialState.PRUNED or (
+        trial.state == TrialState.FAIL and not is_failed
+    )
+
+
+def _open(storage: str | URL, beat: int, grace: int) -> RDBStorage:
+    """Open a database."""
+    try:
+        url = make_url(storage)
+    except SQLAlchemyError as error:
+        raise ValueError(
+            f'storage {storage!r} must be the URL of a database, as '
+            'sqlite:///study.db or postgresql://user@host/name. (A journal '
+            'file of Optuna has no heartbeat, which gives the runs of killed '
+            'workers free.)'
+        ) from error
+    is_sqlite = url.get_backend_name() == 'sqlite'
+    # Seconds to wait while another worker writes.
+    options = dict(connect_args=dict(timeout=60)) if is_sqlite else {}
+    for left in reversed(range(OPENINGS)):
+        try:
+            if is_sqlite and url.database:
+                Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            with _experimental():
+                opened = RDBStorage(
+                    url.render_as_string(hide_password=False),
+                    engine_kwargs=options,
+                    heartbeat_interval=beat,
+                    grace_period=grace,
+                )
+        except (SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
             if not left:
                 raise ValueError(
-                    f'storage {storage!r} cannot be opened: {error}. Give a '
-                    'URL such as sqlite:///study.db or '
-                    'postgresql://user@host/name, or the path of a journal '
-                    'file.'
+                    f'storage {url} cannot be opened: {error}. Give a URL '
+                    'such as sqlite:///study.db or '
+                    'postgresql://user@host/name.'
                 ) from error
-            left -= 1
             time.sleep(0.5)
+        else:
+            break
+    if is_sqlite:
+        _lock_transactions(opened.engine)
+    return opened
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Leave out what Optuna warns of heartbeats, which are experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield
+
+
+def _lock_transactions(engine: Engine) -> None:
+    """Let a transaction of SQLite lock the database when it begins.
+
+    Optuna reads whether a trial waits, then takes it. Other databases lock
+    its row in between (FOR UPDATE), which SQLite does not know. See
+    "Serializable isolation" in SQLAlchemy's pages on SQLite.
+    """
+
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql('BEGIN IMMEDIATE')
+
+    engine.dispose()
+    event.listen(engine, 'connect', connect)
+    event.listen(engine, 'begin', begin)

@@ -90,7 +90,7 @@ def run(cfg: dict[str, Any], folder: Path) -> None:
         lines = str(error).strip() or 'no text'
         result = dict(error=f'{type(error).__name__}: {lines}'[:2000])
     result['seconds'] = round(time.monotonic() - began, 2)
-    write_json(folder / RESULT, result)
+    write_whole(folder / RESULT, json.dumps(result, indent=2) + '\n')
 
 
 def measure(cfg: Config, folder: Path) -> dict[str, Any]:
@@ -166,11 +166,6 @@ def peak_memory() -> tuple[int, str]:
     return peak, 'process, resident'
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all, whoever else writes it."""
-    write_whole(path, json.dumps(content, indent=2) + '\n')
-
-
 def _validated(runner: Runner) -> float:
     name = f'val/{ACCURACY}'
     if name not in runner.message_hub.log_scalars:
@@ -205,7 +200,7 @@ def _now() -> float:
 
 
 def _end_with_parent() -> None:
-    """Stop when the worker is gone: its claim will be given to another."""
+    """Stop when the worker is gone: its run will be given to another."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from vptm_mm.compare.board import FAILED, RUNNING, Board, Entry
-from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.plan import Axis, DataSet, Method
-from vptm_mm.compare.search import PRESETS, GridSearch, Point, TPESearch
-from vptm_mm.compare.worker import count
+from vptm_mm.compare.search import PRESETS, GridSearch, TPESearch
 
 from .made_plan import (
     LINEAR,
@@ -16,10 +14,11 @@ from .made_plan import (
     TWO_RATES,
     VPT,
     VPTM,
+    Played,
+    finals_of,
     make_axis,
     make_plan,
     one_pair,
-    played,
 )
 
 LENGTH = make_axis('prompt_length', 'model.backbone.prompt_length', (5, 10))
@@ -29,49 +28,50 @@ DIMS = make_axis('prototype_dim', 'model.head.prototype_dim', (64, 128))
 
 def test_a_search_has_no_test_set_and_a_final_run_has():
     pair = one_pair()
-    search = pair.open_search(Board()).cfg
+    search = pair.search.config(dict(learning_rate=0.1))
     assert search.test_dataloader is None
     assert search.test_cfg is None
     assert search.test_evaluator is None
-    final = pair.finals(played(pair))[0].cfg
-    assert final.test_dataloader.dataset.split == 'test'
+    assert finals_of(pair)[0].test_dataloader.dataset.split == 'test'
 
 
 def test_final_runs_take_what_validation_chose():
     pair = one_pair()
-    assert pair.finals(Board()) == []
-    jobs = pair.finals(played(pair))
-    assert [job.seed for job in jobs] == [0, 1]
-    for job in jobs:
-        assert job.point == Point(0.2)
-        assert job.cfg.optim_wrapper.optimizer.lr == 0.2
-        assert job.cfg.randomness.seed == job.seed
-    assert jobs[0].key != jobs[1].key
-    assert jobs[0].key == jobs[0].digest
+    open_run, ended = pair.search.slots.slots({})
+    assert pair.finals(Played({ended: 90.0})) == []
+    assert pair.chosen(Played({open_run: 90.0, ended: 80.0})) == dict(
+        learning_rate=0.05
+    )
+    configs = finals_of(pair)
+    assert [cfg.randomness.seed for cfg in configs] == [0, 1]
+    for cfg in configs:
+        assert cfg.optim_wrapper.optimizer.lr == 0.2
+    assert not pair.finals(Played())[0].is_rewritten
 
 
 def test_rates_are_for_the_batch_of_the_axis():
     pair = one_pair(search=PRESETS['vpt'], axes=(BATCHES,))
-    jobs = [pair.final(index, Point(0.5, 0.01), 0) for index in (0, 1)]
-    rates = [job.cfg.optim_wrapper.optimizer.lr for job in jobs]
+    point = dict(learning_rate=0.5, weight_decay=0.01)
+    configs = [pair.final_config(index, point, 0) for index in (0, 1)]
+    rates = [cfg.optim_wrapper.optimizer.lr for cfg in configs]
     assert rates == [0.5 * 4 / 256, 0.5 * 8 / 256]
 
 
 def test_final_runs_may_train_on_more_and_validate_on_none():
     pair = one_pair(dataset=ON_ALL, axes=(BATCHES,))
-    assert pair.search_key == one_pair().search_key
-    search = pair.open_search(Board()).cfg
+    assert pair.search.key == one_pair().search.key
+    search = pair.search.config({})
     assert search.train_dataloader.dataset.split == 'train'
     assert search.val_dataloader.dataset.split == 'val'
-    jobs = pair.finals(played(pair))
-    assert [job.cfg.train_dataloader.batch_size for job in jobs[::2]] == [4, 8]
-    for job in jobs:
-        assert job.point == Point(0.2)
-        assert job.cfg.train_dataloader.dataset.split == 'val'
+    configs = finals_of(pair)
+    assert [cfg.train_dataloader.batch_size for cfg in configs[::2]] == [4, 8]
+    for cfg in configs:
+        assert cfg.optim_wrapper.optimizer.lr == 0.2
+        assert cfg.train_dataloader.dataset.split == 'val'
         for part in ('dataloader', 'cfg', 'evaluator'):
-            assert job.cfg[f'val_{part}'] is None
-        assert 'save_best' not in job.cfg.default_hooks.checkpoint
-        assert job.cfg.test_dataloader.dataset.split == 'test'
+            assert cfg[f'val_{part}'] is None
+        assert 'save_best' not in cfg.default_hooks.checkpoint
+        assert cfg.test_dataloader.dataset.split == 'test'
     wrong = replace(ON_ALL, final={'train_dataloader.datset': 1})
     text = "final of data set 'digits', .*unknown key 'datset'"
     with pytest.raises(ValueError, match=text):
@@ -81,41 +81,31 @@ def test_final_runs_may_train_on_more_and_validate_on_none():
 def test_more_epochs_of_final_runs_end_with_a_checkpoint():
     data = DataSet('digits', final={'train_cfg.max_epochs': 7})
     pair = one_pair(dataset=data)
-    checkpoint = pair.final(0, Point(0.1), 0).cfg.default_hooks.checkpoint
-    assert checkpoint.interval == 7
+    assert pair.final_config(0, {}, 0).default_hooks.checkpoint.interval == 7
     assert pair.base.default_hooks.checkpoint.interval == 1
-
-
-def test_a_running_or_failed_slot_is_not_given_out_again():
-    pair = one_pair()
-    job = pair.open_search(Board())
-    for state in (RUNNING, FAILED):
-        entry = Entry(job.key, state, job.slot, vars(job.point))
-        assert pair.open_search(Board([entry])).slot != job.slot
 
 
 def test_a_failed_search_has_no_final_runs():
     pair = one_pair()
-    board = played(pair)
-    for entry in board.entries.values():
-        entry.state, entry.result = FAILED, dict(error='x')
-    assert pair.has_failed(board)
-    assert pair.finals(board) == []
-    assert not pair.has_failed(Board())
+    first, second = pair.search.slots.slots({})
+    failed = Played({first: None, second: None})
+    assert pair.has_failed(failed)
+    assert pair.finals(failed) == []
+    assert not pair.has_failed(Played({first: None}))
 
 
 def test_fixed_keeps_the_rates_of_the_config():
     pair = one_pair(PRESETS['fixed'])
-    assert pair.open_search(Board()) is None
-    job = pair.finals(Board())[0]
-    assert job.cfg.optim_wrapper.optimizer.lr == 0.2
-    assert job.cfg.optim_wrapper.optimizer.weight_decay == 0.01
+    assert pair.search is None
+    optimizer = finals_of(pair)[0].optim_wrapper.optimizer
+    assert optimizer.lr == 0.2
+    assert optimizer.weight_decay == 0.01
 
 
 def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
-    pair = one_pair(PRESETS['vpt'])
-    job = pair.open_search(Board())
-    assert job.cfg.optim_wrapper.optimizer.to_dict() == dict(
+    search = one_pair(PRESETS['vpt']).search
+    point = next(iter(search.slots.slots({}).values()))
+    assert search.config(point).optim_wrapper.optimizer.to_dict() == dict(
         type='SGD', momentum=0.9, lr=50 * 16 / 256, weight_decay=0.01
     )
 
@@ -156,7 +146,7 @@ def test_a_method_without_the_axis_is_a_reference():
         ('prompt_length', '10'),
         ('prototype_dim', ''),
     ]
-    keys = [ours.final(i, Point(0.1), 0).key for i in range(4)]
+    keys = [series.key for series in ours.finals(Played())]
     assert keys[1] == keys[3]  # both are the default, measured once
     assert len(set(keys)) == 3
 
@@ -164,8 +154,7 @@ def test_a_method_without_the_axis_is_a_reference():
 def test_the_rate_is_chosen_at_the_default_for_all_values():
     plain = one_pair(config=VPTM)
     along = one_pair(config=VPTM, axes=(LENGTH,))
-    assert plain.search_key == along.search_key
-    assert plain.open_search(Board()).key == along.open_search(Board()).key
+    assert plain.search.key == along.search.key
 
 
 @pytest.mark.parametrize(
@@ -207,9 +196,7 @@ def test_an_axis_over_rates_that_are_not_searched():
     axis = make_axis('rate', 'optim_wrapper.optimizer.lr', (0.1, 0.2))
     methods = (Method('VPTM', VPTM, PRESETS['fixed']),)
     (pair,) = make_pairs(make_plan(axes=(axis,), methods=methods))
-    rates = {
-        job.cfg.optim_wrapper.optimizer.lr for job in pair.finals(Board())
-    }
+    rates = {cfg.optim_wrapper.optimizer.lr for cfg in finals_of(pair)}
     assert rates == {0.1, 0.2}
 
 
@@ -231,7 +218,7 @@ def test_an_axis_may_replace_a_part_and_change_it():
     }
     pair = one_pair(axes=(Axis('size', ticks),))
     for index, size in enumerate((3, 5)):
-        cfg = pair.final(index, Point(0.1), 0).cfg
+        cfg = pair.final_config(index, {}, 0)
         assert cfg.train_dataloader.dataset == dict(
             type='SklearnDigits', split='train', pipeline=[], indices=size
         )
@@ -257,37 +244,22 @@ def test_another_box_is_another_search(changed):
     """Points of the old one are neither its results nor in its box."""
     few = TPESearch(trials=2)
     old, new = one_pair(few), one_pair(replace(few, **changed))
-    board = played(old)
-    assert new.search_done(board) == 0
-    assert new.tried(board) == []
-    played(new, board=board)
-    assert new.search_done(board) == old.search_done(board) == 2
-
-
-def test_more_trials_go_on_where_a_search_ended():
-    board = played(one_pair(TPESearch(trials=2)))
-    more = one_pair(TPESearch(trials=3))
-    assert more.search_done(board) == 2
-    assert more.open_search(board).slot == 'tpe-2'
+    assert old.search.key != new.search.key
+    assert old.search.key == one_pair(TPESearch(trials=3)).search.key
 
 
 def test_a_grid_is_no_part_of_a_search_in_a_box():
     grid = one_pair(GridSearch((50.0,), (0.5, 0.6)))
-    box = one_pair(TPESearch(trials=1))
-    board = played(box, board=played(grid))
-    assert 1e-4 <= box.chosen(board).learning_rate <= 1
-    assert grid.chosen(board).learning_rate == 50
+    assert grid.search.key != one_pair(TPESearch(trials=1)).search.key
+    wider = one_pair(GridSearch((50.0, 60.0), (0.5, 0.6)))
+    assert grid.search.key == wider.search.key
 
 
-def test_growth_is_asked_of_the_board():
+def test_growth_is_asked_of_the_studies():
     pair = one_pair(GridSearch((0.05, 0.2), growths=1))
-    board = played(pair)
-    assert [e.point['learning_rate'] for e in board.entries.values()] == [
-        0.05,
-        0.2,
-        0.8,
-    ]
-    assert pair.chosen(board) == Point(0.8)
+    assert len(Played().runs(pair.search)) == 3
+    assert pair.chosen(Played()) == dict(learning_rate=0.8)
+    assert pair.is_at_end(Played())
 
 
 def test_one_data_set_may_choose_for_all():
@@ -298,26 +270,16 @@ def test_one_data_set_may_choose_for_all():
         search_on='digits',
     )
     follower, searcher = make_pairs(plan)
-    assert follower.open_search(Board()) is None
-    assert follower.finals(Board()) == []
-    board = played(searcher)
-    assert count([follower, searcher], board) == (2, 6)
-    for job in follower.finals(board):
-        assert job.point == Point(0.2)
-        assert job.cfg.train_dataloader.batch_size == 8
-        assert job.cfg.optim_wrapper.optimizer.lr == 0.2
-
-
-def test_a_search_for_all_that_fails():
-    plan = make_plan(
-        datasets=(DataSet('digits'), DataSet('other')), search_on='digits'
-    )
-    searcher, _, follower, _ = make_pairs(plan)
-    board = Board()
-    while (job := searcher.open_search(board)) is not None:
-        board.entries[job.key] = Entry(job.key, FAILED, job.slot)
-    assert follower.has_failed(board)
-    assert follower.finals(board) == []
+    assert follower.search is None
+    assert follower.finals(Played({})) == []
+    assert follower.is_at_end(Played())
+    for cfg in finals_of(follower):
+        assert cfg.train_dataloader.batch_size == 8
+        assert cfg.optim_wrapper.optimizer.lr == 0.2
+    first, second = searcher.search.slots.slots({})
+    failed = Played({first: None, second: None})
+    assert follower.has_failed(failed)
+    assert follower.finals(failed) == []
 
 
 def test_the_data_set_that_chooses_must_be_compared():

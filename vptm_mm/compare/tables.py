@@ -2,13 +2,15 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
-from .board import Board
-from .jobs import FINAL, SEARCH, Pair
+from .pairs import Pair, Variant
+from .search import shown
+from .series import FINAL, Series
+from .study import Studies
 
 RUN_COLUMNS = (
     'dataset',
@@ -37,7 +39,7 @@ RUN_COLUMNS = (
 KEYS = ['dataset', 'method', 'axis', 'value']
 
 
-def make_runs(pairs: Sequence[Pair], board: Board) -> pd.DataFrame:
+def make_runs(pairs: Sequence[Pair], studies: Studies) -> pd.DataFrame:
     """Return each ended run once, searches included.
 
     The point of a run is what was tried; its rates, which may be scaled by
@@ -45,15 +47,21 @@ def make_runs(pairs: Sequence[Pair], board: Board) -> pd.DataFrame:
 
     Args:
         pairs: Methods on data sets.
-        board: What the study says.
+        studies: What was run.
     """
-    runs = [run for pair in pairs for run in _runs(pair, board)]
+    runs: list[dict[str, Any]] = []
+    for pair in pairs:
+        if pair.search is not None:
+            runs += _ended(pair.search, Variant(), studies)
+        finals = pair.finals(studies)
+        for variant, series in zip(pair.variants, finals, strict=False):
+            runs += _ended(series, variant, studies)
     # As float, which pandas takes beside what is missing, 1 is 1.0.
     return pd.DataFrame(runs, columns=RUN_COLUMNS, dtype=object)
 
 
 def make_rows(
-    runs: pd.DataFrame, pairs: Sequence[Pair], board: Board
+    runs: pd.DataFrame, pairs: Sequence[Pair], studies: Studies
 ) -> pd.DataFrame:
     """Join final runs over seeds; what was never tested is left out.
 
@@ -79,21 +87,36 @@ def make_rows(
         memory_of=('memory_of', 'first'),
         device=('device', 'first'),
     ).reset_index()
-    ends = {
-        (pair.dataset.name, pair.method.name): _is_at_end(pair, board)
-        for pair in pairs
-    }
-    names = zip(rows.dataset, rows.method, strict=True)
+    ends = {str(pair): pair.is_at_end(studies) for pair in pairs}
+    names = rows.dataset + ', ' + rows.method
     rows.insert(10, 'is_at_end', [ends[name] for name in names])
     asked = pairs[0].plan.seeds
     for key in ('val', 'test'):
         figures = rows[[f'{key}_mean', f'{key}_std', 'seeds']]
         rows[key] = [
-            _shown(mean, deviation, seeds, asked)
+            _cell(mean, deviation, seeds, asked)
             for mean, deviation, seeds in figures.to_numpy()
         ]
     rows['is_whole'] = rows.seeds == asked
     return rows
+
+
+def _ended(
+    series: Series, variant: Variant, studies: Studies
+) -> Iterator[dict[str, Any]]:
+    for run in studies.runs(series).values():
+        if run.is_ended:
+            point = {**series.point, **run.point}
+            yield {
+                **run.result,
+                'dataset': series.dataset,
+                'method': series.method,
+                'stage': series.stage,
+                'axis': variant.axis,
+                'value': variant.value,
+                'seed': point.pop('seed', 0),
+                'point': shown(point),
+            }
 
 
 def _mean(values: pd.Series) -> float:
@@ -107,7 +130,7 @@ def _deviation(values: pd.Series) -> float:
     return statistics.stdev(found) if len(found) > 1 else math.nan
 
 
-def _shown(mean: float, deviation: float, seeds: float, asked: int) -> str:
+def _cell(mean: float, deviation: float, seeds: float, asked: int) -> str:
     """Return mean ± deviation, and the number of seeds if some lack.
 
     A dash where nothing was measured, as on validation images that were
@@ -121,50 +144,3 @@ def _shown(mean: float, deviation: float, seeds: float, asked: int) -> str:
     if seeds < asked:
         text += f' ({seeds:.0f} of {asked} seeds)'
     return text
-
-
-def _is_at_end(pair: Pair, board: Board) -> bool:
-    """Whether the lowest or highest rate won: a better one may lie beyond."""
-    point = pair.chosen(board)
-    slots = pair.searcher.search_slots(board)
-    rates = {
-        one.point.learning_rate
-        for one in pair.searcher.tried(board)
-        if one.slot in slots and one.point.learning_rate is not None
-    }
-    ends = (min(rates), max(rates)) if len(rates) > 1 else ()
-    return point is not None and point.learning_rate in ends
-
-
-def _runs(pair: Pair, board: Board) -> Iterable[dict[str, Any]]:
-    names = dict(dataset=pair.dataset.name, method=pair.method.name)
-    slots = pair.search_slots(board)
-    found = [
-        (entry, dict(stage=SEARCH, axis='', value='', seed=0))
-        for entry in board.of_search(pair.search_key)
-        if entry.slot in slots
-    ]
-    point = pair.chosen(board)
-    if point is not None:
-        found += [
-            (
-                board.get(pair.final(index, point, seed).key),
-                dict(
-                    stage=FINAL,
-                    axis=variant.axis,
-                    value=variant.value,
-                    seed=seed,
-                ),
-            )
-            for index, variant in enumerate(pair.variants)
-            for seed in range(pair.plan.seeds)
-        ]
-    for entry, where in found:
-        if entry.is_finished:
-            shown = ', '.join(
-                f'{key} {value:g}'
-                for key, value in entry.point.items()
-                if value is not None
-            )
-            shown = shown or "config's own rates"
-            yield {**entry.result, **names, **where, 'point': shown}

@@ -1,0 +1,305 @@
+"""From a plan to runs: a method on a data set is searched, then measured."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..datasets import check_data_roots, check_splits
+from ..engine.launch import LOADERS
+from .digest import check_weights, config_digest
+from .equal_terms import check_schedule, check_terms, overlap
+from .plan import Axis, DataSet, Method, Plan
+from .run_configs import (
+    OPTIMIZER,
+    base_config,
+    final_config,
+    load_config,
+    missing_keys,
+    seed_draws,
+    set_keys,
+    tuned_config,
+    without_test,
+    without_validation,
+)
+from .search import Point, Seeds, best_slot
+from .series import FINAL, SEARCH, Series
+from .study import Studies
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A method with one value of an axis, or as it is.
+
+    Args:
+        axis: Name of the axis; empty for the method as it is.
+        value: Its label in plots; empty on an axis that the method
+            does not have.
+        cfg_options: Changed keys of the config.
+    """
+
+    axis: str = ''
+    value: str = ''
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+
+
+class Pair:
+    """A method on a data set: its search, then its final runs.
+
+    Args:
+        plan: The plan.
+        dataset: One of its data sets.
+        method: One of its methods.
+        read: In place of ``load_config``, as one that keeps what it read.
+        searcher: The pair whose search chooses, the same method on another
+            data set; by default this one.
+
+    Raises:
+        ValueError: If a config cannot be read or lacks a part, an option is
+            unknown, a method does not train by epochs, its schedule does not
+            end with training, data loaders share images, or an axis sets what
+            the search sets, or some keys that a method lacks beside others
+            that it has.
+        FileNotFoundError: If a data set is not where the config says.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        dataset: DataSet,
+        method: Method,
+        read: Callable[[Path, str], Config] | None = None,
+        searcher: 'Pair | None' = None,
+    ) -> None:
+        self.plan = plan
+        self.dataset = dataset
+        self.method = method
+        self.searcher = searcher or self
+        self.base = base_config(plan, dataset, method, read or load_config)
+        self._final_base = final_config(self.base, dataset, method)
+        for what, options in (
+            ('--cfg-options', plan.overrides),
+            (f'final of {dataset.name!r}', dataset.final),
+            *(
+                (f'axis {axis.name!r}', value)
+                for axis in plan.axes
+                for value in axis.values.values()
+            ),
+        ):
+            self._check_search(what, set_keys(options))
+        self.variants = [
+            variant for axis in plan.axes for variant in self._along(axis)
+        ] or [Variant()]
+        self._check(self.search_config({}))
+        for index in range(len(self.variants)):
+            self._check(self.final_config(index, {}, 0))
+        self.search: Series | None = None
+        if searcher is None and method.search.is_needed:
+            self.search = Series(
+                *(dataset.name, method.name, SEARCH, method.search),
+                config=self.search_config,
+                digest=self._search_digest,
+            )
+        self._finals: dict[tuple[int, str], Series] = {}
+
+    def __str__(self) -> str:
+        return f'{self.dataset.name}, {self.method.name}'
+
+    def search_config(self, point: Point) -> Config:
+        """Return the config of a run of the search."""
+        cfg = tuned_config(self.base, self.method.search, {}, point)
+        return _seeded(without_test(cfg), 0)
+
+    def final_config(self, index: int, point: Point, seed: int) -> Config:
+        """Return the config of a final run of one variant."""
+        options = self.variants[index].cfg_options
+        cfg = tuned_config(
+            self._final_base, self.method.search, options, point
+        )
+        if self.dataset.final:
+            cfg = without_validation(cfg)
+        return _seeded(cfg, seed)
+
+    def chosen(self, studies: Studies) -> Point | None:
+        """Return the best point on validation; None if none is, or not yet."""
+        if self.searcher is not self:
+            return self.searcher.chosen(studies)
+        if self.search is None:
+            (point,) = self.method.search.slots({}).values()
+            return point
+        runs = studies.runs(self.search)
+        if not all(run.is_ended for run in runs.values()):
+            return None
+        best = best_slot(runs, {slot: run.value for slot, run in runs.items()})
+        return None if best is None else runs[best].point
+
+    def is_at_end(self, studies: Studies) -> bool:
+        """Whether the lowest or highest rate won: a better may lie beyond."""
+        search, point = self.searcher.search, self.chosen(studies)
+        if search is None or point is None:
+            return False
+        runs = studies.runs(search).values()
+        rates = {run.point.get('learning_rate', 0.0) for run in runs}
+        ends = (min(rates), max(rates)) if len(rates) > 1 else ()
+        return point.get('learning_rate') in ends
+
+    def has_failed(self, studies: Studies) -> bool:
+        """Whether the search has ended and every run of it failed."""
+        search = self.searcher.search
+        return search is not None and all(
+            'error' in run.result for run in studies.runs(search).values()
+        )
+
+    def finals(self, studies: Studies) -> list[Series]:
+        """Return the final runs of each variant; none before the search."""
+        point = self.chosen(studies)
+        if point is None:
+            return []
+        indices = range(len(self.variants))
+        return [self._final(index, point) for index in indices]
+
+    def _final(self, index: int, point: Point) -> Series:
+        known = index, str(point)
+        if known not in self._finals:
+            self._finals[known] = Series(
+                *(self.dataset.name, self.method.name, FINAL),
+                slots=Seeds(self.plan.seeds),
+                config=lambda run: self.final_config(
+                    index, point, run['seed']
+                ),
+                digest=lambda: config_digest(
+                    self.final_config(index, point, 0)
+                ),
+                point=point,
+            )
+        return self._finals[known]
+
+    def _search_digest(self) -> str:
+        """Digest the config without what is searched, and the box."""
+        search = self.method.search
+        names = ('learning_rate', 'weight_decay')
+        point = {name: 1.0 for name in names if getattr(search, name)}
+        return config_digest(self.search_config(point), search.box)
+
+    def _check(self, cfg: Config) -> None:
+        """Let nothing start that the run itself would refuse."""
+        for name in LOADERS:
+            check_data_roots(cfg.get(name))
+        try:
+            _check_images(cfg)
+            check_schedule(cfg, bool(self.method.search.learning_rate))
+            check_weights(cfg)
+        except (ValueError, FileNotFoundError) as error:
+            raise type(error)(f'{self}: {error}') from error
+
+    def _check_search(self, what: str, keys: Iterable[str]) -> None:
+        """Require that no key sets what the search sets."""
+        search = self.method.search
+        searched = [
+            key
+            for key, is_searched in (
+                (f'{OPTIMIZER}.lr', search.learning_rate),
+                (f'{OPTIMIZER}.weight_decay', search.weight_decay),
+                (OPTIMIZER, search.optimizer),
+            )
+            if is_searched
+        ]
+        for key, mine in itertools.product(searched, keys):
+            if overlap(key, mine):
+                raise ValueError(
+                    f'{what} sets {mine}, and so does the search of '
+                    f'{self.method.name!r}. Give the method search: fixed '
+                    '(--search fixed: all methods), or leave the key out.'
+                )
+
+    def _along(self, axis: Axis) -> list[Variant]:
+        """Return the axis' values, or the method as it is if it has none."""
+        missing = missing_keys(self._final_base, axis)
+        if len(missing) == len(axis.keys):
+            return [Variant(axis.name)]
+        if missing:
+            raise ValueError(
+                f'axis {axis.name!r}: {self} has no '
+                f'{", ".join(map(repr, missing))}, which the axis sets beside '
+                'others. Correct the key, or take the method out of the axis.'
+            )
+        return [
+            Variant(axis.name, label, options)
+            for label, options in axis.values.items()
+        ]
+
+
+def make_pairs(plan: Plan) -> list[Pair]:
+    """Return all pairs of a plan, their configs checked.
+
+    Raises:
+        ValueError: If there is no pair, if a pair is wrong, if methods on one
+            data set are not compared on equal terms, if no method has the key
+            of an axis, or if the data set that is to choose is not compared.
+        FileNotFoundError: If a data set is not where the config says.
+    """
+    read = cache(load_config)
+    by_name = {dataset.name: dataset for dataset in plan.datasets}
+    searchers: dict[str, Pair] = {}
+    if plan.search_on:
+        if plan.search_on not in by_name:
+            raise ValueError(
+                f'search_on={plan.search_on!r} is none of the data sets that '
+                f'are compared: {", ".join(by_name)}. Name one of them, add '
+                "it, or let each search for itself by --search-on ''."
+            )
+        searchers = {
+            method.name: Pair(plan, by_name[plan.search_on], method, read)
+            for method in plan.methods
+        }
+    pairs = [
+        searchers[method.name]
+        if dataset.name == plan.search_on
+        else Pair(plan, dataset, method, read, searchers.get(method.name))
+        for dataset in plan.datasets
+        for method in plan.methods
+    ]
+    if not pairs:
+        raise ValueError(
+            f'the plan {plan.name!r} is empty: {len(plan.methods)} methods, '
+            f'{len(plan.datasets)} data sets. Name one of each at least.'
+        )
+    for dataset in plan.datasets:
+        here = [pair for pair in pairs if pair.dataset == dataset]
+        check_terms(
+            dataset.name,
+            [pair.method for pair in here],
+            [pair.base for pair in here],
+        )
+    for axis in plan.axes:
+        if all(Variant(axis.name) in pair.variants for pair in pairs):
+            raise ValueError(
+                f'axis {axis.name!r}: no method has '
+                f'{", ".join(map(repr, axis.keys))}: '
+                f'{", ".join(method.name for method in plan.methods)}. '
+                'Correct the key.'
+            )
+    return pairs
+
+
+# What was found to share no image.
+_CHECKED: set[str] = set()
+
+
+def _check_images(cfg: Config) -> None:
+    """Compare the images of data loaders, once for all runs that read them."""
+    parts = (*LOADERS, 'default_hooks', 'custom_hooks')
+    text = repr([cfg.get(part) for part in parts])
+    if text not in _CHECKED:
+        check_splits(cfg, LOADERS)
+        _CHECKED.add(text)
+
+
+def _seeded(cfg: Config, seed: int) -> Config:
+    cfg.merge_from_dict({'randomness.seed': seed})
+    seed_draws(cfg, seed)
+    return cfg
