@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from vptm_mm.compare.jobs import make_pairs
+from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.search import PRESETS, GridSearch
 
 from ..conftest import ROOT, load_script
@@ -51,11 +51,12 @@ def start(cwd, *args) -> subprocess.Popen:
     )
 
 
-def results(cwd) -> dict[str, int]:
-    """When each result was written."""
-    folder = cwd / 'work_dirs' / 'compare_plan' / 'results'
+def measured(cwd) -> dict[str, int]:
+    """When each run ended that did, by its folder."""
+    folder = cwd / 'work_dirs' / 'compare_plan' / 'runs'
     return {
-        path.name: path.stat().st_mtime_ns for path in folder.glob('*.json')
+        path.parent.name: path.stat().st_mtime_ns
+        for path in folder.glob('*/measured.json')
     }
 
 
@@ -78,7 +79,7 @@ def kill_while_it_trains(worker, cwd) -> set[str]:
 def test_killed_half_way_and_continued(tmp_path):
     (tmp_path / 'plan.yml').write_text(PLAN)
     begun = kill_while_it_trains(start(tmp_path, 'plan.yml'), tmp_path)
-    before = results(tmp_path)
+    before = measured(tmp_path)
     assert len(begun) == 3
     assert len(before) == 2
 
@@ -88,20 +89,14 @@ def test_killed_half_way_and_continued(tmp_path):
 
     # 2 searches and 3 x 2 final runs, of which 2 failed; what was there was
     # left alone.
-    after = results(tmp_path)
-    assert len(after) == 6
+    after = measured(tmp_path)
+    assert len(after) == 8
     assert before.items() <= after.items()
     folder = tmp_path / 'work_dirs' / 'compare_plan'
-    runs = {path.name: path for path in (folder / 'runs').iterdir()}
-    assert len(runs) == 9
+    runs = {path.name for path in (folder / 'runs').iterdir()}
     # The killed run ended with its worker, and was done again.
-    unfinished = {
-        name
-        for name, path in runs.items()
-        if not (path / 'measured.json').exists()
-    }
-    assert len(unfinished) == 1
-    assert unfinished < begun
+    (unfinished,) = runs - set(after)
+    assert unfinished in begun
     assert output.count('FAILED, RuntimeError: ') == 2
     assert output.count('mat1 and mat2 shapes') == 2
     assert '8/8' in output
@@ -188,7 +183,7 @@ def test_a_config_of_ones_own_along_an_axis(make_plan):
 @pytest.mark.parametrize(
     ('args', 'text'),
     [
-        (['none.yml'], 'FileNotFoundError: the plan: no plan at .*none'),
+        (['none.yml'], 'FileNotFoundError: no plan at .*none'),
         (['--axes', 'depth'], "ValueError: unknown axis 'depth'; the plan"),
         (['--seeds', '0'], 'ValueError: --seeds 0 must be >= 1'),
         (['--search', 'bayes'], "ValueError: search: unknown preset 'bayes'"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mmengine.config import Config
@@ -34,14 +35,15 @@ class Series:
     config: Callable[[Point], Config]
     digest: Callable[[], str]
     point: Point = field(default_factory=dict)
-    key: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, 'key', self.digest()[:16])
+    @cached_property
+    def key(self) -> str:
+        """What its study is known by, from the first look on."""
+        return self.digest()[:16]
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether a file of weights has changed since the start."""
+        """Whether a file of weights has changed since then."""
         return self.digest()[:16] != self.key
 
     def __str__(self) -> str:

@@ -84,6 +84,8 @@ class Studies:
 
     def take(self, series: Series) -> optuna.Trial | None:
         """Return a trial that is to be run now; None if there is none."""
+        if series in self._ended:
+            return None
         study = self._study(series)
         with _experimental():
             optuna.storages.fail_stale_trials(study)
