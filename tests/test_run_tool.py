@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,13 @@ from mmengine.logging import MMLogger
 
 from vptm_mm.run_tool import run_tool
 from vptm_mm.visualization import open_split
+
+
+def restore_handlers(monkeypatch):
+    """Let the log go elsewhere in this test only."""
+    for handler in MMLogger.get_current_instance().handlers:
+        if type(handler) is logging.StreamHandler:  # not a file of a run
+            monkeypatch.setattr(handler, 'stream', sys.stdout)
 
 
 @pytest.fixture
@@ -24,9 +32,7 @@ def run(monkeypatch):
             stream = io.TextIOWrapper(content, 'cp1252', write_through=True)
             monkeypatch.setattr(sys, name, stream)
         MMLogger.get_current_instance().setLevel('INFO')
-        for handler in MMLogger.get_current_instance().handlers:
-            if type(handler) is logging.StreamHandler:  # no file of a run
-                monkeypatch.setattr(handler, 'stream', sys.stdout)
+        restore_handlers(monkeypatch)
         code = 0
         try:
             run_tool(main)
@@ -93,3 +99,15 @@ def test_a_fault_of_ours_has_a_traceback(run):
     code, _, err = run(lambda: {}['gone'])
     assert code == 2
     assert b'Traceback' in err
+
+
+def test_a_reader_that_has_enough(monkeypatch, capfd):
+    """As ``vptm configs | head -1``: no traceback, now or at the end."""
+    restore_handlers(monkeypatch)
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, 'w') as stdout:
+        monkeypatch.setattr(sys, 'stdout', stdout)
+        with pytest.raises(SystemExit, match='141'):
+            run_tool(lambda: print('one line'))
+    assert capfd.readouterr().err == ''

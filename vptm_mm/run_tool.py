@@ -21,6 +21,7 @@ from .model_index import config_path
 
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
+BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
@@ -34,13 +35,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     Args:
         main: The tool. It returns an exit code, or None for 0.
     """
-    _prepare_streams()
-    try:
-        code = main()
-    except Exception as error:
-        _report(error, Path(main.__code__.co_filename))
-        code = 2
-    if code:
+    if code := _call(main, Path(main.__code__.co_filename)):
         sys.exit(code)
 
 
@@ -53,14 +48,9 @@ def run_verb(name: str, args: argparse.Namespace) -> int:
         name: The verb.
         args: Its flags.
     """
-    _prepare_streams()
     if args.debug:
         os.environ[DEBUG] = '1'
-    try:
-        return call_verb(name, args)
-    except Exception as error:
-        _report(error, Path(__file__))
-        return 2
+    return _call(lambda: call_verb(name, args), Path(__file__))
 
 
 def call_verb(name: str, args: argparse.Namespace) -> int:
@@ -123,11 +113,21 @@ def _prepare_streams() -> None:
             handler.setStream(sys.stderr)
 
 
-def _report(error: Exception, tool: Path) -> None:
-    if is_for_users(error, tool):
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-    else:
-        traceback.print_exc()
+def _call(main: Callable[[], int | None], tool: Path) -> int:
+    _prepare_streams()
+    try:
+        code = main() or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has enough, as ``head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except Exception as error:
+        if is_for_users(error, tool):
+            print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        else:
+            traceback.print_exc()
+        code = 2
+    return code
 
 
 def is_for_users(error: Exception, tool: Path) -> bool:
