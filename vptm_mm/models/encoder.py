@@ -177,6 +177,7 @@ class FrozenEncoder(nn.Module):
         """Return the identity with or without the token predictor."""
         if not self.is_pretrained or not self.is_frozen:
             return None
+        predictor = predictor or self.token_predictor is None
         if predictor not in self._sha256:
             self._sha256[predictor] = _digest(
                 {

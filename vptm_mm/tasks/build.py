@@ -21,7 +21,6 @@ from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
     FROZEN_SHA256,
     IDENTITY,
-    identity_of,
     load_state,
     read_checkpoint,
     task_state,
@@ -88,7 +87,7 @@ def make_task(
         weights=init_cfg.get('checkpoint'),
     )
     build_preprocessing(task)
-    model.backbone.encoder.require(identity_of(task))
+    model.backbone.encoder.require(task.identity)
     return task
 
 

@@ -7,19 +7,16 @@ importing this module gives it one for ``vptm_mm://`` and for names that end in
 task files where they take checkpoints. All other addresses keep their loader.
 """
 
-import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from ..models.encoder import FrozenEncoder
-from ..nn import compare_states, tuned_parameters
+from ..models import AdaptedBackbone
+from ..nn import compare_states
 from ..weights.checkpoint_file import (
     PACKAGED,
     SUFFIX,
@@ -31,8 +28,8 @@ from ..weights.checkpoint_file import (
     read_safetensors,
     without_wrappers,
 )
-from ..weights.identity import Identity, module_settings
-from .task import Task, parse_task, plain
+from ..weights.identity import Identity
+from .task import Task, parse_task
 
 # Entries of a state dict that identify the encoder: the digest of its tensors,
 # 32 bytes, and what tensors do not show, as JSON.
@@ -52,59 +49,35 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         ValueError: If its backbone is none, has no weights yet, or tunes what
             was pre-trained.
     """
-    backbone: Any = getattr(model, 'backbone', None)
-    if not hasattr(backbone, 'frozen_sha256'):
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, AdaptedBackbone):
         raise ValueError(
             f'{type(backbone).__name__} is not a frozen backbone; a task '
             'belongs to one, as VPTMBackbone.'
         )
-    frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
-    tuned = [n for n in tuned_parameters(model) if n.startswith(frozen)]
-    if tuned:
+    encoder = backbone.encoder
+    if not encoder.is_frozen:
         raise ValueError(
-            f'{type(backbone).__name__} tunes {len(tuned)} tensors of the '
-            f'pre-training, {tuned[0]} first; a task holds what is added to '
-            'a frozen backbone. Keep the checkpoint.'
+            f'{type(backbone).__name__} tunes its encoder; a task holds what '
+            'is added to a frozen one. Keep the checkpoint.'
         )
-    digest = backbone.frozen_sha256
-    if digest is None:
+    if encoder.identity is None:
         raise ValueError(
             f'{type(backbone).__name__} has no pre-trained weights yet; set '
             "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
             'to those that the task belongs to.'
         )
+    frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()
         if not name.startswith((*frozen, 'data_preprocessor.'))
     }
-    identity = Identity(digest, module_settings(backbone.encoder))
-    return {**state, **_named(identity)}
+    return {**state, **_named(encoder.identity)}
 
 
 def _named(identity: Identity) -> dict[str, Tensor]:
     return {f'backbone.{k}': v for k, v in identity.to_tensors().items()}
-
-
-def identity_of(task: Task) -> Identity:
-    """Return which encoder a task belongs to.
-
-    Raises:
-        ValueError: If the task describes an encoder that cannot be built.
-    """
-    settings = _settings_of(json.dumps(plain(task.backbone['encoder'])))
-    return Identity(task.frozen_sha256, settings)
-
-
-@lru_cache(maxsize=8)  # the tasks of a pool have one encoder
-def _settings_of(cfg: str) -> dict[str, str]:
-    try:
-        with torch.device('meta'):  # without memory
-            return module_settings(FrozenEncoder(json.loads(cfg)))
-    except Exception as error:  # a config can be wrong in any way
-        raise ValueError(
-            f'the task describes an encoder that cannot be built: {error}'
-        ) from error
 
 
 def require_fit(model: BaseModel, checkpoint: dict) -> None:
@@ -242,7 +215,7 @@ def to_checkpoint(task: Task) -> dict[str, Any]:
     It has no state of an optimizer: a run that is resumed from it starts at
     epoch 0.
     """
-    identity = _named(identity_of(task))
+    identity = _named(task.identity)
     return dict(
         state_dict={**task.tensors, **identity},
         meta=dict(epoch=0, iter=0, dataset_meta=dict(classes=task.classes)),

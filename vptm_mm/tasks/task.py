@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path, PurePath
 from types import NoneType
 from typing import Any
 
+import torch
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import Registry
 from mmpretrain.models import BEiTViT, ClsHead
@@ -23,6 +25,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..models import AdaptedBackbone, Readout, Tuning
+from ..models.encoder import FrozenEncoder
 from ..nn import tensors_sha256
 from ..version import __version__
 from ..weights import write_whole
@@ -33,6 +36,7 @@ from ..weights.checkpoint_file import (
     fetch,
     read_safetensors,
 )
+from ..weights.identity import Identity, module_settings
 
 FORMAT_VERSION = 1
 TASK_NAME = 'task.safetensors'  # behind the name of a config
@@ -96,9 +100,30 @@ class Task:
             raise ValueError('the task is nested too deep.') from error
 
     @property
+    def identity(self) -> Identity:
+        """Which encoder it was tuned on.
+
+        Raises:
+            ValueError: If it describes an encoder that cannot be built.
+        """
+        cfg = json.dumps(plain(self.backbone['encoder']))
+        return Identity(self.frozen_sha256, _settings_of(cfg))
+
+    @property
     def num_bytes(self) -> int:
         """Size of all tensors, in bytes."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+@lru_cache(maxsize=8)  # the tasks of a pool have one encoder
+def _settings_of(encoder: str) -> dict[str, str]:
+    try:
+        with torch.device('meta'):  # without memory
+            return module_settings(FrozenEncoder(json.loads(encoder)))
+    except Exception as error:  # a config can be wrong in any way
+        raise ValueError(
+            f'the task describes an encoder that cannot be built: {error}'
+        ) from error
 
 
 def validate(task: Task) -> None:

@@ -136,7 +136,7 @@ class MixedBatch(BlockSteps):
         """Turn the states of the masks into scores of the classes.
 
         Args:
-            states: After the final norm, ``(T, M, C)``.
+            states: ``(T, M, C)``.
 
         Returns:
             ``(K,)`` for each image and task that is asked.
@@ -147,6 +147,6 @@ class MixedBatch(BlockSteps):
         scores: dict[int, Tensor] = {}
         for task, own in places.items():
             read = states[[self.rows[place] for place in own]]
-            found = task.score(read, self.encoder.token_predictor)
+            found = task.score(read, self.encoder)
             scores.update(zip(own, found, strict=True))
         return [scores[place] for place in range(len(self.asked))]

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from ...image_content import read_file
 from ...models.backbones.vptm_backbone import VPTMBackbone
 from ...models.encoder import FrozenEncoder
+from ...models.readouts import MaskReadout
 from ...nn import PromptTokens, TokenSequence, compare_states, freeze
-from .. import Task, build_preprocessing, identity_of
+from .. import Task, build_preprocessing
 
 # Packages whose loaders are followed, not called: they fill up a file that is
 # cut short, or keep what they have read.
@@ -67,35 +68,41 @@ class PooledTask(nn.Module):
         self, task: Task, encoder: FrozenEncoder, sequences: Sequences
     ) -> None:
         super().__init__()
+        kind = task.backbone['type']
+        if kind != 'VPTMBackbone':
+            raise ValueError(
+                f'its backbone is {kind!r}; a pool takes VPTMBackbone.'
+            )
         options = backbone_options(task)
-        _require_encoder(task, options, encoder)
-        self.visual_token = options['visual_token']
-        self.masks = (options['mask_grid'], options['mask_bias'])
+        self.readout = MaskReadout(
+            encoder,
+            options['mask_grid'],
+            options['mask_bias'],
+            options['visual_token'],
+        )
         self.prompt_tokens = PromptTokens(
             encoder.embed_dims,
             options['prompt_length'],
             options['prompt_blocks'],
-        )
-        # The block that its prompts enter; no block, without prompts.
-        self.start = min(self.prompt_tokens.blocks, default=math.inf)
-        # What decides the position bias; tasks with the same share it.
-        self.layout = (
-            *self.masks,
-            self.prompt_tokens.length,
-            options['prompt_bias'],
         )
         if max(self.prompt_tokens.blocks, default=0) >= encoder.num_layers:
             raise ValueError(
                 f'prompt_blocks={self.prompt_tokens.blocks} must be in '
                 f'0..{encoder.num_layers - 1}.'
             )
-        # Where the prompts stand cannot change the result; here they are last.
-        self.sequence = sequences.get(self.layout) or TokenSequence(
-            encoder.patch_resolution,
+        # The block that its prompts enter; no block, without prompts.
+        self.start = min(self.prompt_tokens.blocks, default=math.inf)
+        # What decides the position bias; tasks with the same share it. Where
+        # the prompts stand cannot change the result; here they are last.
+        self.masks = self.readout.masks
+        self.layout = (
             *self.masks,
             self.prompt_tokens.length,
             'after_mask',
             options['prompt_bias'],
+        )
+        self.sequence = sequences.get(self.layout) or TokenSequence(
+            encoder.patch_resolution, *self.layout
         )
         sequences[self.layout] = self.sequence
         self.head = MODELS.build(task.head)
@@ -160,22 +167,20 @@ class PooledTask(nn.Module):
         index = self.prompt_tokens.blocks.index(block)
         return self.prompt_tokens.prompts[index]  # type: ignore[index]
 
-    def score(self, states: Tensor, predictor: nn.Module | None) -> Tensor:
+    def score(self, states: Tensor, encoder: FrozenEncoder) -> Tensor:
         """Turn states at [MASK] into scores of the classes.
 
         Args:
-            states: After the final norm; its own masks stand first,
-                ``(B, M, C)``.
-            predictor: The token predictor, for ``visual_token='logits'``.
+            states: Its own masks stand first, ``(B, M, C)``.
+            encoder: What they come from.
 
         Returns:
             ``(B, K)``.
         """
-        read = states[:, : self.sequence.num_masks]
-        if self.visual_token == 'logits' and predictor is not None:
-            read = predictor(read).float().log_softmax(-1)
+        own = states[:, : self.sequence.num_masks]
+        read = self.readout(own, encoder, self.sequence)
         tuned = next(self.parameters(), read)
-        return self.head((read.to(tuned.dtype).flatten(1),))
+        return self.head((read.to(tuned.dtype),))
 
     def prediction(self, score: Tensor) -> dict[str, Any]:
         """Turn scores ``(K,)`` into what MMPretrain's inferencer gives."""
@@ -187,30 +192,6 @@ class PooledTask(nn.Module):
             pred_score=float(shares[label]),
             pred_class=self.classes[label],
         )
-
-
-def _require_encoder(
-    task: Task, options: dict[str, Any], encoder: FrozenEncoder
-) -> None:
-    kind = task.backbone['type']
-    if kind != 'VPTMBackbone':
-        raise ValueError(
-            f'its backbone is {kind!r}; a pool takes VPTMBackbone.'
-        )
-    reads_logits = options['visual_token'] == 'logits'
-    if reads_logits and encoder.token_predictor is None:
-        raise ValueError(
-            "it reads visual_token='logits', and the pool has no token "
-            'predictor; build the pool with num_visual_tokens='
-            f'{options["num_visual_tokens"]}.'
-        )
-    identity = encoder.identity_with(predictor=reads_logits)
-    if identity is None:
-        raise ValueError(
-            'the pool has no pre-trained weights; set init_cfg=dict(type='
-            "'Pretrained', checkpoint=...)."
-        )
-    identity.require(identity_of(task))
 
 
 def backbone_options(task: Task) -> dict[str, Any]:

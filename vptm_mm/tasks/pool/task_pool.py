@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...models.encoder import FrozenEncoder
 from ...weights import warn_of_preprocessing
+from ...weights.identity import Identity
 from .. import (
     Task,
     frozen_init,
@@ -85,7 +86,7 @@ class VPTMTaskPool(nn.Module):
         # Who stands where; tasks with the same layout share it.
         self._sequences: Sequences = WeakValueDictionary()
         # Now, before anybody changes the type of the numbers.
-        self.encoder.identity_with(predictor=False)
+        self._identities = self._identify()
         self.eval()
 
     @classmethod
@@ -107,17 +108,12 @@ class VPTMTaskPool(nn.Module):
         if not files:
             raise ValueError('files is empty; a pool begins with a task file.')
         tasks = {k: read_task(path) for k, path in name_files(files).items()}
-        first = next(iter(tasks.values()))
         options = [backbone_options(task) for task in tasks.values()]
-        needed = (
-            option['num_visual_tokens']
-            for option in options
-            if option['visual_token'] == 'logits'
-        )
+        logits = [o for o in options if o['visual_token'] == 'logits']
         pool = cls(
             options[0]['encoder'],
-            next(needed, None),
-            frozen_init(first, weights),
+            logits[0]['num_visual_tokens'] if logits else None,
+            frozen_init(next(iter(tasks.values())), weights),
             options[0]['dtype'],
         )
         for name, task in tasks.items():
@@ -173,7 +169,18 @@ class VPTMTaskPool(nn.Module):
                 f'{self.dtype!r}; build another pool for tasks with dtype='
                 f'{dtype!r}.'
             )
-        return PooledTask(task, self.encoder, self._sequences)
+        pooled = PooledTask(task, self.encoder, self._sequences)
+        identity = self._identities[pooled.readout.visual_token == 'logits']
+        if identity is None:
+            raise ValueError(
+                'the pool has no pre-trained weights: set init_cfg.'
+            )
+        identity.require(task.identity)
+        return pooled
+
+    def _identify(self) -> dict[bool, Identity | None]:
+        """Return the encoder's, without and with its token predictor."""
+        return {p: self.encoder.identity_with(p) for p in (False, True)}
 
     def remove(self, name: str) -> None:
         """Take a task out of the pool.
@@ -194,17 +201,18 @@ class VPTMTaskPool(nn.Module):
 
     def load_state_dict(self, state_dict: Any, *args: Any, **how: Any) -> Any:
         """As in torch; refuses another encoder while tasks are in."""
-        own = self.state_dict()
         if self._tasks and not all(
             name in state_dict and torch.equal(tensor, state_dict[name])
-            for name, tensor in own.items()
+            for name, tensor in self.state_dict().items()
         ):
             raise ValueError(
                 f'tasks {sorted(self._tasks)} were tuned on the encoder of '
                 'the pool, and the state dict has another one; remove them '
                 'first, or build another pool.'
             )
-        return super().load_state_dict(state_dict, *args, **how)
+        result = super().load_state_dict(state_dict, *args, **how)
+        self._identities = self._identify()
+        return result
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'VPTMTaskPool':
         # Tasks are not sub-modules: the state dict is the encoder's.
@@ -279,13 +287,11 @@ class VPTMTaskPool(nn.Module):
         scores = iter(self(inputs, [r for i in images for r in i.readers]))
         results = []
         for image in images:
-            found: dict[str, Tensor] = {}
-            for _ in image.inputs:
-                found.update(next(scores))
-            tasks = {name: self._tasks[name] for name in image.names}
-            results.append(
-                {k: task.prediction(found[k]) for k, task in tasks.items()}
-            )
+            found = [
+                pair for _ in image.inputs for pair in next(scores).items()
+            ]
+            by_name = {k: self._tasks[k].prediction(s) for k, s in found}
+            results.append({name: by_name[name] for name in image.names})
         return results
 
     def _names(
@@ -320,7 +326,7 @@ class VPTMTaskPool(nn.Module):
         states = self.encoder.run(
             batch.begin(x), batch.bias, read=batch.masks, steps=batch
         )
-        scores = iter(batch.score(self.encoder.ln1(states)))
+        scores = iter(batch.score(states))
         return [{name: next(scores) for name in group} for group in names]
 
     def rows(self, image: PreparedImage) -> dict[str, int]:
