@@ -446,7 +446,7 @@ def test_a_task_file_holds_what_is_tuned(tmp_path, name):
 @pytest.mark.parametrize('name', ['full', 'bitfit'])
 def test_there_is_no_task_file_of_a_tuned_encoder(name):
     _, model = classifier(name)
-    with pytest.raises(ValueError, match=r'FineTunedBackbone tunes \d+ tens'):
+    with pytest.raises(ValueError, match='FineTunedBackbone tunes its encod'):
         task_state(model)
     _, probe = classifier('linear-cls')
     with pytest.raises(ValueError, match='tunes its encoder, and a task was'):
