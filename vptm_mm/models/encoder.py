@@ -446,7 +446,8 @@ def _scale(gamma: Tensor | None, states: Tensor) -> Tensor:
 
 
 def _check_speedups(speedups: Any) -> tuple[str, ...]:
-    is_list = isinstance(speedups, Iterable) and not isinstance(speedups, str)
+    is_list = isinstance(speedups, Iterable)
+    is_list = is_list and not isinstance(speedups, (str, dict))
     names = tuple(speedups) if is_list else (speedups,)
     unknown = [name for name in names if name not in (*SPEEDUPS, *RETIRED)]
     if unknown:

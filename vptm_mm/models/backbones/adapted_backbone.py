@@ -279,28 +279,3 @@ def _build(name: str, base: type[Part], cfg: Any, *given: Any) -> Part:
         ]
         raise ValueError(f'{name}.type={kind!r} must be one of {known}.')
     return cls(*given, **options)
-
-
-def plain_readout(readout: str, pool_grid: int) -> dict:
-    """Return the readout of a linear probe, from flat arguments.
-
-    Args:
-        readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
-            states of the patches.
-        pool_grid: As in ``PatchReadout``.
-
-    Raises:
-        ValueError: If ``readout`` is unknown, or [CLS] is to be pooled.
-    """
-    if readout == 'patches':
-        return dict(type='PatchReadout', pool_grid=pool_grid)
-    if readout != 'cls':
-        raise ValueError(
-            f"readout={readout!r} must be one of ('cls', 'patches')."
-        )
-    if type(pool_grid) is not int or pool_grid != 1:
-        raise ValueError(
-            f"pool_grid={pool_grid!r} must be 1 with readout='cls'; set "
-            "readout='patches' to average patches in cells."
-        )
-    return dict(type='ClsReadout')
