@@ -62,11 +62,15 @@ def test_scores_of_checkpoint_and_task_are_identical(
     model, path, images, tmp_path
 ):
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'whole.pth')
+    # As DDP and torch.compile name them, in a bare state dict.
+    names = {f'module._orig_mod.{k}': v for k, v in model.state_dict().items()}
+    torch.save(names, tmp_path / 'compiled.pth')
     expected = scores(model, images)
     config = model._config
     for loaded in (
         load_classifier(config, path),
         load_classifier(config, tmp_path / 'whole.pth'),
+        load_classifier(config, tmp_path / 'compiled.pth'),
         classifier_of(task_of(model)),
         get_model(config, str(path)),
     ):

@@ -7,7 +7,7 @@ h heads.
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -186,7 +186,11 @@ class FrozenEncoder(nn.Module):
                     if predictor or not name.startswith(PREDICTOR)
                 }
             )
-        return Identity(self._sha256[predictor], module_settings(self))
+        return Identity(self._sha256[predictor], self._settings)
+
+    @cached_property
+    def _settings(self) -> dict[str, str]:
+        return module_settings(self)
 
     @property
     def position_table(self) -> Tensor:

@@ -61,7 +61,8 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
             f'{type(backbone).__name__} tunes its encoder; a task holds what '
             'is added to a frozen one. Keep the checkpoint.'
         )
-    if encoder.identity is None:
+    identity = encoder.identity
+    if identity is None:
         raise ValueError(
             f'{type(backbone).__name__} has no pre-trained weights yet; set '
             "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
@@ -73,7 +74,7 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if not name.startswith((*frozen, 'data_preprocessor.'))
     }
-    return {**state, **_named(encoder.identity)}
+    return {**state, **_named(identity)}
 
 
 def _named(identity: Identity) -> dict[str, Tensor]:

@@ -134,8 +134,9 @@ def to_our_names(
         The layout's name, tensors by the names of ``VPTMBackbone`` (unknown
         ones by their own), and the names that were dropped.
     """
+    names = '\n'.join(source)
     for layout in LAYOUTS:
-        if any(re.fullmatch(layout.marker, name) for name in source):
+        if re.search(f'^{layout.marker}$', names, re.MULTILINE):
             break
     else:
         raise ValueError(

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...nn import TokenSequence, compare_states, without_derived
 from ...weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
 from ...weights.preprocessing import Preprocessing
-from ..encoder import PREDICTOR, SPEEDUPS, FrozenEncoder, file_name
+from ..encoder import PREDICTOR, SPEEDUPS, FrozenEncoder
 from ..readouts import Readout
 from ..tunings import Tuning
 
@@ -253,7 +253,8 @@ class AdaptedBackbone(BaseBackbone):
 
 def _to_file_name(name: str) -> str:
     part, _, rest = name.partition('.')
-    return file_name(rest) if part == 'encoder' else rest
+    of_encoder = part == 'encoder' and not rest.startswith(PREDICTOR)
+    return name if of_encoder else rest
 
 
 def _from_file_name(name: str) -> str:
