@@ -29,6 +29,7 @@ from vptm_mm.tasks import (
     task_state,
     write_task,
 )
+from vptm_mm.weights.checkpoint_file import fetch
 
 from ..conftest import make_pretraining_model
 from ..made_tasks import PIPELINE, make_classifier, make_config, task_of
@@ -320,6 +321,15 @@ def test_weights_of_another_folder_are_found(
     torch.save(dict(state_dict=other.state_dict()), here)
     assert VPTMTaskPool.from_files([path])
     assert VPTMTaskPool.from_files([path], weights=str(checkpoint))
+
+
+def test_weights_of_this_package_are_found(model):
+    """Whatever folder of another machine the task names."""
+    path = r'C:\weights\beitv2-tiny_digits.pth'
+    task = dataclasses.replace(task_of(model), weights=path)
+    assert frozen_init(task)['checkpoint'] == str(
+        fetch('vptm_mm://beitv2-tiny_digits.pth')
+    )
 
 
 def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):

@@ -15,7 +15,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from ..host import dataset_meta, set_dataset_meta
-from ..weights.checkpoint_file import UnsafeCheckpointError
+from ..weights.checkpoint_file import PACKAGED_FILES, UnsafeCheckpointError
 from ..weights.download import is_remote, is_stored
 from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
@@ -270,16 +270,13 @@ def _find_weights(task: Task, checkpoint: str) -> Path:
     stored = Path(torch.hub.get_dir()) / 'checkpoints'
     places = [
         *(Path(checkpoint).expanduser(), beside / checkpoint),
-        *(Path(name), beside / name, Path(__file__).with_name(name)),
+        *(Path(name), beside / name, PACKAGED_FILES / name),
         *chain(stored.glob(name), stored.glob(f'*/{name}')),
     ]
     found = list(dict.fromkeys(p.resolve() for p in places if p.is_file()))
-    if len(found) < 2:
-        # One is compared when it is loaded, as any.
-        fitting = found
-    else:
-        fitting = [path for path in found if _is_of(task, path)]
-    if not fitting:
+    if len(found) > 1:  # a single one is compared when it is loaded, as any
+        found = [path for path in found if _is_of(task, path)]
+    if not found:
         raise FileNotFoundError(
             f'the pre-trained weights of the task, {checkpoint}, are neither '
             'there nor in the working folder, beside the task file, in '
@@ -287,7 +284,7 @@ def _find_weights(task: Task, checkpoint: str) -> Path:
             f'{task.frozen_sha256}); give their path by --weights PATH '
             '(weights=... in Python).'
         )
-    return fitting[0]
+    return found[0]
 
 
 def _is_of(task: Task, path: Path) -> bool:

@@ -1,7 +1,6 @@
 """Finds a checkpoint, wherever it is, and reads it safely."""
 
 from collections.abc import Callable, Mapping
-from importlib import resources
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +17,7 @@ from ..nn import compare_states, without_derived
 from .download import download, is_remote, sha256
 
 PACKAGED = 'vptm_mm://'
+PACKAGED_FILES = Path(__file__).parents[1] / 'checkpoints'
 SUFFIX = '.safetensors'
 TASK_KEY = 'vptm_mm.task'  # of the metadata of a task file
 # Where MMPretrain, Microsoft and DeepSpeed keep the state dict.
@@ -41,8 +41,7 @@ def fetch(checkpoint: str | PathLike) -> Path:
     checkpoint = str(checkpoint)
     scheme = urlparse(checkpoint).scheme
     if checkpoint.startswith(PACKAGED):
-        folder = resources.files('vptm_mm') / 'checkpoints'
-        path = Path(str(folder / checkpoint[len(PACKAGED) :]))
+        path = PACKAGED_FILES / checkpoint.removeprefix(PACKAGED)
     elif is_remote(checkpoint):
         path = download(checkpoint)
     elif scheme == 'file':
