@@ -420,6 +420,72 @@ def demo(parser: argparse.ArgumentParser) -> None:
     device(parser)
 
 
+def compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        'plan',
+        nargs='?',
+        default='digits',
+        help='YAML file, or name of a plan in configs/compare; digits by '
+        'default',
+    )
+    parser.add_argument(
+        '--methods', nargs='+', help="names of the plan's, or config files"
+    )
+    parser.add_argument(
+        '--datasets', nargs='+', help="names of the plan's, or config files"
+    )
+    parser.add_argument(
+        '--seeds', type=number(int, 1), help='final runs of each'
+    )
+    parser.add_argument(
+        '--search',
+        metavar='PRESET',
+        help='for all methods: grow, grid, vpt, vpt-adamw, tpe or fixed',
+    )
+    parser.add_argument(
+        '--learning-rates',
+        type=float,
+        nargs='+',
+        help='of the search, for all methods; what else it is stays',
+    )
+    parser.add_argument(
+        '--search-on',
+        metavar='NAME',
+        help="the data set that chooses for all of them; '' for a search on "
+        'each',
+    )
+    parser.add_argument(
+        '--axes',
+        metavar='NAME,NAME',
+        help='plot accuracy along axes of the plan, in place of its table',
+    )
+    cfg_options(parser)
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='logs and report; work_dirs/compare_NAME by default',
+    )
+    parser.add_argument(
+        '--storage',
+        metavar='URL',
+        help='database that workers and comparisons share; SQLite in the work '
+        'dir by default',
+    )
+    parser.add_argument(
+        '--stale-after',
+        type=number(int, 5),
+        default=60,
+        help='seconds without a sign of life after which the run of another '
+        'worker is given free',
+    )
+    parser.add_argument(
+        '--retry-failed', action='store_true', help='run failed runs again'
+    )
+    parser.add_argument(
+        '--report-only', action='store_true', help='run nothing'
+    )
+
+
 def configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'pattern', nargs='?', default='*', help='as in *cub*; all by default'
@@ -445,6 +511,7 @@ VERBS = {
     'draw': Verb('draw pictures of a classifier', draw),
     'report': Verb('make one HTML page of a run', report),
     'demo': Verb('serve a page that classifies an image', demo),
+    'compare': Verb('compare methods: search, seeds, tables, plots', compare),
     'configs': Verb('list the configs that come with vptm_mm', configs),
 }
 

@@ -14,8 +14,11 @@ import pytest
 
 from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.search import PRESETS, GridSearch
+from vptm_mm.run_tool import parse_options
+from vptm_mm.verbs import compare as verb
+from vptm_mm_cli import parse
 
-from ..conftest import ROOT, load_script
+from ..conftest import ROOT
 
 TOOL = ROOT / 'tools' / 'compare.py'
 PLAN = """
@@ -116,13 +119,13 @@ def test_killed_half_way_and_continued(tmp_path):
 
 @pytest.fixture
 def make_plan(monkeypatch, tmp_path):
-    """The plan that the tool makes of flags, in a folder of its own."""
+    """The plan that the verb makes of flags, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    compare = load_script('tools', 'compare.py')
 
-    def make(*args):
-        monkeypatch.setattr(sys, 'argv', ['compare.py', *args])
-        return compare.make_plan(compare.parse_args())
+    def make(*words):
+        _, args = parse(['compare', *words])
+        args.cfg_options = parse_options(args.cfg_options)
+        return verb.make_plan(args)
 
     return make
 
@@ -185,7 +188,6 @@ def test_a_config_of_ones_own_along_an_axis(make_plan):
     [
         (['none.yml'], 'FileNotFoundError: no plan at .*none'),
         (['--axes', 'depth'], "ValueError: unknown axis 'depth'; the plan"),
-        (['--seeds', '0'], 'ValueError: --seeds 0 must be >= 1'),
         (['--search', 'bayes'], "ValueError: search: unknown preset 'bayes'"),
     ],
 )
@@ -194,3 +196,8 @@ def test_mistakes_are_named(args, text, make_plan):
         make_plan(*args)
     shown = f'{error.type.__name__}: {error.value}'
     assert re.match(text, shown), shown
+
+
+def test_a_plan_of_the_package_has_a_name(make_plan):
+    assert make_plan('fgvc').name == 'fgvc'
+    assert make_plan().name == 'digits'

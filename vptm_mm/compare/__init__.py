@@ -1,13 +1,10 @@
 """Compares methods: a plan, its runs as trials of Optuna, tables and plots."""
 
-try:
-    import optuna
-    import pandas  # noqa: F401
-except ImportError as error:
-    raise ImportError(
-        'tools/compare.py keeps its runs with Optuna and makes its tables '
-        f"with pandas ({error}). Run: pip install 'vptm_mm[sweep]'"
-    ) from error
+from importlib.util import find_spec
 
-# Its log names each trial that it creates; ours says more.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+_missing = [name for name in ('optuna', 'pandas') if find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f'vptm compare needs {" and ".join(_missing)}. Run: pip install '
+        "'vptm_mm[sweep]'"
+    )

@@ -34,10 +34,6 @@ def config_digest(cfg: Config, box: Sequence[Any] = ()) -> str:
         box: Of a search in a box, the box.
     """
     said = cfg.to_dict()
-    # A schedule without an end ends with the run.
-    for scheduler in said.get('param_scheduler') or []:
-        if isinstance(scheduler, dict) and scheduler.get('by_epoch', True):
-            scheduler.setdefault('end', said['train_cfg']['max_epochs'])
     content = [said, [_file_sha256(name) for name in _weights(said)], box]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()

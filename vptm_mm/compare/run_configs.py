@@ -13,8 +13,8 @@ from ..engine.launch import LOADERS
 from .equal_terms import value_at
 from .plan import Axis, DataSet, Method, Plan
 from .search import Point, Search
+from .trial import ACCURACY
 
-ACCURACY = 'accuracy/top1'
 OPTIMIZER = 'optim_wrapper.optimizer'
 
 

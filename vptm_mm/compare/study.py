@@ -16,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from .series import SEARCH, Run, Series
 
+# Its log names each trial that it creates; ours says more.
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 # A run that took its worker with it so often is given up.
 MAX_DEATHS = 3
 # Workers that start together may collide while they make the tables.

@@ -27,8 +27,8 @@ from ..engine.unwrap import unwrap_model
 from ..fresh_process import fresh_context, resident_bytes
 from ..nn import tuned_parameters
 from ..weights import write_whole
-from .run_configs import ACCURACY
 
+ACCURACY = 'accuracy/top1'
 RESULT = 'measured.json'
 OUTPUT = 'output.txt'
 
