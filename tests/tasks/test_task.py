@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -24,6 +24,7 @@ from vptm_mm.tasks import (
 from vptm_mm.tasks import task as tasks
 from vptm_mm.weights.checkpoint_file import TASK_KEY
 
+from ..fuzzing import fuzz
 from ..made_tasks import make_classifier, task_of
 
 
@@ -168,7 +169,7 @@ def test_files_of_before_hold_what_only_training_reads(task, path):
         read_task(path)
 
 
-@settings(max_examples=200, deadline=None)
+@fuzz(60)
 @given(data=st.data())
 def test_any_changed_byte_is_noticed_or_a_blank(data, task, tmp_path_factory):
     path = tmp_path_factory.mktemp('fuzz') / 'task.safetensors'
