@@ -135,6 +135,7 @@ def in_threads(works) -> list[Exception]:
 
 
 def test_workers_that_race_take_each_run_once(storage):
+    """Optuna alone hands a queued run to two of them on SQLite."""
     seeds = make_series(Seeds(6))
     taken: list[int] = []
 
@@ -145,23 +146,6 @@ def test_workers_that_race_take_each_run_once(storage):
     workers = [Studies(storage, 's') for _ in range(3)]
     assert not in_threads([lambda w=worker: work(w) for worker in workers])
     assert sorted(taken) == list(range(6))
-
-
-def test_a_queued_run_is_taken_once(storage):
-    """Optuna alone hands it to two workers on SQLite."""
-    workers = [Studies(storage, 's') for _ in range(4)]
-    study = workers[0]._study(ONE)
-    for number in range(5):
-        study.enqueue_trial(dict(seed=number))
-    asked: list[int] = []
-
-    def ask(studies):
-        study = studies._study(ONE)
-        with study_module._experimental():
-            asked.extend(study.ask().number for _ in range(5))
-
-    assert not in_threads([lambda w=worker: ask(w) for worker in workers])
-    assert sorted(asked) == list(range(20))
 
 
 def test_workers_that_start_together_open_one_study(storage):

@@ -1,6 +1,5 @@
 """A plan: which methods, on which data sets, searched how."""
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..model_index import config_path
 from .search import PRESETS, Search, make_search
 
 
@@ -216,13 +216,14 @@ def _select(
     """Return what is named, or make it of the config that is named."""
     check_twice(what, names)
     by_name = {one.name: one for one in known}
+
+    def unknown(name: str) -> str:
+        return f'unknown {what} {name!r}, the plan has {", ".join(by_name)}'
+
     chosen = [
         by_name[name]
         if name in by_name
-        else add(
-            Path(name).stem,
-            find_config(name, folders, f'unknown {what} {name!r}', by_name),
-        )
+        else add(Path(name).stem, find_config(name, folders, unknown(name)))
         for name in names
     ]
     check_twice(what, [one.name for one in chosen])
@@ -234,37 +235,25 @@ def slug(name: str) -> str:
     return re.sub(r'\W+', '-', name).strip('-')
 
 
-def find_config(
-    name: str,
-    folders: Sequence[Path],
-    what: str = 'no config',
-    others: Sequence[str] | dict = (),
-) -> Path:
+def find_config(name: str, folders: Sequence[Path], what: str) -> Path:
     """Return the path of a config.
 
     Args:
-        name: A path, absolute or below one of ``folders``.
+        name: A path, absolute or below one of ``folders``, or the name of a
+            config of the package.
         folders: Where it is looked for, in this order.
         what: Begins the text of the error.
-        others: Names that could have been meant beside files.
 
     Raises:
-        FileNotFoundError: If it is in none of them; the text suggests names.
+        FileNotFoundError: If there is none; the text suggests names.
     """
     for folder in folders:
-        path = folder / name
-        if path.is_file():
-            return path
-    found = [
-        str(path.relative_to(folders[-1]))
-        for path in sorted(folders[-1].rglob('*.py'))
-    ]
-    near = difflib.get_close_matches(name, [*others, *found], 3, cutoff=0.4)
-    looked = ', '.join(str(folder.absolute()) for folder in folders)
-    raise FileNotFoundError(
-        f'{what}: there is no file {name} in {looked}.'
-        + (f' Did you mean {" or ".join(map(repr, near))}?' if near else '')
-    )
+        if (folder / name).is_file():
+            return folder / name
+    try:
+        return config_path(name)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{what}: {error}') from error
 
 
 def check_label(what: str, label: str) -> None:
