@@ -166,6 +166,12 @@ def test_a_thousand_tasks_share_their_positions(checkpoint, classifiers):
         pool.add(task, f'task {i}')
     assert len({id(t.sequence) for t in pool.tasks.values()}) == 1
     assert pool.tasks['task 0'].num_bytes == task.num_bytes
+    # A copy may be moved to another device: it shares nothing.
+    other = copy.deepcopy(pool)
+    other.add(task, 'late comer')
+    own, late = (other.tasks[k].sequence for k in ('task 0', 'late comer'))
+    assert late is own
+    assert late is not pool.tasks['task 0'].sequence
 
 
 def test_tasks_move_with_the_pool(pool, classifiers):

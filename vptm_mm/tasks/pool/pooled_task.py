@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -29,7 +28,6 @@ from .. import Task, build_preprocessing
 READ_BY_US = ('mmcv.', 'vptm_mm.')
 # What a pool classifies: a path, an array in BGR, or an image of Pillow.
 Picture = str | Path | np.ndarray | Image.Image
-Sequences = WeakValueDictionary[tuple, TokenSequence]
 DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
@@ -57,7 +55,7 @@ class PooledTask(nn.Module):
     Args:
         task: The task; its backbone must be a ``VPTMBackbone``.
         encoder: What it is served on.
-        sequences: Those of other tasks, by their layouts; its own is added.
+        sequences: Those of other tasks, by their layouts.
 
     Raises:
         ValueError: If it does not fit the encoder, or its tensors do not fit
@@ -65,7 +63,10 @@ class PooledTask(nn.Module):
     """
 
     def __init__(
-        self, task: Task, encoder: FrozenEncoder, sequences: Sequences
+        self,
+        task: Task,
+        encoder: FrozenEncoder,
+        sequences: Mapping[tuple, TokenSequence],
     ) -> None:
         super().__init__()
         kind = task.backbone['type']
@@ -104,7 +105,6 @@ class PooledTask(nn.Module):
         self.sequence = sequences.get(self.layout) or TokenSequence(
             encoder.patch_resolution, *self.layout
         )
-        sequences[self.layout] = self.sequence
         self.head = MODELS.build(task.head)
         self._load(task.tensors)
         self.classes = task.classes

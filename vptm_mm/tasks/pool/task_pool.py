@@ -7,7 +7,6 @@ differ, at the last block.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from mmpretrain.registry import MODELS
@@ -28,7 +27,6 @@ from .pooled_task import (
     Picture,
     PooledTask,
     PreparedImage,
-    Sequences,
     backbone_options,
 )
 
@@ -83,8 +81,6 @@ class VPTMTaskPool(nn.Module):
         )
         self.dtype = dtype
         self._tasks: dict[str, PooledTask] = {}
-        # Who stands where; tasks with the same layout share it.
-        self._sequences: Sequences = WeakValueDictionary()
         # Now, before anybody changes the type of the numbers.
         self._identities = self._identify()
         self.eval()
@@ -169,7 +165,8 @@ class VPTMTaskPool(nn.Module):
                 f'{self.dtype!r}; build another pool for tasks with dtype='
                 f'{dtype!r}.'
             )
-        pooled = PooledTask(task, self.encoder, self._sequences)
+        shared = {t.layout: t.sequence for t in self._tasks.values()}
+        pooled = PooledTask(task, self.encoder, shared)
         identity = self._identities[pooled.readout.visual_token == 'logits']
         if identity is None:
             raise ValueError(
