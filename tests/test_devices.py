@@ -146,7 +146,7 @@ def classifier(request, init_cfg):
     torch.manual_seed(0)
     name, options = BACKBONES[request.param]
     backbone = getattr(models, name)(ENCODER, init_cfg=init_cfg, **options)
-    width = getattr(backbone, 'out_channels', 16 * 16)
+    width = 16 * 16 if request.param == 'block' else backbone.out_channels
     head = PrototypeVerbalizerHead(
         *(5, width, 8), instance_loss_weight=0.5, learnable_temperature=True
     )

@@ -4,6 +4,7 @@ Symbols: B batch; S sequence length; Q tokens that look, S by default;
 C embedding width; h heads.
 """
 
+import torch
 import torch.nn.functional as F
 from mmpretrain.models.utils import BEiTAttention
 from torch import Tensor
@@ -65,13 +66,26 @@ class FusedAttention(BEiTAttention):
             for tokens in projected
         )  # (B, h, Q or S, C / h)
         mask = rel_pos_bias.to(query.dtype)
-        attended = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask if mask.dim() == 4 else mask[None],
-            dropout_p=self.attn_drop.p if self.training else 0.0,
-            scale=self.scale,
-        )  # (B, h, Q, C / h)
+        if _is_slow(query):
+            weights = (query * self.scale @ key.mT + mask).softmax(-1)
+            attended = self.attn_drop(weights) @ value
+        else:
+            attended = F.scaled_dot_product_attention(
+                query,
+                key,
+                value,
+                attn_mask=mask if mask.dim() == 4 else mask[None],
+                dropout_p=self.attn_drop.p if self.training else 0.0,
+                scale=self.scale,
+            )  # (B, h, Q, C / h)
         attended = attended.transpose(1, 2).flatten(2)  # (B, Q, C)
         return self.proj_drop(self.proj(attended))
+
+
+def _is_slow(query: Tensor) -> bool:
+    """Whether the kernel for CPUs is slower than products of matrices.
+
+    Its gradient in ``bfloat16`` does not use their instructions for it.
+    """
+    is_narrow = query.device.type == 'cpu' and query.dtype is torch.bfloat16
+    return is_narrow and query.requires_grad
