@@ -6,6 +6,7 @@ work of a verb is ``run`` of the module of its name in ``vptm_mm.verbs``.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -498,6 +499,53 @@ def configs(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check(parser: argparse.ArgumentParser) -> None:
+    config(parser)
+    parser.add_argument(
+        '--workers',
+        type=number(int, 0),
+        default=min(8, os.cpu_count() or 1),
+        help='processes that read images; 0 reads in this one',
+    )
+    parser.add_argument(
+        '--show',
+        type=number(int, 0),
+        default=5,
+        help='examples of each finding',
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write all findings'
+    )
+    cfg_options(parser)
+
+
+def export(parser: argparse.ArgumentParser) -> None:
+    config(parser)
+    parser.add_argument(
+        'checkpoint', help='path or address of a checkpoint or task file'
+    )
+    parser.add_argument(
+        '--out', required=True, help='file to write, *.onnx or *.pt2'
+    )
+    parser.add_argument(
+        '--format',
+        choices=['onnx', 'pt2'],
+        help='onnx: for onnxruntime; pt2: for torch; by default what --out '
+        'ends in',
+    )
+    parser.add_argument(
+        '--preprocessing',
+        action='store_true',
+        help='take uint8 images in BGR order, in place of normalised ones',
+    )
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        help='largest difference of a score that is right; 1e-4 by default',
+    )
+    cfg_options(parser)
+
+
 VERBS = {
     'adapt': Verb('turn a folder of images into a task file', adapt),
     'train': Verb('train a config', train),
@@ -512,6 +560,13 @@ VERBS = {
     'report': Verb('make one HTML page of a run', report),
     'demo': Verb('serve a page that classifies an image', demo),
     'compare': Verb('compare methods: search, seeds, tables, plots', compare),
+    'export': Verb('write a classifier as ONNX or for torch.export', export),
+    'check': Verb(
+        'look at every image and label of the data sets of a config',
+        check,
+        'Exit code: 0; 1 if there are problems; 2 if the config or an option '
+        'is wrong, a data set cannot be built, or the check fails.',
+    ),
     'configs': Verb('list the configs that come with vptm_mm', configs),
 }
 

@@ -2,7 +2,7 @@
 
     python examples/exported.py birds.onnx photo.jpg
 
-The file is one of ``tools/export.py --preprocessing``. An ``.onnx`` needs
+The file is one of ``vptm export --preprocessing``. An ``.onnx`` needs
 onnxruntime, a ``.pt2`` torch; both need numpy and opencv-python.
 """
 

@@ -1,7 +1,6 @@
 """The example says what ``vptm predict`` says."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,7 +16,6 @@ from vptm_mm.tasks import make_task, write_task
 
 from ..conftest import ROOT, draw_class_means, load_script
 from ..made_images import oriented
-from ..tools.test_export import tool as export
 from ..tools.vptm import vptm
 from .conftest import needs_export
 
@@ -81,9 +79,7 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     for form in ('onnx', 'pt2'):
         flags = ['--format', form, '--out', f'birds.{form}']
         flags += ['--preprocessing', '--cfg-options', *OPTIONS]
-        words = ['export.py', str(CONFIG), 'birds.safetensors', *flags]
-        monkeypatch.setattr(sys, 'argv', words)
-        export.main()
+        assert not vptm('export', CONFIG, 'birds.safetensors', *flags)
         said = capsys.readouterr().out
         assert f'birds.{form}: 5.' in said
         assert '8 random images: max difference of a score' in said

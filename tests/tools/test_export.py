@@ -1,11 +1,10 @@
-"""tools/export.py as a user runs it, from a foreign folder.
+"""``vptm export`` as a user runs it, from a foreign folder.
 
 That an ONNX file says what tools/predict.py says is shown by
 tests/export/test_example.py.
 """
 
 import json
-import sys
 
 import pytest
 import torch
@@ -15,11 +14,10 @@ from mmpretrain.datasets import build_dataset
 
 from vptm_mm.tasks import load_classifier, make_task, write_task
 
-from ..conftest import load_script
 from ..export.conftest import needs_export
 from .test_tools import DIGITS
+from .vptm import vptm
 
-tool = load_script('tools', 'export.py')
 NAMES = [f'digit {i}' for i in range(10)]
 
 
@@ -35,12 +33,11 @@ def task(tmp_path_factory):
 
 @pytest.fixture
 def export(tmp_path, monkeypatch, capsys):
-    """Run the tool in this process; return what it printed."""
+    """Run the command in this process; return what it printed."""
 
     def _export(*args):
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, 'argv', ['export.py', *map(str, args)])
-        tool.main()
+        assert vptm('export', *args) == 0
         return capsys.readouterr().out
 
     return _export
