@@ -9,6 +9,7 @@ from functools import cache
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.visualization import Visualizer
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from vptm_mm.datasets import VTAB1k
@@ -113,6 +114,7 @@ def test_builds(path, monkeypatch, tmp_path):
         if loader in cfg:
             for transform in transforms(cfg[loader].dataset):
                 TRANSFORMS.build(transform)
+    Visualizer.get_instance(path.stem)  # VisualizationHook asks for one.
     for hook in cfg.default_hooks.values():
         if hook:
             HOOKS.build(hook)
