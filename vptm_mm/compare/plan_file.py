@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 
-from ..nn import is_whole
+from ..nn import is_int
 from .plan import (
     Axis,
     DataSet,
@@ -136,7 +136,7 @@ def _make_plan(
                 'as NAME: ...; see configs/compare for examples.'
             )
     seeds = plan.pop('seeds', 5)
-    if not is_whole(seeds) or seeds < 1:
+    if not is_int(seeds) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
     name = plan.pop('name', stem)
     if not name.strip() or set(name) & set('/\\\0'):

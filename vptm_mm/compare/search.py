@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 
-from ..nn import is_finite, is_whole
+from ..nn import is_finite, is_int
 
 # Values of a run by name: learning_rate, weight_decay, seed.
 Point = dict[str, Any]
@@ -254,7 +254,7 @@ def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
 
 
 def _check_whole(name: str, value: Any, least: int) -> None:
-    if not is_whole(value) or value < least:
+    if not is_int(value) or value < least:
         raise ValueError(
             f'search: {name}={value!r} must be a whole number >= {least}.'
         )

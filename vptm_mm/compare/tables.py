@@ -97,7 +97,7 @@ def make_rows(
             _cell(mean, deviation, seeds, asked)
             for mean, deviation, seeds in figures.to_numpy()
         ]
-    rows['is_whole'] = rows.seeds == asked
+    rows['is_int'] = rows.seeds == asked
     return rows
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS
 
-from ..nn import is_finite, is_whole
+from ..nn import is_finite, is_int
 from .image_files import (
     EXTENSIONS,
     describe_skipped,
@@ -94,7 +94,7 @@ class ImageFolder(SplitDataset):
                 f'{test_fraction!r} must be numbers above 0 and leave some '
                 'images to train on.'
             )
-        if not is_whole(seed):
+        if not is_int(seed):
             raise ValueError(f'seed={seed!r} must be a whole number.')
         if not with_label and split != 'all':
             raise ValueError(

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from ..nn import is_finite, is_whole
+from ..nn import is_finite, is_int
 
 PARTS = ('train', 'val')
 # Registry names; each has a ``dataset`` of which it takes a part, by ``seed``.
@@ -98,7 +98,7 @@ def KShot(  # noqa: N802 (a registry name)
             not one, a class has fewer images, or an image has no label,
             several, or one beyond the classes.
     """
-    if not is_whole(shots) or shots < 1:
+    if not is_int(shots) or shots < 1:
         raise ValueError(f'shots={shots!r} must be a whole number above 0.')
     whole = _build_source(dataset, 'KShot')
     by_class = rank_classes(whole, seed)
@@ -173,7 +173,7 @@ def NWay(  # noqa: N802 (a registry name)
             f'{type(whole).__name__} does not name its classes, which NWay '
             'samples from; give it metainfo=dict(classes=[...]).'
         )
-    if not is_whole(ways) or not 2 <= ways <= len(names):
+    if not is_int(ways) or not 2 <= ways <= len(names):
         raise ValueError(
             f'ways={ways!r} must be a whole number from 2 to {len(names)}, '
             'the number of classes.'
@@ -257,7 +257,7 @@ def rank_classes(
     names = _name_images(paths, dataset)
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
     for index, (name, label) in enumerate(zip(names, labels, strict=True)):
-        if label is not None and not is_whole(label):
+        if label is not None and not is_int(label):
             raise ValueError(
                 f'image {name} of {type(dataset).__name__} has the label '
                 f'{label!r:.40}; what is cut by class needs one whole number '
@@ -290,7 +290,7 @@ def _take(whole: BaseDataset, indices: Iterable[int]) -> BaseDataset:
 
 def _require_seed(seed: Any) -> None:
     # 0 and 0.0 are equal and give other orders.
-    if not is_whole(seed):
+    if not is_int(seed):
         raise ValueError(f'seed={seed!r} must be a whole number.')
 
 

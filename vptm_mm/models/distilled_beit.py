@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from ..nn import is_whole
+from ..nn import is_int
 
 
 @MODELS.register_module()
@@ -42,7 +42,7 @@ class DistilledBEiT(BEiT):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not is_whole(image_dims) or image_dims < 1:
+        if not is_int(image_dims) or image_dims < 1:
             raise ValueError(
                 f'image_dims={image_dims!r} must be a whole number > 0.'
             )

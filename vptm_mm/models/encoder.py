@@ -17,7 +17,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..nn import Unfilled, is_whole, tensors_sha256, without_derived
+from ..nn import Unfilled, is_int, tensors_sha256, without_derived
 from ..weights import read_pretrained
 from ..weights.identity import (
     ENCODER_SETTINGS,
@@ -105,7 +105,7 @@ class FrozenEncoder(nn.Module):
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         if num_visual_tokens is not None and not (
-            is_whole(num_visual_tokens) and num_visual_tokens >= 1
+            is_int(num_visual_tokens) and num_visual_tokens >= 1
         ):
             raise ValueError(
                 f'num_visual_tokens={num_visual_tokens!r} must be a whole '

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..nn import NO_MASKS, Masks, TokenSequence, is_whole
+from ..nn import NO_MASKS, Masks, TokenSequence, is_int
 from .encoder import FrozenEncoder
 
 VISUAL_TOKENS = ('hidden', 'logits')
@@ -75,7 +75,7 @@ class MaskReadout(Readout):
     ) -> None:
         super().__init__(encoder)
         side = min(encoder.patch_resolution)
-        if not is_whole(mask_grid) or not 1 <= mask_grid <= side:
+        if not is_int(mask_grid) or not 1 <= mask_grid <= side:
             raise ValueError(
                 f'mask_grid={mask_grid!r} must be a whole number in '
                 f'1..{side}, the patches along one side of the image.'
@@ -141,7 +141,7 @@ class PatchReadout(Readout):
     def __init__(self, encoder: FrozenEncoder, pool_grid: int = 1) -> None:
         super().__init__(encoder)
         side = min(encoder.patch_resolution)
-        if not is_whole(pool_grid) or not 1 <= pool_grid <= side:
+        if not is_int(pool_grid) or not 1 <= pool_grid <= side:
             raise ValueError(
                 f'pool_grid={pool_grid!r} must be a whole number in '
                 f'1..{side}, the patches along one side.'
@@ -176,7 +176,7 @@ class BlockReadout(Readout):
     def __init__(self, encoder: FrozenEncoder, block: int) -> None:
         super().__init__(encoder)
         depth = encoder.num_layers
-        if not is_whole(block) or not 0 <= block < depth:
+        if not is_int(block) or not 0 <= block < depth:
             raise ValueError(
                 f'block={block!r} must be a whole number in 0..{depth - 1}.'
             )

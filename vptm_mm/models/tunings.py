@@ -26,7 +26,7 @@ from ..nn import (
     PromptTokens,
     TokenSequence,
     is_finite,
-    is_whole,
+    is_int,
 )
 from .encoder import BlockSteps, FrozenEncoder
 
@@ -158,7 +158,7 @@ class GatedPromptTuning(PromptTuning):
         prompt_location: str = 'after_patches',
         prompt_bias: str = 'zero',
     ) -> None:
-        if not is_whole(prompt_length) or prompt_length < 1:
+        if not is_int(prompt_length) or prompt_length < 1:
             raise ValueError(
                 f'prompt_length={prompt_length!r} must be a whole number >= '
                 '1: a gate needs prompts; FrozenFeatures runs without them.'

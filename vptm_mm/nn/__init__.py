@@ -1,8 +1,8 @@
 from .bottleneck_adapter import BottleneckAdapter
+from .checks import is_finite, is_int
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
-from .number_kinds import is_finite, is_whole
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
 from .qkv_bias import qkv_bias
@@ -34,7 +34,7 @@ __all__ = [
     'grid_places',
     'instance_loss',
     'is_finite',
-    'is_whole',
+    'is_int',
     'qkv_bias',
     'shrunk_covariance',
     'tensors_sha256',

@@ -6,7 +6,7 @@ Symbols: B batch; S sequence length; C embedding width; s scale.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .number_kinds import is_finite, is_whole
+from .checks import is_finite, is_int
 
 
 class BottleneckAdapter(nn.Module):
@@ -34,7 +34,7 @@ class BottleneckAdapter(nn.Module):
         self, embed_dims: int, bottleneck_dims: int, scale: float
     ) -> None:
         super().__init__()
-        if not is_whole(bottleneck_dims) or bottleneck_dims < 1:
+        if not is_int(bottleneck_dims) or bottleneck_dims < 1:
             raise ValueError(
                 f'bottleneck_dims={bottleneck_dims!r} must be a whole number '
                 '>= 1; the paper has 64 at width 768.'

@@ -6,7 +6,7 @@ Symbols: r rank; A, B the two factors; alpha their scale.
 import torch
 from torch import Tensor, nn
 
-from .number_kinds import is_finite, is_whole
+from .checks import is_finite, is_int
 
 
 class LowRankUpdate(nn.Module):
@@ -35,7 +35,7 @@ class LowRankUpdate(nn.Module):
     ) -> None:
         super().__init__()
         largest = min(in_features, out_features)
-        if not is_whole(rank) or not 1 <= rank <= largest:
+        if not is_int(rank) or not 1 <= rank <= largest:
             raise ValueError(
                 f'rank={rank!r} must be a whole number in 1..{largest}, the '
                 f'rank of a {out_features}x{in_features} weight.'

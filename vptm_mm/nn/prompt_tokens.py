@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from .number_kinds import is_whole
+from .checks import is_int
 
 
 class PromptTokens(nn.Module):
@@ -38,7 +38,7 @@ class PromptTokens(nn.Module):
         self, embed_dims: int, length: int, blocks: Iterable[int] = (0,)
     ) -> None:
         super().__init__()
-        if not is_whole(length) or length < 0:
+        if not is_int(length) or length < 0:
             raise ValueError(
                 f'prompt_length={length!r} must be a whole number >= 0; '
                 'use 0 to run without prompts.'
@@ -46,7 +46,7 @@ class PromptTokens(nn.Module):
         blocks = tuple(blocks) if length else ()
         if length and not (
             blocks
-            and all(is_whole(block) and block >= 0 for block in blocks)
+            and all(is_int(block) and block >= 0 for block in blocks)
             and len(set(blocks)) == len(blocks)
         ):
             raise ValueError(

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-from .number_kinds import is_whole
+from .checks import is_int
 from .position_bias import (
     CLS,
     PLACED,
@@ -67,7 +67,7 @@ class TokenSequence(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
-        if not is_whole(mask_grid) or not 0 <= mask_grid <= min(grid_size):
+        if not is_int(mask_grid) or not 0 <= mask_grid <= min(grid_size):
             raise ValueError(
                 f'mask_grid={mask_grid!r} must be a whole number in '
                 f'0..{min(grid_size)}, the patches along one side of the '

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
-from .number_kinds import is_finite, is_whole
+from .checks import is_finite, is_int
 
 # Of the use that every entry would have if all had the same.
 DEAD_SHARE = 0.02
@@ -47,7 +47,7 @@ class VectorQuantizer(nn.Module):
         beta: float = 1.0,
     ) -> None:
         super().__init__()
-        if not is_whole(num_embed) or num_embed < 2:
+        if not is_int(num_embed) or num_embed < 2:
             raise ValueError(
                 f'num_embed={num_embed!r} must be a whole number >= 2.'
             )

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .number_kinds import is_finite, is_whole
+from .checks import is_finite, is_int
 
 
 class PrototypicalVerbalizer(nn.Module):
@@ -54,7 +54,7 @@ class PrototypicalVerbalizer(nn.Module):
             prototype_dim=prototype_dim,
         )
         for name, size in sizes.items():
-            if not is_whole(size) or size < 1:
+            if not is_int(size) or size < 1:
                 raise ValueError(
                     f'{name}={size!r} must be a whole number >= 1.'
                 )

@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...nn import discriminant_projection, is_whole, shrunk_covariance
+from ...nn import discriminant_projection, is_int, shrunk_covariance
 from ..runners.position_seeds import View, pipelines
 from ..unwrap import unwrap_model
 
@@ -49,7 +49,7 @@ class ClassMeanPrototypesHook(Hook):
     """
 
     def __init__(self, least_views: int = 1000) -> None:
-        if not (is_whole(least_views) and least_views >= 1):
+        if not (is_int(least_views) and least_views >= 1):
             raise ValueError(
                 f'least_views={least_views!r} must be a whole number >= 1.'
             )

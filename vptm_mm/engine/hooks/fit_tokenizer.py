@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...nn import is_whole
+from ...nn import is_int
 from ..unwrap import unwrap_model
 
 
@@ -29,7 +29,7 @@ class FitTokenizerHook(Hook):
     """
 
     def __init__(self, max_patches: int = 200_000) -> None:
-        if not is_whole(max_patches) or max_patches < 1:
+        if not is_int(max_patches) or max_patches < 1:
             raise ValueError(
                 f'max_patches={max_patches!r} must be a whole number >= 1.'
             )

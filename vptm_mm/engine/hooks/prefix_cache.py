@@ -22,7 +22,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...nn import is_whole
+from ...nn import is_int
 from ..prefix import (
     CachedInputs,
     DamagedStatesError,
@@ -79,9 +79,9 @@ class PrefixCacheHook(Hook):
         seed: int = 0,
     ) -> None:
         parts = (parts,) if isinstance(parts, str) else tuple(parts)
-        if not (is_whole(views) and views >= 1):
+        if not (is_int(views) and views >= 1):
             raise ValueError(f'views={views!r} must be a whole number >= 1.')
-        if not (is_whole(seed) and seed >= 0):
+        if not (is_int(seed) and seed >= 0):
             raise ValueError(f'seed={seed!r} must be a whole number >= 0.')
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')

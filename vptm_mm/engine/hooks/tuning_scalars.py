@@ -16,7 +16,7 @@ from torch import Tensor
 from ...nn import (
     PromptTokens,
     PrototypicalVerbalizer,
-    is_whole,
+    is_int,
     tuned_parameters,
 )
 from ..unwrap import unwrap_model
@@ -50,7 +50,7 @@ class TuningScalarsHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 10) -> None:
-        if not is_whole(interval) or interval < 1:
+        if not is_int(interval) or interval < 1:
             raise ValueError(
                 f'interval={interval!r} must be a whole number >= 1.'
             )

@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...nn import is_whole
+from ...nn import is_int
 
 # Descriptions that are held in memory to start from, and by which dead
 # entries of the codebook are found.
@@ -50,7 +50,7 @@ class KMeansTokenizer(BaseModule):
 
     def __init__(self, num_visual_tokens: int, width: int, seed: int) -> None:
         super().__init__()
-        if not is_whole(num_visual_tokens) or num_visual_tokens < 2:
+        if not is_int(num_visual_tokens) or num_visual_tokens < 2:
             raise ValueError(
                 f'num_visual_tokens={num_visual_tokens!r} must be a whole '
                 'number >= 2.'

@@ -1,17 +1,17 @@
-"""Kinds of numbers that configs give."""
+"""Checks of the numbers that configs give."""
 
 import math
 from numbers import Integral, Real
 from typing import Any
 
 
-def is_whole(value: Any) -> bool:
-    """Whether it is a whole number; 2.0 and ``True`` are none."""
+def is_int(value: Any) -> bool:
+    """Whether it is an integer; 2.0 and ``True`` are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a number, and neither NaN nor infinite, nor a truth."""
+    """Whether it is a finite number; ``True`` is not."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:

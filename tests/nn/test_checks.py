@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from vptm_mm.nn.number_kinds import is_finite, is_whole
+from vptm_mm.nn.checks import is_finite, is_int
 
 
 @pytest.mark.parametrize('value', [0, -3, np.int64(2), 10**400])
 def test_whole(value):
-    assert is_whole(value)
+    assert is_int(value)
 
 
 @pytest.mark.parametrize('value', [2.0, True, '2', None, [2], math.nan])
 def test_not_whole(value):
-    assert not is_whole(value)
+    assert not is_int(value)
 
 
 @pytest.mark.parametrize('value', [0, -0.5, np.float32(2), np.int8(1)])
