@@ -2,7 +2,8 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import combinations
 from os import path as osp
@@ -68,18 +69,28 @@ def _list_images(dataset: Any) -> set[str | bytes]:
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     paths = [info['img_path'] for info in infos if info.get('img_path')]
     paths += getattr(dataset, 'copied_images', ())
-    real_folder = functools.cache(osp.realpath)
+    # One look at each folder instead of each file.
+    look_into = functools.cache(_look_into)
+    real = set()
+    for path in paths:
+        folder, name = osp.split(path)
+        real_folder, links = look_into(folder)
+        real.add(links.get(name) or osp.join(real_folder, name))
     return {
-        *(_real_path(path, real_folder) for path in paths),
+        *real,
         *(_digest(info['img']) for info in infos if 'img' in info),
     }
 
 
-def _real_path(path: str, real_folder: Callable[[str], str]) -> str:
-    if osp.islink(path):
-        return osp.realpath(path)
-    folder, name = osp.split(path)
-    return osp.join(real_folder(folder), name)
+def _look_into(folder: str) -> tuple[str, dict[str, str]]:
+    """Return a folder's real path, and those of the links in it."""
+    here = folder or os.curdir
+    links = {
+        entry.name: osp.realpath(entry)
+        for entry in (os.scandir(here) if osp.isdir(here) else ())
+        if entry.is_symlink()
+    }
+    return osp.realpath(here), links
 
 
 def _digest(image: Any) -> bytes:
