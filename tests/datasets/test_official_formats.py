@@ -104,19 +104,9 @@ def test_nabirds(whole):
             r'names 554 classes; NABirds has 555',
         ),
         (
-            'image_class_labels.txt',
-            lambda lines: [lines[0].replace(' 1113', ' crow'), *lines[1:]],
-            "together: 'crow' of one has no place",
-        ),
-        (
             'train_test_split.txt',
             lambda lines: [lines[0][:-1] + '2', *lines[1:]],
             "together: '2' of one has no place",
-        ),
-        (
-            'classes.txt',
-            lambda lines: lines[1:],
-            "together: '1113' of one has no place",
         ),
     ],
 )
@@ -178,10 +168,6 @@ def change_list(root: Path, **changes) -> Path:
         (
             dict(labels=lambda a: a[:-1]),
             'argument 2 is shorter than argument 1',
-        ),
-        (
-            dict(labels=lambda a: np.minimum(a, 119)),
-            'not give each of 120 folders a label',
         ),
         (
             dict(file_list=lambda a: cells(['n1-A/1.jpg'] * len(a))),
@@ -266,42 +252,12 @@ def test_unknown_options(call, message):
         call()
 
 
-def test_numbers_of_very_many_digits(copied):
-    """Python itself refuses to read them, without naming a file."""
-    root = copied(VTAB1k)
-    index = root / 'kitti' / 'train800.txt'
-    edit(index, lambda lines: [lines[0].split()[0] + ' ' + '1' * 5000])
-    with pytest.raises(ValueError, match="train800.txt: label '1111"):
-        VTAB1k('kitti', data_root=str(root))
-
-
 def test_an_image_that_is_listed_twice(copied):
     root = copied(VTAB1k)
     edit(root / 'dtd' / 'test.txt', lambda lines: [*lines, lines[0]])
     message = 'test.txt names 1 images more than once, such as .*000000.jpg'
     with pytest.raises(ValueError, match=message):
         VTAB1k('dtd', 'test', data_root=str(root))
-
-
-def test_an_image_of_two_ids(copied):
-    """It might be one of the training images and one of the test images."""
-    root = copied(NABirds)
-    edit(
-        root / 'images.txt',
-        lambda ls: [*ls[:-1], f'{ls[-1].split()[0]} {ls[0].split()[1]}'],
-    )
-    with pytest.raises(ValueError, match='images.txt names 1 images more th'):
-        NABirds(data_root=str(root))
-
-
-def test_a_split_without_any_image(copied):
-    root = copied(NABirds)
-    edit(
-        root / 'train_test_split.txt',
-        lambda lines: [f'{line.split()[0]} 1' for line in lines],
-    )
-    with pytest.raises(ValueError, match='images.txt names no image for test'):
-        NABirds(data_root=str(root), split='test')
 
 
 def test_lists_of_vtab_that_are_short_are_warned_of(whole, monkeypatch):
@@ -340,20 +296,7 @@ def test_lists_from_other_systems(copied):
     assert len(VTAB1k('kitti', 'test', data_root=str(root))) == 4
 
 
-def test_links_that_lead_nowhere_are_missing(copied):
-    root = copied(VTAB1k)
-    image = root / 'kitti' / 'images' / 'test' / '000000.jpg'
-    image.unlink()
-    for target in root / 'gone.jpg', image:
-        image.unlink(missing_ok=True)
-        image.symlink_to(target)
-        with pytest.raises(FileNotFoundError, match='1 of 4 images'):
-            VTAB1k('kitti', 'test', data_root=str(root))
-
-
-@pytest.mark.parametrize('cls', [NABirds, StanfordDogs, VTAB1k])
-def test_the_home_folder(whole, cls, monkeypatch):
-    root = whole[cls]
+def test_the_home_folder(whole, monkeypatch):
+    root = whole[VTAB1k]
     monkeypatch.setenv('HOME', str(root.parent))
-    options = dict(task='kitti') if cls is VTAB1k else {}
-    assert len(cls(data_root=f'~/{root.name}', **options)) > 0
+    assert len(VTAB1k('kitti', data_root=f'~/{root.name}')) > 0

@@ -268,16 +268,6 @@ def test_a_label_beyond_the_classes(tmp_path):
         KShot(cfg, shots=1)
 
 
-def test_k_shot_over_a_split_takes_no_validation_image(tmp_path):
-    root = make_image_folder(tmp_path, images=20)
-
-    def split(part):
-        return dict(type='TrainValSplit', part=part, dataset=folder_of(root))
-
-    few = set(paths(KShot(split('train'), shots=8)))
-    assert not few & set(paths(DATASETS.build(split('val'))))
-
-
 def test_a_set_is_no_mixture_of_earlier_ones(tmp_path):
     """The host copies data sets with a memory that outlives them."""
     folder = folder_of(
