@@ -49,7 +49,7 @@ def lines_of(path):
 
 
 def made_rows(methods):
-    """Methods with their tuned parameters, mean and deviation."""
+    """Methods with their trainable parameters, mean and deviation."""
     columns = ['tuned', 'test_mean', 'test_std']
     rows = pd.DataFrame.from_dict(methods, 'index', columns=columns)
     return rows.rename_axis('method').reset_index()
@@ -335,7 +335,7 @@ def test_the_legend_of_parameters_follows_the_points(tmp_path, monkeypatch):
     rows = made_rows(
         {name: (1000, mean, np.nan) for name, mean in means.items()}
     )
-    plots.draw_parameters(rows, 'digits', tmp_path)
+    plots.plot_parameters(rows, 'digits', tmp_path)
     (legend,) = figures[0].legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ['high', 'middle', 'low']

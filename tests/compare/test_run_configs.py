@@ -1,4 +1,4 @@
-"""Configs of runs: what is merged, what a seed draws."""
+"""Configs of runs: what is merged, what a seed samples."""
 
 from dataclasses import replace
 
@@ -217,35 +217,35 @@ def test_options_are_merged_in_order():
         Pair(wrong, data, method)
 
 
-def test_each_seed_draws_other_images_of_a_k_shot_set():
+def test_each_seed_samples_other_images_of_a_k_shot_set():
     plan = load_plan(CONFIGS / 'compare' / 'digits-kshot.yml', CONFIGS)
     plan = plan.select_methods(['VPTM'], ()).along(['shots'])
     (pair,) = make_pairs(plan)
-    drawn = [
+    sampled = [
         (dataset.shots, dataset.seed, cfg.randomness.seed)
         for cfg in finals_of(pair)
         for dataset in [cfg.train_dataloader.dataset]
     ]
-    assert drawn == [
+    assert sampled == [
         (shots, seed, seed) for shots in (1, 2, 4, 8, 16) for seed in range(5)
     ]
 
 
-def test_a_k_shot_set_in_a_wrapper_is_drawn_anew_too():
+def test_a_k_shot_set_in_a_wrapper_is_sampled_too():
     digits = dict(type='SklearnDigits', split='train', pipeline=[])
-    drawn = dict(type='KShot', shots=1, dataset=digits)
+    kshot = dict(type='KShot', shots=1, dataset=digits)
     wrapped = dict(
         _delete_=True,
         type='RepeatDataset',
         times=2,
-        dataset=dict(type='ConcatDataset', datasets=[digits, drawn, drawn]),
+        dataset=dict(type='ConcatDataset', datasets=[digits, kshot, kshot]),
     )
     pair = one_pair(cfg_options={'train_dataloader.dataset': wrapped})
     inner = pair.final_config(0, {}, 3).train_dataloader.dataset.dataset
     assert [one.get('seed') for one in inner.datasets] == [None, 3, 3]
 
 
-def test_classes_are_drawn_anew_in_all_data_sets():
+def test_classes_are_sampled_alike_in_all_data_sets():
     digits = dict(type='SklearnDigits', pipeline=[])
     options = {
         f'{part}_dataloader.dataset': dict(
@@ -260,7 +260,7 @@ def test_classes_are_drawn_anew_in_all_data_sets():
     assert [cfg[loader].dataset.seed for loader in LOADERS] == [3, 3, 3]
 
 
-def test_images_that_are_cut_afterwards_are_drawn_alike():
+def test_images_that_are_split_afterwards_are_sampled_alike():
     """Else the validation part would hold images of the training part."""
     digits = dict(type='SklearnDigits', split='train', pipeline=[])
     options = {
@@ -273,5 +273,5 @@ def test_images_that_are_cut_afterwards_are_drawn_alike():
         for part in ('train', 'val')
     }
     cfg = one_pair(cfg_options=options).final_config(0, {}, 3)
-    drawn = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
-    assert [one.seed for one in drawn] == [3, 3]
+    sampled = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
+    assert [one.seed for one in sampled] == [3, 3]

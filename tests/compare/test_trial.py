@@ -105,18 +105,3 @@ def test_a_head_that_does_not_fit_the_classes(tmp_path):
     pair = make_pair(**{'model.head.num_classes': 12})
     with pytest.raises(ValueError, match='num_classes=12, and the train data'):
         trial.measure(pair.final_config(0, {}, 0), tmp_path)
-
-
-def test_without_an_accuracy_the_error_says_so(tmp_path):
-    cfg = make_pair().final_config(0, {}, 0)
-    cfg.val_evaluator = dict(type='SingleLabelMetric')
-    cfg.default_hooks.checkpoint.pop('save_best')
-    with pytest.raises(ValueError, match='no val/accuracy/top1 was measured'):
-        trial.measure(cfg, tmp_path)
-
-
-def test_without_a_best_checkpoint_the_error_says_so(tmp_path):
-    cfg = make_pair().final_config(0, {}, 0)
-    cfg.default_hooks.checkpoint.pop('save_best')
-    with pytest.raises(ValueError, match='no best checkpoint was tested'):
-        trial.measure(cfg, tmp_path)

@@ -20,7 +20,7 @@ from .run_configs import (
     final_config,
     load_config,
     missing_keys,
-    seed_draws,
+    seed_samples,
     set_keys,
     tuned_config,
     without_test,
@@ -301,5 +301,5 @@ def _check_images(cfg: Config) -> None:
 
 def _seeded(cfg: Config, seed: int) -> Config:
     cfg.merge_from_dict({'randomness.seed': seed})
-    seed_draws(cfg, seed)
+    seed_samples(cfg, seed)
     return cfg

@@ -76,13 +76,7 @@ def load_plan(path: Path, configs: Path) -> Plan:
         raise ValueError(
             f'{path}: _base_ leads back to this plan; leave it out of one.'
         ) from error
-    except (
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        OSError,
-    ) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise ValueError(f'{path}: {error}') from error
     except yaml.YAMLError as error:
         raise ValueError(f'{path} is not YAML: {error}') from error

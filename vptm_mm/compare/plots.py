@@ -14,12 +14,12 @@ from .plan import Axis, slug
 # Yellow is too pale for lines on white.
 COLOURS = (*OKABE_ITO[:6], OKABE_ITO[7])
 MARKERS = 'osD^vPX'
-# More lines than this are drawn without bands.
+# More lines than this have no bands.
 CROWD = 4
 
 
-def draw_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
-    """Draw test accuracy against tuned parameters; the legend follows it.
+def plot_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
+    """Plot test accuracy against trainable parameters; the legend follows it.
 
     Args:
         rows: Methods on one data set.
@@ -46,20 +46,20 @@ def draw_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
         )
     axes.set_xscale('log')
     axes.set(
-        xlabel='tuned parameters',
+        xlabel='trainable parameters',
         ylabel='test top-1 (%), mean ± standard deviation',
         title=_plain(dataset),
     )
     axes.grid(color='0.92')
     axes.set_axisbelow(True)
-    drawn, _ = axes.get_legend_handles_labels()
+    handles, _ = axes.get_legend_handles_labels()
     order = np.argsort(-rows.test_mean.to_numpy(), kind='stable')
-    _add_legend(figure, [drawn[place] for place in order])
+    _add_legend(figure, [handles[place] for place in order])
     return write_png(figure, folder / f'parameters_{slug(dataset)}.png')
 
 
-def draw_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
-    """Draw the test accuracy of each method as a bar, the best on top.
+def plot_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
+    """Plot the test accuracy of each method as a bar, the best on top.
 
     Args:
         rows: Methods on one data set.
@@ -93,10 +93,10 @@ def draw_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
     return write_png(figure, folder / f'bars_{slug(dataset)}.png')
 
 
-def draw_axis(
+def plot_axis(
     axis: Axis, rows: pd.DataFrame, dataset: str, folder: Path
 ) -> Path:
-    """Draw test accuracy along an axis; the band is one deviation.
+    """Plot test accuracy along an axis; the band is one deviation.
 
     A method without the axis is a flat reference line. Too many methods to
     tell their bands apart have none. The legend follows the right end of the
@@ -127,8 +127,8 @@ def draw_axis(
             places = [0, max(len(ticks) - 1, 1)]
             mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
             label, line = f'{label} (has no {axis.name})', '--'
-        (drawn,) = axes.plot(places, mean, line, color=colour, label=label)
-        ends[drawn] = mean[-1]
+        (plotted,) = axes.plot(places, mean, line, color=colour, label=label)
+        ends[plotted] = mean[-1]
         if crowded:
             continue
         axes.fill_between(
@@ -156,7 +156,7 @@ def _add_legend(figure: Figure, handles: Sequence[Any]) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name as it is to be drawn: a $ begins no formula."""
+    """Return a name as it is to be shown: a $ begins no formula."""
     return name.replace('$', r'\$')
 
 

@@ -16,7 +16,7 @@ from .tables import make_rows, make_runs
 
 COLUMNS = (
     'method',
-    'tuned parameters',
+    'trainable parameters',
     'size (kB)',
     'learning rate',
     'weight decay',
@@ -62,7 +62,7 @@ def write_report(
             _write(folder / f'{stem}.md', text),
         ]
         for dataset, here in along.groupby('dataset', sort=False):
-            written.append(plots.draw_axis(axis, here, dataset, folder))
+            written.append(plots.plot_axis(axis, here, dataset, folder))
     if plan.axes:
         return written
     plain = rows.drop(columns=['axis', 'value'])
@@ -71,8 +71,8 @@ def write_report(
         _write(folder / 'results.md', make_markdown(plan, runs, rows)),
     ]
     for dataset, here in rows.groupby('dataset', sort=False):
-        written.append(plots.draw_parameters(here, dataset, folder))
-        written.append(plots.draw_bars(here, dataset, folder))
+        written.append(plots.plot_parameters(here, dataset, folder))
+        written.append(plots.plot_bars(here, dataset, folder))
     return written
 
 

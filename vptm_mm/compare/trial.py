@@ -105,13 +105,9 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     Returns:
         ``val`` and ``test``, the best accuracy on validation and the test
         accuracy of that checkpoint, in %, None where there was none;
-        ``tuned``, ``tuned_bytes`` and
-        ``total`` parameters; ``epoch_seconds``, the median; ``peak_memory``
-        in bytes and ``memory_of``, what it is the memory of.
-
-    Raises:
-        ValueError: If validation measured no accuracy, or the best checkpoint
-            was not tested.
+        ``tuned``, ``tuned_bytes`` and ``total`` parameters;
+        ``epoch_seconds``, the median; ``peak_memory`` in bytes and
+        ``memory_of``, what it is the memory of.
     """
     if cfg.get('custom_imports'):
         import_modules_from_strings(**cfg.custom_imports)
@@ -125,8 +121,10 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     times = EpochTimes()
     runner.register_hook(times)
     runner.train()
-    val = _validated(runner) if validates else None
-    test = None
+    val = test = None
+    if validates:
+        scalar = runner.message_hub.get_scalar(f'val/{ACCURACY}')
+        val = float(scalar.data[0].max())
     if tests:
         test = _tested(folder) if validates else runner.test()[ACCURACY]
     optimizer = cfg.optim_wrapper.optimizer
@@ -166,25 +164,10 @@ def peak_memory() -> tuple[int, str]:
     return peak, 'process, resident'
 
 
-def _validated(runner: Runner) -> float:
-    name = f'val/{ACCURACY}'
-    if name not in runner.message_hub.log_scalars:
-        raise ValueError(
-            f'no {name} was measured; the config needs a validation split '
-            'and val_evaluator=dict(type="Accuracy").'
-        )
-    return float(runner.message_hub.get_scalar(name).data[0].max())
-
-
 def _tested(folder: Path) -> float:
-    path = folder / 'test_results.json'
-    if not path.is_file():
-        raise ValueError(
-            'no best checkpoint was tested; the config needs '
-            f"default_hooks.checkpoint.save_best='{ACCURACY}'."
-        )
-    metrics = json.loads(path.read_text())['metrics']
-    return float(metrics[ACCURACY])
+    """Return the accuracy of the best checkpoint, which its hook tested."""
+    results = json.loads((folder / 'test_results.json').read_text())
+    return float(results['metrics'][ACCURACY])
 
 
 def _device() -> str:
