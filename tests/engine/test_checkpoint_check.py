@@ -74,20 +74,18 @@ def test_a_head_on_images_without_class_names(tmp_path, monkeypatch):
     assert runner.iter == 2
 
 
-def test_a_task_with_other_class_names_is_refused(tmp_path):
-    digits_runner(tmp_path / 'first').train()
-    path = tmp_path / 'first' / TASK
+def test_a_task_with_other_class_names_is_refused(tmp_path, finished):
+    task, path = read_task(finished / TASK), tmp_path / TASK
     names = ('zero', *'123456789')
-    write_task(dataclasses.replace(read_task(path), classes=names), path)
+    write_task(dataclasses.replace(task, classes=names), path)
     runner = digits_runner(tmp_path / 'second', load_from=str(path))
     with pytest.raises(ValueError, match="class 0 is 'zero' in the task and "):
         runner.test()
 
 
-def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path):
+def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path, finished):
     """Of another number, too."""
-    digits_runner(tmp_path / 'first').train()
-    path = tmp_path / 'first' / TASK
+    path = finished / TASK
     names = dict(classes=tuple('abcdefghijkl'))
     runner = digits_runner(
         tmp_path / 'second',

@@ -67,9 +67,10 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path, capfd):
 
 
 @pytest.mark.parametrize('is_copy', [False, True])
-def test_another_folder_keeps_its_files(is_copy, tmp_path, monkeypatch):
-    first, second = tmp_path / 'first', tmp_path / 'second'
-    digits_runner(first).train()
+def test_another_folder_keeps_its_files(
+    is_copy, tmp_path, monkeypatch, finished
+):
+    first, second = finished, tmp_path / 'second'
     files = sorted(first.glob('*.pth'))
     assert 'best_accuracy_top1_epoch_1.pth' in [path.name for path in files]
     options = {'load_from': str(first / 'epoch_1.pth')}
@@ -93,10 +94,11 @@ def test_another_folder_keeps_its_files(is_copy, tmp_path, monkeypatch):
     assert names == ['best_accuracy_top1_epoch_4.pth', 'epoch_4.pth']
 
 
-def test_the_same_command_starts_and_restarts_with_load_from(tmp_path):
+def test_the_same_command_starts_and_restarts_with_load_from(
+    tmp_path, finished
+):
     """What --resume without a path makes of a config with load_from."""
-    digits_runner(tmp_path / 'weights').train()
-    options = {'load_from': str(tmp_path / 'weights' / 'epoch_1.pth')}
+    options = {'load_from': str(finished / 'epoch_1.pth')}
     options |= {'resume': 'auto'}
     runner = digits_runner(tmp_path / 'run', **options)
     runner.train()

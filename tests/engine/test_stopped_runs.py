@@ -1,36 +1,21 @@
-"""Runs that are asked to stop, lose a file or have no room, and go on."""
+"""Runs that are killed or asked to stop, and go on as if nothing had been.
+
+``tests/nightly/test_stopped_runs.py`` stops many, and in other ways.
+"""
 
 import os
+import random
+import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
-from functools import cache
 from pathlib import Path
-
-import pytest
-from mmengine.config import Config
 
 from vptm_mm.weights import load_file
 
-from ..conftest import ROOT
-from .made_runs import OPTIONS, Run, differences, outcome
+from .made_digits import digits_runner, read_log_of
+from .made_runs import Run, differences, outcome
 
 STOPPED = 75
-
-
-@pytest.fixture(scope='module')
-def left_alone(tmp_path_factory):
-    """Outcome of a run that nobody disturbs, by its options."""
-
-    @cache
-    def run(*options):
-        folder = tmp_path_factory.mktemp('alone') / 'run'
-        assert Run(folder, **dict(options)).end() == 0
-        return outcome(folder)
-
-    return run
 
 
 def signal_all(process, number):
@@ -40,29 +25,14 @@ def signal_all(process, number):
         os.kill(pid, number)
 
 
-@pytest.mark.parametrize(
-    ('workers', 'number', 'moment', 'start'),
-    [
-        (2, signal.SIGINT, 'epoch 2, batch 3', range(8, 12)),
-        pytest.param(
-            *(2, signal.SIGTERM, 'epoch 2, batch 3', range(8, 12)),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            *(0, signal.SIGUSR1, 'validation 2', [12]),
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_asked_to_stop(tmp_path, left_alone, workers, number, moment, start):
+def stop_and_resume(folder, expected, workers, number, moment, start):
     """The step is finished; the run goes on in the middle of the epoch."""
-    folder = tmp_path / 'run'
     stopped = Run(folder, workers)
     stopped.wait_for_text(moment)
     signal_all(stopped.process, number)
     assert stopped.end() == STOPPED
     assert (folder / 'last_checkpoint').read_text().endswith('interrupted.pth')
-    log = (tmp_path / 'run_0.txt').read_text()
+    log = (folder.parent / f'{folder.name}_0.txt').read_text()
     assert f'by {number.name}: {folder}/interrupted.pth' in log
     meta = load_file(folder / 'interrupted.pth')['meta']
     assert meta['iter'] in start
@@ -70,150 +40,75 @@ def test_asked_to_stop(tmp_path, left_alone, workers, number, moment, start):
     assert resumed.end() == 0
     assert f'start at iteration {meta["iter"]}' in resumed.moments
     assert 'epoch 2, batch 2' not in resumed.moments
-    assert differences(outcome(folder), left_alone()) == []
-
-
-def test_a_damaged_checkpoint(tmp_path, left_alone):
-    """The one before it is taken, and what lies about is cleaned up."""
-    folder = tmp_path / 'run'
-    killed = Run(folder)
-    killed.wait_for_text('epoch 3, batch 2')
-    killed.kill()
-    newest = folder / 'epoch_2.pth'
-    newest.write_bytes(newest.read_bytes()[:100_000])
-    (folder / 'epoch_3.pth.part').write_bytes(b'a part')
-    (folder / 'last_checkpoint').write_text('')
-    resumed = Run(folder)
-    assert resumed.end() == 0
-    assert 'start at iteration 6' in resumed.moments
-    log = (tmp_path / 'run_0.txt').read_text()
-    assert f'damaged checkpoint {newest} (100000 bytes)' in log
-    assert differences(outcome(folder), left_alone()) == []
-
-
-def test_a_finished_run(tmp_path, left_alone):
-    """It is tested again; nothing else changes."""
-    folder = tmp_path / 'run'
-    Run(folder).end()
-    (folder / 'test_results.json').unlink()
-    resumed = Run(folder)
-    assert resumed.end() == 0
-    assert 'start at iteration 18' in resumed.moments
-    assert not [m for m in resumed.moments if m.startswith('epoch')]
-    assert differences(outcome(folder), left_alone()) == []
-
-
-@pytest.mark.slow
-def test_checkpoints_between_epochs(tmp_path, left_alone):
-    """Killed after a checkpoint that the host's own loop cannot go on from."""
-    options = {
-        'default_hooks.checkpoint.by_epoch': False,
-        'default_hooks.checkpoint.interval': 4,
-    }
-    folder = tmp_path / 'run'
-    killed = Run(folder, 2, **options)
-    killed.wait_for_text('epoch 2, batch 5')
-    killed.kill()
-    resumed = Run(folder, 2, **options)
-    assert resumed.end() == 0
-    assert 'start at iteration 8' in resumed.moments
-    expected = left_alone(*options.items())
     assert differences(outcome(folder), expected) == []
 
 
-def write_config(folder, workers=0):
-    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
-    cfg.merge_from_dict({**OPTIONS, 'default_hooks.logger.interval': 1})
-    cfg.train_dataloader.num_workers = workers
-    cfg.dump(folder / 'small.py')
+def test_asked_to_stop(tmp_path, left_alone):
+    _, expected = left_alone(('workers', 0))
+    moment, start = 'epoch 2, batch 3', range(8, 12)
+    stop_and_resume(
+        tmp_path / 'run', expected, 2, signal.SIGINT, moment, start
+    )
 
 
-def command(*launcher):
-    tool = str(ROOT / 'tools' / 'train.py')
-    return [sys.executable, *launcher, tool, 'small.py', '--resume']
+def kill_and_resume(folder, left_alone, number):
+    """Every third kill is aimed at a file that is being written."""
+    workers = 2 if number % 2 else 0
+    moments, expected = left_alone(('workers', workers))
+    rng = random.Random(number)
+    candidates = [
+        count
+        for count, moment in enumerate(moments, 1)
+        if number % 3 or moment.endswith('.part')
+    ]
+    count, delay = rng.choice(candidates), rng.uniform(0, 0.08)
+    killed = Run(folder, workers)
+    killed.wait_for(count)
+    time.sleep(delay)
+    killed.kill()
+    moment = killed.moments[-1]
+    left = sorted(path.name for path in folder.glob('*.pt*'))
+    resumed = Run(folder, workers)
+    assert resumed.end() == 0
+    found = differences(outcome(folder), expected)
+    start = next(m for m in resumed.moments if m.startswith('start'))
+    print(
+        f'\n| {number + 1} | {workers} | {moment} + {1000 * delay:.0f} ms '
+        f'| {", ".join(left)} | {start} | '
+        f'{found or "identical"} |'
+    )
+    assert found == []
 
 
-def free_port():
-    with socket.socket() as server:
-        server.bind(('127.0.0.1', 0))
-        return server.getsockname()[1]
+def test_killed_while_a_file_is_written(tmp_path, left_alone):
+    kill_and_resume(tmp_path / 'run', left_alone, 0)
 
 
-@pytest.mark.slow
-def test_two_processes_stop_after_the_same_step(tmp_path):
-    """Only one of them is asked to."""
-    launcher = '-m', 'torch.distributed.run', '--nproc-per-node=2'
-    write_config(tmp_path, workers=2)
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-
-    def start(name):
-        with (tmp_path / f'{name}.txt').open('a') as output:
-            return subprocess.Popen(
-                [
-                    *command(*launcher, f'--master-port={free_port()}'),
-                    *('--work-dir', name, '--launcher', 'pytorch'),
-                ],
-                cwd=tmp_path,
-                env=environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    assert start('alone').wait() == 0
-    stopped = start('stopped')
-    log = tmp_path / 'stopped.txt'
-    while 'Epoch(train) [2][1/3]' not in log.read_text():
-        assert stopped.poll() is None, log.read_text()[-3000:]
-        time.sleep(0.02)
-    children = Path(f'/proc/{stopped.pid}/task/{stopped.pid}/children')
-    second = int(children.read_text().split()[1])
-    os.kill(second, signal.SIGTERM)
-    assert stopped.wait() != 0  # torchrun's own code
-    text = log.read_text()
-    assert f'exitcode  : {STOPPED}' in text
-    assert 'interrupted.pth' in text
-    found = load_file(tmp_path / 'stopped' / 'interrupted.pth')
-    assert found['meta']['epoch'] == 1
-    assert found['meta']['iter'] in (4, 5, 6)
-    assert start('stopped').wait() == 0
-    alone, resumed = (outcome(tmp_path / n) for n in ('alone', 'stopped'))
-    assert differences(resumed, alone) == []
+def test_a_damaged_checkpoint(tmp_path):
+    """The one before it is taken, and what lies about is cleaned up."""
+    options = {'train_cfg.max_epochs': 2}
+    runner = digits_runner(tmp_path, **options)
+    runner.train()
+    newest, part = tmp_path / 'epoch_2.pth', tmp_path / 'a.0123abcd.part'
+    newest.write_bytes(newest.read_bytes()[:100_000])
+    part.write_bytes(b'a part')
+    (tmp_path / 'last_checkpoint').write_text('')
+    resumed = digits_runner(tmp_path, resume=True, **options)
+    resumed.train()
+    log = read_log_of(resumed)
+    assert f'damaged checkpoint {newest} (100000 bytes)' in log
+    assert 'resumed epoch: 1, iter: 2' in log
+    assert not part.exists()
+    states = (r.model.state_dict() for r in (runner, resumed))
+    assert differences(*map(dict, states)) == []
 
 
-@pytest.mark.slow
-def test_a_full_disk(tmp_path):
-    """On a file system of its own, with room for two checkpoints."""
-    disk = tmp_path / 'disk'
-    disk.mkdir()
-    write_config(tmp_path)
-    mount = 'mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', str(disk)
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip('mounting needs root')
-
-    def train(folder):
-        return subprocess.run(
-            [*command(), '--work-dir', str(folder)],
-            cwd=tmp_path,
-            env={**os.environ, 'OMP_NUM_THREADS': '1'},
-            capture_output=True,
-            text=True,
-        )
-
-    try:
-        failed = train(disk / 'run')
-        assert failed.returncode == 2
-        error = failed.stderr.strip().splitlines()[-1]
-        assert error.startswith('WriteError: ')
-        assert 'the disk is full' in error
-        assert '--resume' in error
-        left = sorted(path.name for path in (disk / 'run').glob('*.p*'))
-        assert left[:2] == ['best_accuracy_top1_epoch_1.pth', 'epoch_1.pth']
-        for name in left:
-            assert not name.endswith('.part')
-        subprocess.run(('mount', '-o', 'remount,size=64m', str(disk)))
-        assert train(disk / 'run').returncode == 0
-        assert train(tmp_path / 'alone').returncode == 0
-        expected = outcome(tmp_path / 'alone')
-        assert differences(outcome(disk / 'run'), expected) == []
-    finally:
-        subprocess.run(('umount', str(disk)), check=True)
+def test_a_finished_run(tmp_path, finished):
+    """It is tested again; nothing else changes."""
+    shutil.copytree(finished, tmp_path / 'run')
+    before = outcome(tmp_path / 'run')
+    (tmp_path / 'run' / 'test_results.json').unlink()
+    resumed = digits_runner(tmp_path / 'run', resume=True)
+    resumed.train()
+    assert 'Epoch(train)' not in read_log_of(resumed)
+    assert differences(outcome(tmp_path / 'run'), before) == []

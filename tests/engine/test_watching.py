@@ -35,7 +35,8 @@ def read_scalars(work_dir: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_scalars_of_the_method(tmp_path):
+def test_scalars_of_the_method_and_a_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'a config.py'])
     options = {'model.head.temperature': 0.2, **NO_HOOKS}
     runner = digits_runner(tmp_path, **options)
     (hook,) = (h for h in runner.hooks if isinstance(h, TuningScalarsHook))
@@ -59,6 +60,19 @@ def test_scalars_of_the_method(tmp_path):
     # Nobody listens any more, and checkpoints do not grow.
     assert not verbalizer._forward_hooks
     assert not any('tuning' in key for key in runner.message_hub.log_scalars)
+    record = json.loads((Path(runner.log_dir) / 'run.json').read_text())
+    assert record['command'] == "python tools/train.py 'a config.py'"
+    assert record['folder'] == str(Path.cwd())
+    assert record['seed'] == 0
+    assert record['processes'] == 1
+    assert record['versions']['torch'] == torch.__version__
+    assert record['versions']['vptm_mm'] == __version__
+    name = 'backbone.tuning.prompt_tokens.prompts'
+    assert record['tuned'][name] == [1, 2, 128]
+    total = sum(p.numel() for p in runner.model.parameters())
+    assert record['parameters'] == total
+    assert record['images'] == dict(train=64, val=32)
+    assert record['classes'] == list('0123456789')
 
 
 def test_scalars_are_right(tmp_path):
@@ -151,12 +165,21 @@ def test_a_missing_package_names_the_extra(monkeypatch, tmp_path):
         add_vis_backends(Config(), ['wandb'])
 
 
-def test_curves_in_tensorboard(tmp_path):
+def test_curves_in_tensorboard_and_wandb(tmp_path, monkeypatch):
+    """A module in place of W&B: no account, no network."""
     pytest.importorskip('tensorboard')
     from tensorboard.backend.event_processing import event_accumulator
 
+    logged = []
+    module = types.ModuleType('wandb')
+    module.init = lambda **options: logged.append(options)
+    module.log = lambda scalars, commit: logged.append(scalars)
+    module.join = lambda: logged.append('closed')
+    module.config = types.SimpleNamespace(update=lambda *a, **k: None)
+    module.run = types.SimpleNamespace(log_code=lambda name: None)
+    monkeypatch.setitem(sys.modules, 'wandb', module)
     runner = digits_runner(
-        tmp_path, **{'visualizer.vis_backends': [LOCAL, TENSORBOARD]}
+        tmp_path, **{'visualizer.vis_backends': [LOCAL, TENSORBOARD, WANDB]}
     )
     runner.train()
     (folder,) = tmp_path.glob('*/vis_data')
@@ -177,45 +200,10 @@ def test_curves_in_tensorboard(tmp_path):
     (event,) = events.Scalars('tuning/grad_norm')
     assert event.step == 2
     assert event.value == pytest.approx(local[0]['tuning/grad_norm'])
-
-
-def test_curves_in_wandb(tmp_path, monkeypatch):
-    """A module in place of W&B: no account, no network."""
-    logged = []
-    module = types.ModuleType('wandb')
-    module.init = lambda **options: logged.append(options)
-    module.log = lambda scalars, commit: logged.append(scalars)
-    module.join = lambda: logged.append('closed')
-    module.config = types.SimpleNamespace(update=lambda *a, **k: None)
-    module.run = types.SimpleNamespace(log_code=lambda name: None)
-    monkeypatch.setitem(sys.modules, 'wandb', module)
-    runner = digits_runner(
-        tmp_path, **{'visualizer.vis_backends': [LOCAL, WANDB]}
-    )
-    runner.train()
     assert logged[0]['dir'] == str(Path(runner.log_dir) / 'vis_data')
     assert logged[-1] == 'closed'
     names = {name for scalars in logged[1:-1] for name in scalars}
     assert names >= {'loss', 'lr', 'accuracy/top1', 'tuning/grad_norm', 'iter'}
-
-
-def test_a_record_of_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, 'argv', ['tools/train.py', 'a config.py'])
-    runner = digits_runner(tmp_path, **NO_HOOKS)
-    runner.train()
-    record = json.loads((Path(runner.log_dir) / 'run.json').read_text())
-    assert record['command'] == "python tools/train.py 'a config.py'"
-    assert record['folder'] == str(Path.cwd())
-    assert record['seed'] == 0
-    assert record['processes'] == 1
-    assert record['versions']['torch'] == torch.__version__
-    assert record['versions']['vptm_mm'] == __version__
-    name = 'backbone.tuning.prompt_tokens.prompts'
-    assert record['tuned'][name] == [1, 2, 128]
-    total = sum(p.numel() for p in runner.model.parameters())
-    assert record['parameters'] == total
-    assert record['images'] == dict(train=64, val=32)
-    assert record['classes'] == list('0123456789')
 
 
 def test_the_commit_is_the_packages_own(tmp_path, monkeypatch):
