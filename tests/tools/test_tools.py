@@ -171,6 +171,22 @@ def test_all_images_of_a_folder(tmp_path, monkeypatch):
         vptm(*arguments)
 
 
+@pytest.mark.parametrize(
+    ('flags', 'message'),
+    [
+        (
+            ['--out', 'x.json'],
+            '--out x.json must end with .pkl .* writes JSON',
+        ),
+        (['--out', 'x', '--out-item', 'metrics'], '--out x must end with .js'),
+        (['--out-item', 'pred'], '--out-item needs --out'),
+    ],
+)
+def test_a_file_for_results_of_another_format(flags, message):
+    with pytest.raises(ValueError, match=message):
+        vptm('test', DIGITS, TASK, *flags)
+
+
 def test_a_resumed_run_ends_like_the_one_left_alone(tmp_path):
     plain = plain_config(tmp_path)
     for name, epochs, *resume in (

@@ -18,6 +18,11 @@ from ..engine.launch import (
 from ..tasks import inner_datasets, prediction_pipeline, read_checkpoint
 from ..weights import write_whole
 
+# What the host writes, by --out-item.
+FORMATS = dict(
+    pred=('.pkl', '.pickle'), metrics=('.json', '.yaml', '.yml', '.pkl')
+)
+
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     cfg.load_from = args.checkpoint
@@ -88,8 +93,23 @@ def add_tta(cfg: Config) -> None:
         dataset.pipeline = cfg.tta_pipeline
 
 
+def check_out(out: str | None, item: str | None) -> None:
+    if out is None:
+        if item is not None:
+            raise ValueError('--out-item needs --out.')
+        return
+    allowed = FORMATS[item or 'pred']
+    if Path(out).suffix not in allowed:
+        raise ValueError(
+            f'--out {out} must end with {" or ".join(allowed)} for '
+            f'--out-item {item or "pred"}'
+            f'{"" if item else "; --out-item metrics writes JSON, too"}.'
+        )
+
+
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm test``."""
+    check_out(args.out, args.out_item)
     cfg = load_config(args)
     is_local = '://' not in args.checkpoint
     if is_local and not Path(args.checkpoint).expanduser().is_file():
