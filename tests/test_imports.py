@@ -74,7 +74,7 @@ def test_nn_knows_torch_only():
         ('visualization', ('models', 'engine', 'datasets')),
         ('demo', ('engine',)),
         ('report', ('models', 'engine', 'export')),
-        ('pretraining', ('engine', 'models')),
+        ('pretraining', ('models',)),
         ('compare', ('models',)),
     ],
 )

@@ -7,10 +7,17 @@ warn_of_untested_versions()
 require_host()
 allow_host_checkpoints()
 
-from . import datasets, engine, models, tasks  # noqa: E402
+from . import datasets, engine, models, pretraining, tasks  # noqa: E402
 from .model_index import register_models  # noqa: E402
 from .version import __version__  # noqa: E402
 
 register_models()
 
-__all__ = ['__version__', 'datasets', 'engine', 'models', 'tasks']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'models',
+    'pretraining',
+    'tasks',
+]

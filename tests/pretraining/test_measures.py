@@ -9,12 +9,12 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 from torch.utils.data import DataLoader
 
-from vptm_mm.engine.hooks.pretraining_report import _without_sampler
-from vptm_mm.engine.pretraining_measures import (
+from vptm_mm.pretraining.measures import (
     states_of_file,
     states_of_model,
     token_statistics,
 )
+from vptm_mm.pretraining.report_hook import _without_sampler
 from vptm_mm.weights import load_file
 
 from ..conftest import ROOT

@@ -7,10 +7,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-from ...nn import without_derived
-from ...weights import open_whole, preprocessing_of
-from ...weights.preprocessing import META
-from ..unwrap import validated_model
+from ..engine.unwrap import validated_model
+from ..nn import without_derived
+from ..weights import open_whole, preprocessing_of
+from ..weights.preprocessing import META
 
 # The auxiliary layers serve pre-training only, as do decoder and teacher.
 PARTS = dict(

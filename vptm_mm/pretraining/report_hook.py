@@ -11,13 +11,13 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch.utils.data import DataLoader
 
-from ...weights import write_whole
-from ..pretraining_measures import (
+from ..engine.unwrap import validated_model
+from ..weights import write_whole
+from .measures import (
     codebook_use,
     linear_probe,
     masked_token_accuracy,
 )
-from ..unwrap import validated_model
 
 
 @HOOKS.register_module()

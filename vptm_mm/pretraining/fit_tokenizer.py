@@ -9,8 +9,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
-from ...nn import is_int
-from ..unwrap import unwrap_model
+from ..engine.unwrap import unwrap_model
+from ..nn import is_int
 
 
 @HOOKS.register_module()
