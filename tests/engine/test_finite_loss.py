@@ -74,7 +74,7 @@ def test_images_are_named_by_their_paths(tmp_path):
         runner.train()
     (names,) = re.findall('batch: (.*)', str(error.value))
     assert sorted(names.split(', ')) == [f'/a b/{i}.png' for i in range(3)]
-    assert f'last checkpoint: none yet in {tmp_path}\n' in str(error.value)
+    assert 'last checkpoint: none yet\n' in str(error.value)
 
 
 def test_a_step_that_spoils_parameters_is_not_saved(tmp_path):
@@ -156,7 +156,7 @@ def take_part(rank: int, folder: str, answers) -> None:
         optim_wrapper=SimpleNamespace(get_lr=lambda: dict(lr=[0.1])),
         iter=0,
         epoch=0,
-        work_dir=folder,
+        message_hub=SimpleNamespace(get_info=lambda *_: None),
     )
     FiniteLossHook().before_train(runner)
     try:

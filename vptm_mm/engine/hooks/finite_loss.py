@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -144,11 +143,12 @@ def _stop(runner: Runner, what: str, lines: list[str]) -> None:
         if name.split('.')[-1] == 'lr'
         for rate in values
     ]
+    last = runner.message_hub.get_info('last_ckpt', None)
     text = [
         f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}: {what}.',
         *lines,
         f'learning rate: {", ".join(dict.fromkeys(rates))}',
-        _describe_last_checkpoint(runner.work_dir),
+        f'last checkpoint: {last or "none yet"}',
         'Try a lower rate (optim_wrapper.optimizer.lr), clip the gradient '
         '(optim_wrapper.clip_grad.max_norm=1), look at the images'
         + (
@@ -158,15 +158,3 @@ def _stop(runner: Runner, what: str, lines: list[str]) -> None:
         ),
     ]
     raise RuntimeError('\n  '.join(text))
-
-
-def _describe_last_checkpoint(work_dir: str) -> str:
-    """Name the checkpoint that the run noted; the folder may have moved."""
-    folder = Path(work_dir).absolute()
-    note = folder / 'last_checkpoint'
-    if note.is_file():
-        path = Path(note.read_text().strip())
-        for place in (path.absolute(), folder / path.name):
-            if place.is_file():
-                return f'last checkpoint: {place}'
-    return f'last checkpoint: none yet in {folder}'
