@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmpretrain.models.utils import BEiTAttention
 
-from vptm_mm.models import FrozenFeatures
+from vptm_mm.models import AdaptedBackbone, FrozenFeatures
 from vptm_mm.tasks import VPTMTaskPool
 from vptm_mm.tasks.pool import PreparedImage
 from vptm_mm.visualization import (
@@ -175,6 +175,26 @@ def test_a_backbone_without_masks_is_refused(checkpoint, images):
     )
     with pytest.raises(ValueError, match='FrozenFeatures adds no .MASK.'):
         attention_maps(probe, images)
+
+
+def test_masks_of_another_tuning(checkpoint, images):
+    """Low-rank updates read at [MASK]: their attention, no prompts."""
+    backbone = AdaptedBackbone(
+        ENCODER,
+        tuning=dict(type='LoRATuning'),
+        readout=dict(type='MaskReadout', mask_grid=2),
+        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
+    )
+    before, prompts = attention_maps(backbone, images)
+    assert before.patches.shape == (2, 4, 4, 16)
+    assert prompts.patches.shape == (2, 4, 0, 16)
+    torch.testing.assert_close(before.shares.sum(-1), torch.ones(2, 4, 4))
+    for update in backbone.tuning.lora_q:
+        torch.nn.init.normal_(update.up)
+    after, _ = attention_maps(backbone, images)
+    assert (
+        (after.patches - before.patches).abs().amax((0, 2, 3)).gt(1e-3).all()
+    )
 
 
 def plotted(backbone, images):

@@ -1,7 +1,7 @@
 """The frozen BEiT v2: its weights, its identity, the loop over its blocks.
 
 Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
-S sequence length; R tokens that are read; C embedding width; D blocks;
+M added masks; S sequence length; R tokens that are read; C embedding width;
 h heads.
 """
 
@@ -201,15 +201,18 @@ class FrozenEncoder(nn.Module):
         """Set the mode of an encoder that is trained; else stay in eval."""
         return super().train(mode and not self.is_frozen)
 
-    def embed(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Turn images into [CLS] and patches, masked ones into [MASK].
+    def embed(
+        self, images: Tensor, mask: Tensor | None = None, num_masks: int = 0
+    ) -> Tensor:
+        """Turn images into [CLS], patches and [MASK]s.
 
         Args:
             images: ``(B, in_channels, img_size, img_size)``.
             mask: 1 where [MASK] replaces a patch, ``(B, H, W)``.
+            num_masks: [MASK]s M that are added behind the patches.
 
         Returns:
-            ``(B, 1 + N, C)``.
+            ``(B, 1 + N + M, C)``.
         """
         self._check_images(images)
         images = images.to(self.cls_token.dtype)
@@ -221,7 +224,11 @@ class FrozenEncoder(nn.Module):
                 patches,
             )
         cls_token = self.cls_token.expand(images.size(0), -1, -1)
-        return self.drop_after_pos(torch.cat([cls_token, patches], dim=1))
+        tokens = self.drop_after_pos(torch.cat([cls_token, patches], dim=1))
+        if not num_masks:
+            return tokens
+        masks = self.mask_token.expand(images.size(0), num_masks, -1)
+        return torch.cat([tokens, masks], dim=1)
 
     def run(
         self,

@@ -1,6 +1,6 @@
 """A frozen BEiT v2, what is tuned in it, and what is read from it.
 
-Symbols: B batch; N patches; M masks; S sequence length; C embedding width.
+Symbols: B batch; S sequence length; C embedding width.
 """
 
 from collections.abc import Iterable
@@ -151,14 +151,7 @@ class AdaptedBackbone(BaseBackbone):
         Returns:
             States, ``(B, S, C)``, which ``forward`` takes in place of images.
         """
-        tokens = self.encoder.embed(x)  # (B, 1 + N, C)
-        if self.sequence.num_masks:
-            masks = self.encoder.mask_token.expand(
-                x.size(0), self.sequence.num_masks, -1
-            )
-            tokens = torch.cat([tokens, masks], dim=1)  # (B, 1 + N + M, C)
-        if not self.prefix_depth:
-            return tokens
+        tokens = self.encoder.embed(x, num_masks=self.sequence.num_masks)
         bias = self.sequence.plain_bias(self.encoder.position_table)
         return self.encoder.run(
             tokens, bias, range(self.prefix_depth), self._read

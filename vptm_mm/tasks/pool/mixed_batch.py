@@ -38,18 +38,6 @@ class MixedBatch(BlockSteps):
         self._starts = {0, *(task.start for _, task in asked)}
         self._bias = encoder.position_table
 
-    def begin(self, images: Tensor) -> Tensor:
-        """Turn images into what enters the first block, ``(B, 1 + N + M, C)``.
-
-        Args:
-            images: ``(B, in_channels, img_size, img_size)``.
-        """
-        embedded = self.encoder.embed(images)
-        masks = self.encoder.mask_token.expand(
-            len(embedded), self.num_masks, -1
-        )
-        return torch.cat([embedded, masks], 1)
-
     def enter(self, tokens: Tensor, block: int) -> Tensor:
         """Part the sequences, and put in the prompts of a block."""
         starts = block in self._starts

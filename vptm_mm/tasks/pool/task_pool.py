@@ -320,8 +320,9 @@ class VPTMTaskPool(nn.Module):
         if not names:
             return []
         batch = self._batch(names)
+        tokens = self.encoder.embed(x, num_masks=batch.num_masks)
         states = self.encoder.run(
-            batch.begin(x), batch.bias, read=batch.masks, steps=batch
+            tokens, batch.bias, read=batch.masks, steps=batch
         )
         scores = iter(batch.score(states))
         return [{name: next(scores) for name in group} for group in names]
