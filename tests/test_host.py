@@ -4,6 +4,7 @@ import importlib
 import subprocess
 import sys
 from pickle import UnpicklingError
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import ImgDataPreprocessor
+from mmengine.runner import Runner
 from mmpretrain import ImageClassificationInferencer, get_model
 from mmpretrain.models import ClsDataPreprocessor
 
@@ -107,3 +109,25 @@ def test_private_names_that_are_read():
     host.set_dataset_meta(model, dict(classes=('a', 'b')))
     assert host.dataset_meta(model) == dict(classes=('a', 'b'))
     assert ImageClassificationInferencer(model).classes == ('a', 'b')
+
+
+def test_private_names_of_the_runner():
+    """Its hooks have no other way to these."""
+    names = set(Runner.__init__.__code__.co_names)
+    for name in ('_train_loop', '_val_loop', '_test_loop', '_resume'):
+        assert name in names, f'host.py has to ask another name than {name}'
+    assert '_load_from' in names, 'asked_to_resume and resume_from'
+    runner = SimpleNamespace(
+        _train_loop=None,
+        _val_loop={},
+        _test_loop=None,
+        _resume='auto',
+        _load_from=None,
+    )
+    assert host.loops_of(runner) == dict(val={})
+    assert host.open_datasets(runner) == {}
+    assert host.asked_to_resume(runner) == ('auto', None)
+    host.resume_from(runner, 'a.pth')
+    assert host.asked_to_resume(runner) == ('auto', 'a.pth')
+    host.resume_from(runner, None)
+    assert host.asked_to_resume(runner) == (False, 'a.pth')

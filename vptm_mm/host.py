@@ -130,3 +130,39 @@ def turns_to_rgb(preprocessor: Any) -> bool:
     """
     private = getattr(preprocessor, '_channel_conversion', False)
     return bool(getattr(preprocessor, 'to_rgb', private))
+
+
+def loops_of(runner: Any) -> dict[str, Any]:
+    """Return the loops that a runner has: 'train', 'val', 'test'.
+
+    Those that are not built yet are configs: the runner's properties would
+    build them.
+    """
+    loops = dict(
+        train=runner._train_loop, val=runner._val_loop, test=runner._test_loop
+    )
+    return {split: loop for split, loop in loops.items() if loop is not None}
+
+
+def open_datasets(runner: Any) -> dict[str, Any]:
+    """Return the data sets of the loops that are built."""
+    from mmengine.runner import BaseLoop
+
+    return {
+        split: loop.dataloader.dataset
+        for split, loop in loops_of(runner).items()
+        if isinstance(loop, BaseLoop)
+    }
+
+
+def asked_to_resume(runner: Any) -> tuple[Any, str | None]:
+    """Return whether a run resumes, or ``'auto'``, and from which file."""
+    return runner._resume, runner._load_from
+
+
+def resume_from(runner: Any, path: str | None) -> None:
+    """Have a run resume from a file; None to begin."""
+    if path is None:
+        runner._resume = False
+    else:
+        runner._load_from = path

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..host import dataset_meta
 from .images import true_labels
 
 
@@ -84,7 +85,7 @@ def _pre_logits(model: Any, feats: tuple[Tensor, ...]) -> Tensor:
 def class_names(model: Any, dataset: object = None) -> list[str]:
     """Names of the classes: of the checkpoint, of the data set, or numbers."""
     for meta in (
-        getattr(model, '_dataset_meta', None),
+        dataset_meta(model),
         getattr(dataset, 'metainfo', None),
     ):
         names = (meta or {}).get('classes')

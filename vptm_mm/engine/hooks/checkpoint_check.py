@@ -5,10 +5,11 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 
+from ...host import asked_to_resume, open_datasets
 from ...tasks import FROZEN_SHA256, require_fit
 from ...weights import warn_of_preprocessing
 from ..unwrap import unwrap_model
@@ -75,7 +76,7 @@ class CheckpointCheckHook(Hook):
         elif is_task:
             _require_classes(runner, checkpoint.get('meta') or {})
         require_fit(model, checkpoint)
-        if is_task and runner._resume and not has_optimizer:
+        if is_task and asked_to_resume(runner)[0] and not has_optimizer:
             runner.logger.warning(
                 'A task file has no state of an optimizer: the schedule '
                 'starts at epoch 0, from what the task holds.'
@@ -84,11 +85,12 @@ class CheckpointCheckHook(Hook):
 
 def _starts_from(runner: Runner, checkpoint: dict) -> bool:
     """Whether a run trains other classes than those of the task."""
-    if not isinstance(runner._train_loop, BaseLoop):
+    dataset = open_datasets(runner).get('train')
+    if dataset is None:
         return False
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     old = [str(name) for name in meta.get('classes') or ()]
-    metainfo = getattr(runner._train_loop.dataloader.dataset, 'metainfo', {})
+    metainfo = getattr(dataset, 'metainfo', {})
     new = [str(name) for name in metainfo.get('classes') or ()]
     if not old or not new or old == new:
         return False
@@ -172,10 +174,5 @@ def _first_difference(
 
 def _metainfos(runner: Runner) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what the data sets that are open say of themselves."""
-    for split, loop in (
-        ('train', runner._train_loop),
-        ('val', runner._val_loop),
-        ('test', runner._test_loop),
-    ):
-        if isinstance(loop, BaseLoop):
-            yield split, getattr(loop.dataloader.dataset, 'metainfo', {})
+    for split, dataset in open_datasets(runner).items():
+        yield split, getattr(dataset, 'metainfo', {})

@@ -22,6 +22,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ...host import loops_of
 from ...nn import is_int
 from ..prefix import (
     CachedInputs,
@@ -106,7 +107,7 @@ class PrefixCacheHook(Hook):
                     'views=1, or a loop of epochs.'
                 )
             self._keep(runner, 'train', runner.train_dataloader)
-        if 'val' in self.parts and runner._val_loop is not None:
+        if 'val' in self.parts and 'val' in loops_of(runner):
             self._keep(runner, 'val', runner.val_dataloader)
 
     def before_val(self, runner: Runner) -> None:

@@ -16,9 +16,15 @@ from mmengine.dist import (
     is_distributed,
 )
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ...host import (
+    asked_to_resume,
+    loops_of,
+    open_datasets,
+    resume_from,
+)
 from ...weights import remove_parts, write_whole
 from ..newest_whole_checkpoint import find_newest_whole
 from ..runners.resumable_train_loop import VALIDATED
@@ -75,14 +81,13 @@ class ResumableCheckpointHook(CheckpointHook):
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from; list the test images."""
         self._choose_checkpoint(runner)
-        will_train = isinstance(runner._train_loop, BaseLoop)
-        if self.test_best and will_train and runner._test_loop is not None:
+        will_train = 'train' in open_datasets(runner)
+        if self.test_best and will_train and 'test' in loops_of(runner):
             runner.test_loop  # noqa: B018 (builds it)
 
     def _choose_checkpoint(self, runner: Runner) -> None:
-        if not runner._resume or (
-            runner._resume != AUTO and runner._load_from is not None
-        ):
+        resume, path = asked_to_resume(runner)
+        if not resume or (resume != AUTO and path is not None):
             return
         folder = self._folder(runner)
         found: list[Path | None] = [None]
@@ -93,9 +98,9 @@ class ResumableCheckpointHook(CheckpointHook):
         broadcast_object_list(found)
         if found[0] is None:
             runner.logger.info(f'No checkpoint in {folder}: begins.')
-            runner._resume = False
+            resume_from(runner, None)
         else:
-            runner._load_from = str(found[0])
+            resume_from(runner, str(found[0]))
 
     def before_train(self, runner: Runner) -> None:
         """Clean up after a run that was killed, and listen to signals."""
@@ -164,7 +169,7 @@ class ResumableCheckpointHook(CheckpointHook):
         """Give the signals back; test the best checkpoint."""
         self._give_signals_back()
         super().after_train(runner)
-        if self.test_best and runner._test_loop is not None:
+        if self.test_best and 'test' in loops_of(runner):
             _test_best(runner)
 
     def _save_checkpoint_with_step(

@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from ...host import open_datasets
 from ...nn import tuned_parameters
 from ...version import __version__
 from ...weights import write_whole
@@ -132,19 +133,13 @@ def _commit() -> str | None:
 
 def _data(runner: Runner) -> dict:
     images, folders = {}, {}
-    for name, loop in (
-        ('train', runner._train_loop),
-        ('val', runner._val_loop),
-        ('test', runner._test_loop),
-    ):
-        if isinstance(loop, BaseLoop):  # without a test, none is built
-            images[name] = len(loop.dataloader.dataset)
-            prefix = (
-                getattr(loop.dataloader.dataset, 'data_prefix', None) or {}
-            )
-            folder = prefix.get('img_path') or prefix.get('root')  # CIFAR's
-            if folder:
-                folders[name] = os.path.abspath(folder)
+    # Without a test, its data set is not open.
+    for name, dataset in open_datasets(runner).items():
+        images[name] = len(dataset)
+        prefix = getattr(dataset, 'data_prefix', None) or {}
+        folder = prefix.get('img_path') or prefix.get('root')  # CIFAR's
+        if folder:
+            folders[name] = os.path.abspath(folder)
     dataset = runner.train_dataloader.dataset
     classes = getattr(dataset, 'metainfo', {}).get('classes') or ()
     return dict(
