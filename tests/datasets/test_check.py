@@ -279,7 +279,9 @@ def test_tables_for_a_log_file(bad_folder, clean):
     print_report(report, Console(file=file, width=120), show=1)
     text = file.getvalue()
     assert '\x1b' not in text
-    assert 'problem: cut short' in text
+    assert 'problem: cut short (2 in bad)' in text
+    assert 'note: CMYK, converted without a colour profile (1 in bad)' in text
+    assert '12, 12, 12' in text
     assert '... and 1 more' in text
     assert max(map(len, text.splitlines())) > 120  # paths are not wrapped
     file = io.StringIO()

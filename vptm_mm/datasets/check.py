@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -50,7 +50,7 @@ class ImageFacts:
     reason: str = ''
 
 
-@dataclass
+@dataclass(slots=True)
 class ListedImage:
     """An image as a split lists it.
 
@@ -68,7 +68,7 @@ class ListedImage:
     label: Any
     classes: list[str]
     loader: Any = None
-    facts: ImageFacts = field(default_factory=ImageFacts)
+    facts: ImageFacts = ImageFacts()
 
     @property
     def source(self) -> tuple[str, str, str]:
@@ -162,7 +162,10 @@ def print_report(report: dict[str, Any], console: Console, show: int) -> None:
             f'{len(ranked):,}',
             *(_printable(f'{c}: {n:,}') for c, n in ranked[:1] + ranked[-1:]),
             *[''] * (0 if ranked else 2),
-            *(str(split[side] or '') for side in ('widths', 'heights')),
+            *(
+                ', '.join(map(str, split[side] or ()))
+                for side in ('widths', 'heights')
+            ),
         )
     console.print(table, markup=False)
     lines = [] if report['findings'] else ['Nothing was found.']
@@ -171,7 +174,8 @@ def print_report(report: dict[str, Any], console: Console, show: int) -> None:
         groups[f'{found["level"]}: {found["kind"]}'].append(found)
     for title, group in groups.items():
         names = {i['split']: 0 for found in group for i in found['images']}
-        lines.append(f'{title}: {len(group):,} {", ".join(names)}'.rstrip())
+        where = f' in {", ".join(names)}' if names else ''
+        lines.append(f'{title} ({len(group):,}{where})')
         for found in group[:show]:
             lines += _describe_finding(found, show)
         if len(group) > show:
