@@ -180,7 +180,7 @@ def test_a_part_without_any_image(tmp_path):
     [
         (dict(val_fraction=float('nan')), 'val_fraction=nan and'),
         (dict(test_fraction='0.1'), "test_fraction='0.1' must be"),
-        (dict(seed=0.0), 'seed=0.0 must be a whole number'),
+        (dict(seed=0.0), 'seed=0.0 must be an int'),
         (dict(classes=['dog', 'cow']), 'holds cat, .* the 2 classes dog, cow'),
         (dict(classes=['cat', 'dog', 'cow']), 'has no folder cow, which cla'),
     ],

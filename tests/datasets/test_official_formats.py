@@ -217,7 +217,7 @@ def test_vtab(whole):
     [
         ('images/test/000000.jpg', 'line 5: .* must have two parts'),
         ('images/test/000000.jpg 4', "label '4' of images/test/000000.jpg"),
-        ('images/test/000000.jpg -1', 'must be a whole number from 0 to 3'),
+        ('images/test/000000.jpg -1', 'must be an int from 0 to 3'),
     ],
 )
 def test_vtab_broken(copied, line, message):

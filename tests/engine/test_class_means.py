@@ -380,5 +380,5 @@ def seen_states(runner):
 
 @pytest.mark.parametrize('least_views', [0, 1.5, None, True])
 def test_a_wrong_number_of_views_is_named(least_views):
-    with pytest.raises(ValueError, match='must be a whole number >= 1'):
+    with pytest.raises(ValueError, match='must be an int >= 1'):
         class_mean_prototypes.ClassMeanPrototypesHook(least_views)

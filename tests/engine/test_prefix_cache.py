@@ -302,9 +302,9 @@ def test_linear_probe_and_test_images(tmp_path):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(views=2.5), r'views=2\.5 must be a whole number >= 1'),
-        (dict(views=0), 'views=0 must be a whole number >= 1'),
-        (dict(seed=-1), 'seed=-1 must be a whole number >= 0'),
+        (dict(views=2.5), r'views=2\.5 must be an int >= 1'),
+        (dict(views=0), 'views=0 must be an int >= 1'),
+        (dict(seed=-1), 'seed=-1 must be an int >= 0'),
         (dict(dtype='float16'), "dtype='float16' must be one of"),
         (dict(parts=()), r'parts=\(\) must be some of'),
         (dict(parts='training'), r"parts=\('training',\) must be some of"),

@@ -138,7 +138,7 @@ def test_a_linear_probe_has_only_a_gradient(tmp_path):
 
 
 def test_a_bad_interval():
-    with pytest.raises(ValueError, match='interval=0 must be a whole number'):
+    with pytest.raises(ValueError, match='interval=0 must be an int'):
         TuningScalarsHook(interval=0)
 
 

@@ -318,7 +318,7 @@ def test_no_name_of_the_host_is_taken():
         (
             dict(readout=dict(type='BlockReadout', block=3)),
             ValueError,
-            r'block=3 must be a whole number in 0\.\.2',
+            r'block=3 must be an int in 0\.\.2',
         ),
     ],
 )

@@ -457,20 +457,20 @@ def test_there_is_no_task_file_of_a_tuned_encoder(name):
     ('name', 'options', 'message'),
     [
         ('full', dict(tuned='weight'), "tuned='weight' must be one of"),
-        ('lora', dict(rank=17), r'rank=17 must be a whole number in 1\.\.16'),
+        ('lora', dict(rank=17), r'rank=17 must be an int in 1\.\.16'),
         ('lora', dict(alpha=-1.0), r'alpha=-1\.0 must be positive'),
         ('adaptformer', dict(bottleneck_dims=0), 'bottleneck_dims=0 must be'),
         ('adaptformer', dict(scale=-1.0), r'scale=-1\.0 must be positive'),
         (
             'vpt-deep',
             dict(prompt_length=-1),
-            'prompt_length=-1 must be a whole number >= 0',
+            'prompt_length=-1 must be an int >= 0',
         ),
         ('vpt-deep', dict(prompt_blocks=(3,)), r'\(3,\) must be in 0..2'),
         (
             'gatevpt',
             dict(prompt_length=0),
-            'prompt_length=0 must be a whole number >= 1',
+            'prompt_length=0 must be an int >= 1',
         ),
         ('gatevpt', dict(initial_gate=1.0), r'initial_gate=1\.0 must be bet'),
         ('gatevpt', dict(initial_gate=0.0), r'initial_gate=0\.0 must be bet'),

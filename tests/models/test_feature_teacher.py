@@ -184,9 +184,7 @@ def test_a_map_of_another_shape_is_refused(options, message, block_features):
 
 
 def test_an_encoder_lacks_the_block(checkpoint):
-    with pytest.raises(
-        ValueError, match=r'block=3 must be a whole number in 0\.\.2'
-    ):
+    with pytest.raises(ValueError, match=r'block=3 must be an int in 0\.\.2'):
         BlockFeatures(ENCODER, 3, pretrained(checkpoint))
 
 

@@ -101,7 +101,7 @@ def test_trains_with_the_hosts_self_supervisor():
         (
             lambda: PatchKMeansTokenizer(1, 4),
             ValueError,
-            'num_visual_tokens=1 must be a whole number >= 2',
+            'num_visual_tokens=1 must be an int >= 2',
         ),
         (
             lambda: PatchKMeansTokenizer(8, 2).fit([torch.randn(5, 12)]),

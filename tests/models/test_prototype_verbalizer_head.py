@@ -157,8 +157,8 @@ def test_composes_with_the_hosts_backbones(backbone, neck, width):
     [
         (dict(instance_loss_weight=math.nan), 'weight=nan must be finite'),
         (dict(learnable_temperature='no'), "='no' must be True or False"),
-        (dict(num_classes=0), 'num_classes=0 must be a whole number >= 1'),
-        (dict(in_channels=0), 'in_channels=0 must be a whole number >= 1'),
+        (dict(num_classes=0), 'num_classes=0 must be an int >= 1'),
+        (dict(in_channels=0), 'in_channels=0 must be an int >= 1'),
         (dict(temperature=-1.0), 'temperature=-1.0 must be positive'),
         (dict(instance_loss_weight=-0.1), 'instance_loss_weight=-0.1 must be'),
         (dict(prototype_init='mean'), "prototype_init='mean' must be one of"),

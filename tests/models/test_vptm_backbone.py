@@ -369,7 +369,7 @@ def test_wrong_input(build, shape):
     [
         (
             dict(prompt_length=-1),
-            'prompt_length=-1 must be a whole number >= 0',
+            'prompt_length=-1 must be an int >= 0',
         ),
         (
             dict(visual_token='logits', num_visual_tokens=None),
@@ -377,7 +377,7 @@ def test_wrong_input(build, shape):
         ),
         (
             dict(visual_token='logits', num_visual_tokens=0),
-            'num_visual_tokens=0 must be a whole number >= 1',
+            'num_visual_tokens=0 must be an int >= 1',
         ),
         (dict(with_cp='no'), "with_cp='no' must be True or False"),
         (dict(prompt_blocks=(3,)), r'prompt_blocks=\(3,\) must be in 0..2'),
@@ -385,8 +385,8 @@ def test_wrong_input(build, shape):
         (dict(prompt_bias='grid'), "prompt_bias='grid' must be one of"),
         (dict(mask_bias='no'), "mask_bias='no' must be one of"),
         (dict(visual_token='x'), "visual_token='x' must be one of"),
-        (dict(mask_grid=0), r'mask_grid=0 must be a whole number in 1..4'),
-        (dict(mask_grid=5), r'mask_grid=5 must be a whole number in 1..4'),
+        (dict(mask_grid=0), r'mask_grid=0 must be an int in 1..4'),
+        (dict(mask_grid=5), r'mask_grid=5 must be an int in 1..4'),
         (dict(init_cfg=dict(type='Normal')), 'init_cfg=.*Pretrained'),
         (
             dict(encoder=dict(ENCODER, final_norm=False)),

@@ -28,7 +28,7 @@ def test_initial_width_is_kaimings():
     [
         (
             dict(bottleneck_dims=0),
-            'bottleneck_dims=0 must be a whole number >= 1; the paper',
+            'bottleneck_dims=0 must be an int >= 1; the paper',
         ),
         (dict(scale=0.0), r'scale=0\.0 must be positive and finite; the p'),
     ],

@@ -23,9 +23,9 @@ def test_initial_width_is_that_of_the_docstring():
     [
         (
             dict(rank=0),
-            r'rank=0 must be a whole number in 1\.\.4, the rank of a 4x6',
+            r'rank=0 must be an int in 1\.\.4, the rank of a 4x6',
         ),
-        (dict(rank=5), r'rank=5 must be a whole number in 1\.\.4'),
+        (dict(rank=5), r'rank=5 must be an int in 1\.\.4'),
         (dict(alpha=0.0), r'alpha=0\.0 must be positive and finite; alpha='),
     ],
 )

@@ -44,15 +44,15 @@ def test_initial_prompts_are_seeded_and_have_the_stated_width():
     [
         (
             dict(length=-1),
-            r'prompt_length=-1 must be a whole number >= 0; use 0',
+            r'prompt_length=-1 must be an int >= 0; use 0',
         ),
         (dict(length=1, blocks=()), r'prompt_blocks=\(\) must name'),
         (
             dict(length=1, blocks=(1, 1)),
             r'prompt_blocks=\(1, 1\) .*none twice',
         ),
-        (dict(length=1, blocks=(0, 2.5)), r'\(0, 2\.5\) .* whole numbers'),
-        (dict(length=True), 'prompt_length=True must be a whole number'),
+        (dict(length=1, blocks=(0, 2.5)), r'\(0, 2\.5\) .* ints'),
+        (dict(length=True), 'prompt_length=True must be an int'),
         (dict(length=1, blocks=(-1,)), r'prompt_blocks=\(-1,\)'),
     ],
 )

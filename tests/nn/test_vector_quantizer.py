@@ -132,7 +132,7 @@ def test_starts_from_the_first_batch_of_training():
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(num_embed=1), 'num_embed=1 must be a whole number >= 2'),
+        (dict(num_embed=1), 'num_embed=1 must be an int >= 2'),
         (dict(num_embed=4, decay=1.0), r'decay=1\.0 must be in 0\.\.1'),
     ],
 )

@@ -449,7 +449,9 @@ def test_files_of_something_else(tmp_path):
     with pytest.raises(ValueError, match='holds no state dict'):
         load(tmp_path / 'b.pth')
     torch.save(dict(state_dict={'fc.weight': torch.zeros(1)}), tmp_path / 'c')
-    with pytest.raises(ValueError, match='is no BEiT v2: none of the layouts'):
+    with pytest.raises(
+        ValueError, match='is not a BEiT v2: none of the layouts'
+    ):
         load(tmp_path / 'c')
 
 

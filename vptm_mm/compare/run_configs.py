@@ -27,7 +27,7 @@ def load_config(path: Path, what: str) -> Config:
 
     Raises:
         FileNotFoundError: If a file is missing that it reads.
-        ValueError: If it is no config, or fails.
+        ValueError: If it is not a config, or fails.
     """
     try:
         return Config.fromfile(path)

@@ -256,7 +256,7 @@ def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
 def _check_whole(name: str, value: Any, least: int) -> None:
     if not is_int(value) or value < least:
         raise ValueError(
-            f'search: {name}={value!r} must be a whole number >= {least}.'
+            f'search: {name}={value!r} must be an int >= {least}.'
         )
 
 

@@ -95,7 +95,7 @@ class ImageFolder(SplitDataset):
                 'images to train on.'
             )
         if not is_int(seed):
-            raise ValueError(f'seed={seed!r} must be a whole number.')
+            raise ValueError(f'seed={seed!r} must be an int.')
         if not with_label and split != 'all':
             raise ValueError(
                 f"with_label=False takes split='all', and split={split!r}."

@@ -42,7 +42,7 @@ def TrainValSplit(  # noqa: N802 (a registry name)
     Raises:
         TypeError: If the data set is a wrapper of others.
         ValueError: If ``part`` or ``val_fraction`` is out of range, ``seed``
-            is not a whole number, no class has two images, or an image has
+            is not an int, no class has two images, or an image has
             several labels.
     """
     if part not in PARTS:
@@ -94,12 +94,12 @@ def KShot(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``shots`` is not a whole number above 0, ``seed`` is
+        ValueError: If ``shots`` is not an int above 0, ``seed`` is
             not one, a class has fewer images, or an image has no label,
             several, or one beyond the classes.
     """
     if not is_int(shots) or shots < 1:
-        raise ValueError(f'shots={shots!r} must be a whole number above 0.')
+        raise ValueError(f'shots={shots!r} must be an int above 0.')
     whole = _build_source(dataset, 'KShot')
     by_class = rank_classes(whole, seed)
     classes = whole.metainfo.get('classes')
@@ -161,7 +161,7 @@ def NWay(  # noqa: N802 (a registry name)
 
     Raises:
         TypeError: If the data set is a wrapper of others.
-        ValueError: If ``ways`` is not a whole number from 2 to the number of
+        ValueError: If ``ways`` is not an int from 2 to the number of
             classes, ``seed`` is none, or the data set does not name its
             classes, or has no image of those that are sampled.
     """
@@ -175,7 +175,7 @@ def NWay(  # noqa: N802 (a registry name)
         )
     if not is_int(ways) or not 2 <= ways <= len(names):
         raise ValueError(
-            f'ways={ways!r} must be a whole number from 2 to {len(names)}, '
+            f'ways={ways!r} must be an int from 2 to {len(names)}, '
             'the number of classes.'
         )
     _require_seed(seed)
@@ -246,7 +246,7 @@ def rank_classes(
         seed: Another seed gives another order.
 
     Raises:
-        ValueError: If ``seed`` is not a whole number, or an image has several
+        ValueError: If ``seed`` is not an int, or an image has several
             labels.
     """
     _require_seed(seed)
@@ -260,7 +260,7 @@ def rank_classes(
         if label is not None and not is_int(label):
             raise ValueError(
                 f'image {name} of {type(dataset).__name__} has the label '
-                f'{label!r:.40}; what is cut by class needs one whole number '
+                f'{label!r:.40}; what is cut by class needs one int '
                 'an image.'
             )
         by_class[label].setdefault(name, []).append(index)
@@ -291,7 +291,7 @@ def _take(whole: BaseDataset, indices: Iterable[int]) -> BaseDataset:
 def _require_seed(seed: Any) -> None:
     # 0 and 0.0 are equal and give other orders.
     if not is_int(seed):
-        raise ValueError(f'seed={seed!r} must be a whole number.')
+        raise ValueError(f'seed={seed!r} must be an int.')
 
 
 def _name_images(paths: list[str | None], dataset: BaseDataset) -> list[str]:

@@ -100,7 +100,7 @@ class VTAB1k(SplitDataset):
             if label not in labels:
                 raise ValueError(
                     f'{self.ann_file}: label {label!r:.40} of {path} must '
-                    f'be a whole number from 0 to {len(labels) - 1}.'
+                    f'be an int from 0 to {len(labels) - 1}.'
                 )
         size = SIZES.get(self.split, len(pairs))
         if len(pairs) != size:

@@ -102,7 +102,7 @@ def export_classifier(
         part = Path(folder) / path.name
         write(program, description, part)
         difference = _max_difference(load(part), inputs, scores)
-        # Not >: NaN is no small difference.
+        # Not >: NaN is not a small difference.
         if not difference <= tolerance:
             raise RuntimeError(
                 f'{path.name} was not kept: its scores differ from those of '

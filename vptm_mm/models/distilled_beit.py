@@ -30,7 +30,7 @@ class DistilledBEiT(BEiT):
         **kwargs: Of MMPretrain's ``BEiT``, with a neck.
 
     Raises:
-        ValueError: If ``image_dims`` is no whole number > 0, or an image has
+        ValueError: If ``image_dims`` is not an int > 0, or an image has
             no vector of this width.
     """
 
@@ -43,9 +43,7 @@ class DistilledBEiT(BEiT):
     ) -> None:
         super().__init__(**kwargs)
         if not is_int(image_dims) or image_dims < 1:
-            raise ValueError(
-                f'image_dims={image_dims!r} must be a whole number > 0.'
-            )
+            raise ValueError(f'image_dims={image_dims!r} must be an int > 0.')
         self.distillation_head = nn.Linear(
             self.backbone.embed_dims, image_dims
         )

@@ -77,7 +77,7 @@ class MaskReadout(Readout):
         side = min(encoder.patch_resolution)
         if not is_int(mask_grid) or not 1 <= mask_grid <= side:
             raise ValueError(
-                f'mask_grid={mask_grid!r} must be a whole number in '
+                f'mask_grid={mask_grid!r} must be an int in '
                 f'1..{side}, the patches along one side of the image.'
             )
         if visual_token not in VISUAL_TOKENS:
@@ -143,7 +143,7 @@ class PatchReadout(Readout):
         side = min(encoder.patch_resolution)
         if not is_int(pool_grid) or not 1 <= pool_grid <= side:
             raise ValueError(
-                f'pool_grid={pool_grid!r} must be a whole number in '
+                f'pool_grid={pool_grid!r} must be an int in '
                 f'1..{side}, the patches along one side.'
             )
         self.pool_grid = pool_grid
@@ -178,7 +178,7 @@ class BlockReadout(Readout):
         depth = encoder.num_layers
         if not is_int(block) or not 0 <= block < depth:
             raise ValueError(
-                f'block={block!r} must be a whole number in 0..{depth - 1}.'
+                f'block={block!r} must be an int in 0..{depth - 1}.'
             )
         self.num_blocks = block + 1
 

@@ -160,7 +160,7 @@ class GatedPromptTuning(PromptTuning):
     ) -> None:
         if not is_int(prompt_length) or prompt_length < 1:
             raise ValueError(
-                f'prompt_length={prompt_length!r} must be a whole number >= '
+                f'prompt_length={prompt_length!r} must be an int >= '
                 '1: a gate needs prompts; FrozenFeatures runs without them.'
             )
         if not is_finite(initial_gate) or not 0 < initial_gate < 1:

@@ -36,7 +36,7 @@ class BottleneckAdapter(nn.Module):
         super().__init__()
         if not is_int(bottleneck_dims) or bottleneck_dims < 1:
             raise ValueError(
-                f'bottleneck_dims={bottleneck_dims!r} must be a whole number '
+                f'bottleneck_dims={bottleneck_dims!r} must be an int '
                 '>= 1; the paper has 64 at width 768.'
             )
         if not is_finite(scale) or scale <= 0:

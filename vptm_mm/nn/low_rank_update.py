@@ -37,7 +37,7 @@ class LowRankUpdate(nn.Module):
         largest = min(in_features, out_features)
         if not is_int(rank) or not 1 <= rank <= largest:
             raise ValueError(
-                f'rank={rank!r} must be a whole number in 1..{largest}, the '
+                f'rank={rank!r} must be an int in 1..{largest}, the '
                 f'rank of a {out_features}x{in_features} weight.'
             )
         if not is_finite(alpha) or alpha <= 0:

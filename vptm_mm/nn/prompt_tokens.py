@@ -29,7 +29,7 @@ class PromptTokens(nn.Module):
         - Output: ``(B, S, C)`` at a prompted block, else the input
 
     Raises:
-        ValueError: If ``length`` is no whole number, or negative; or, with
+        ValueError: If ``length`` is not an int, or negative; or, with
             prompts, ``blocks`` is empty, repeats or holds anything but whole
             numbers from 0.
     """
@@ -40,7 +40,7 @@ class PromptTokens(nn.Module):
         super().__init__()
         if not is_int(length) or length < 0:
             raise ValueError(
-                f'prompt_length={length!r} must be a whole number >= 0; '
+                f'prompt_length={length!r} must be an int >= 0; '
                 'use 0 to run without prompts.'
             )
         blocks = tuple(blocks) if length else ()
@@ -51,7 +51,7 @@ class PromptTokens(nn.Module):
         ):
             raise ValueError(
                 f'prompt_blocks={blocks} must name at least one block by '
-                'whole numbers, counted from 0, and none twice; to run '
+                'ints, counted from 0, and none twice; to run '
                 'without prompts set prompt_length=0.'
             )
         self.length = length

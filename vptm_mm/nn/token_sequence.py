@@ -46,8 +46,8 @@ class TokenSequence(nn.Module):
         prompt_bias: ``'zero'`` or ``'cls'``.
 
     Raises:
-        ValueError: If one of them is none of these, or ``mask_grid`` is no
-            whole number within the patches along one side.
+        ValueError: If one of them is none of these, or ``mask_grid`` is
+            not an int within the patches along one side.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TokenSequence(nn.Module):
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
         if not is_int(mask_grid) or not 0 <= mask_grid <= min(grid_size):
             raise ValueError(
-                f'mask_grid={mask_grid!r} must be a whole number in '
+                f'mask_grid={mask_grid!r} must be an int in '
                 f'0..{min(grid_size)}, the patches along one side of the '
                 'image.'
             )

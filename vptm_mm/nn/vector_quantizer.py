@@ -48,9 +48,7 @@ class VectorQuantizer(nn.Module):
     ) -> None:
         super().__init__()
         if not is_int(num_embed) or num_embed < 2:
-            raise ValueError(
-                f'num_embed={num_embed!r} must be a whole number >= 2.'
-            )
+            raise ValueError(f'num_embed={num_embed!r} must be an int >= 2.')
         if not is_finite(decay) or not 0 <= decay < 1:
             raise ValueError(f'decay={decay!r} must be in 0..1, below 1.')
         self.decay = decay

@@ -32,7 +32,7 @@ class PrototypicalVerbalizer(nn.Module):
         - Output: ``(B, K)``, float32
 
     Raises:
-        ValueError: If a size is no whole number, or below 1, ``temperature``
+        ValueError: If a size is not an int, or below 1, ``temperature``
             is not positive and finite, or ``learnable_temperature`` neither
             true nor false.
     """
@@ -55,9 +55,7 @@ class PrototypicalVerbalizer(nn.Module):
         )
         for name, size in sizes.items():
             if not is_int(size) or size < 1:
-                raise ValueError(
-                    f'{name}={size!r} must be a whole number >= 1.'
-                )
+                raise ValueError(f'{name}={size!r} must be an int >= 1.')
         if not is_finite(temperature) or temperature <= 0:
             raise ValueError(
                 f'temperature={temperature!r} must be positive and finite; '

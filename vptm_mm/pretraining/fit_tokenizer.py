@@ -31,7 +31,7 @@ class FitTokenizerHook(Hook):
     def __init__(self, max_patches: int = 200_000) -> None:
         if not is_int(max_patches) or max_patches < 1:
             raise ValueError(
-                f'max_patches={max_patches!r} must be a whole number >= 1.'
+                f'max_patches={max_patches!r} must be an int >= 1.'
             )
         self.max_patches = max_patches
 

@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out:
         text = io.StringIO()
         write_rows(rows, errors, format_of(args), text)
-        # What is no text in the name of a file is escaped.
+        # What is not text in the name of a file is escaped.
         content = text.getvalue().encode(errors='backslashreplace')
         write_whole(args.out, content)
     else:

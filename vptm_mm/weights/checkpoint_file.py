@@ -129,7 +129,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, framework='pt') as file:
-            # It is no dict: it has keys and no iterator.
+            # It is not a dict: it has keys and no iterator.
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:

@@ -140,7 +140,7 @@ def to_our_names(
             break
     else:
         raise ValueError(
-            f'{path} is no BEiT v2: none of the layouts '
+            f'{path} is not a BEiT v2: none of the layouts '
             f'{[layout.name for layout in LAYOUTS]} fits its {len(source)} '
             f'tensors, which begin with {sorted(source)[:3]}.'
         )

@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 # First digits of the sha256 of files whose names do not hold them.
 DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
 # As torch.hub and MMPretrain name files: beitv2_20221212-a157be30.pth; a date
-# is no digest.
+# is not a digest.
 DIGEST = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[^.]*$')
 # Hosts that have the same files under the same paths.
 MIRRORS = {'download.openmmlab.com': 'mmassets.onedl.ai'}

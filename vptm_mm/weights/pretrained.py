@@ -59,7 +59,7 @@ def read_pretrained(
         FileNotFoundError: If there is no such file.
         RuntimeError: If a download fails.
         TypeError: If ``checkpoint`` is neither a path nor an address.
-        ValueError: If the file is no checkpoint, is damaged, is fine-tuned,
+        ValueError: If the file is not a checkpoint, is damaged, is fine-tuned,
             or does not fit; the text lists ``-`` missing, ``+`` unexpected
             and ``!`` wrong tensors.
     """

@@ -45,13 +45,13 @@ class ClassMeanPrototypesHook(Hook):
         least_views: How many states are collected at least; 1 for one pass.
 
     Raises:
-        ValueError: If it is not a whole number >= 1.
+        ValueError: If it is not an int >= 1.
     """
 
     def __init__(self, least_views: int = 1000) -> None:
         if not (is_int(least_views) and least_views >= 1):
             raise ValueError(
-                f'least_views={least_views!r} must be a whole number >= 1.'
+                f'least_views={least_views!r} must be an int >= 1.'
             )
         self.least_views = least_views
 

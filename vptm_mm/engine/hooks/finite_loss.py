@@ -23,10 +23,10 @@ class FiniteLossHook(Hook):
     """Stop all processes when a loss is NaN or infinite.
 
     The loss is looked at between forward and backward pass, so that no step
-    is taken with it. After each step the tuned parameters are looked at, too:
-    a finite loss can have a gradient that is not finite, and what it leaves
-    must not get into a checkpoint. An infinite gradient that the loss scaler
-    of mixed precision skips is no error.
+    is taken with it. After each step the trainable parameters are checked,
+    too: a finite loss can have a gradient that is not finite, and what it
+    leaves must not get into a checkpoint. An infinite gradient that the loss scaler
+    of mixed precision skips is not an error.
 
     The host logs the losses of the first process: those of its part of the
     batch. Here they are averaged over the processes before they are logged;

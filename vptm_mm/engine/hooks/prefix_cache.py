@@ -81,9 +81,9 @@ class PrefixCacheHook(Hook):
     ) -> None:
         parts = (parts,) if isinstance(parts, str) else tuple(parts)
         if not (is_int(views) and views >= 1):
-            raise ValueError(f'views={views!r} must be a whole number >= 1.')
+            raise ValueError(f'views={views!r} must be an int >= 1.')
         if not (is_int(seed) and seed >= 0):
-            raise ValueError(f'seed={seed!r} must be a whole number >= 0.')
+            raise ValueError(f'seed={seed!r} must be an int >= 0.')
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         if not parts or not set(parts) <= set(PARTS):

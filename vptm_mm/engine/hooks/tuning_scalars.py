@@ -31,8 +31,8 @@ class TuningScalarsHook(Hook):
     of the log's lines and of the checkpoints. A model without prompts or
     prototypes has fewer of them.
 
-    - ``tuning/grad_norm``: of all tuned parameters, as the optimizer gets it
-      (after clipping)
+    - ``tuning/grad_norm``: of all trainable parameters, as the optimizer gets
+      it (after clipping)
     - ``tuning/prompt_norm``, ``tuning/prototype_norm``: mean length of one
     - ``tuning/temperature``
     - ``tuning/cosine_own``, ``tuning/cosine_other``: of the batch's images
@@ -51,9 +51,7 @@ class TuningScalarsHook(Hook):
 
     def __init__(self, interval: int = 10) -> None:
         if not is_int(interval) or interval < 1:
-            raise ValueError(
-                f'interval={interval!r} must be a whole number >= 1.'
-            )
+            raise ValueError(f'interval={interval!r} must be an int >= 1.')
         self.interval = interval
         self._grad_norm: Tensor | None = None
         self._scores: Tensor | None = None

@@ -1,4 +1,4 @@
-"""An optimizer over the tuned parameters and nothing else."""
+"""An optimizer over the trainable parameters and nothing else."""
 
 import copy
 

@@ -23,7 +23,7 @@ ITERATIONS, SAMPLES = range(2)  # first number of a position
 
 
 def seed_generators(*position: int) -> None:
-    """Seed Python, NumPy and torch by whole numbers >= 0."""
+    """Seed Python, NumPy and torch by ints >= 0."""
     words = np.random.SeedSequence(position).generate_state(4)
     seed = int(words[0]) << 32 | int(words[1])
     random.seed(seed)

@@ -205,7 +205,7 @@ def read_image(image: Picture) -> np.ndarray:
     Raises:
         FileNotFoundError: If there is no such file.
         TypeError: If it is neither a path nor an array nor of Pillow.
-        ValueError: If it is no readable image, or an array of another kind.
+        ValueError: If it is not a readable image, or an array of another kind.
     """
     if isinstance(image, (str, Path)):
         return read_file(image)
