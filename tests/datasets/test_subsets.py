@@ -49,7 +49,7 @@ def test_a_wrapper_belongs_around_it(subset):
 
 @pytest.mark.parametrize('seed', [0.0, True])
 def test_bad_seeds(subset, seed):
-    with pytest.raises(ValueError, match=f'seed={seed!r} must be a whole'):
+    with pytest.raises(ValueError, match=f'seed={seed!r} must be an int'):
         subset(DIGITS, seed=seed)
 
 
@@ -245,7 +245,7 @@ def test_a_class_with_too_few_images_is_named(tmp_path):
 
 @pytest.mark.parametrize('shots', [0, 1.5])
 def test_bad_shots(shots):
-    with pytest.raises(ValueError, match=f'shots={shots} must be a whole'):
+    with pytest.raises(ValueError, match=f'shots={shots} must be an int'):
         KShot(dict(type='SklearnDigits'), shots=shots)
 
 

@@ -108,7 +108,7 @@ class FrozenEncoder(nn.Module):
             is_int(num_visual_tokens) and num_visual_tokens >= 1
         ):
             raise ValueError(
-                f'num_visual_tokens={num_visual_tokens!r} must be a whole '
+                f'num_visual_tokens={num_visual_tokens!r} must be an int '
                 'number >= 1, or None to do without a token predictor.'
             )
         self.speedups = _check_speedups(speedups)

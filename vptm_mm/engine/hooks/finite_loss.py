@@ -25,8 +25,8 @@ class FiniteLossHook(Hook):
     The loss is looked at between forward and backward pass, so that no step
     is taken with it. After each step the trainable parameters are checked,
     too: a finite loss can have a gradient that is not finite, and what it
-    leaves must not get into a checkpoint. An infinite gradient that the loss scaler
-    of mixed precision skips is not an error.
+    leaves must not get into a checkpoint. An infinite gradient that the loss
+    scaler of mixed precision skips is not an error.
 
     The host logs the losses of the first process: those of its part of the
     batch. Here they are averaged over the processes before they are logged;
