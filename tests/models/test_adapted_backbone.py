@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmpretrain import get_model
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -17,8 +19,10 @@ from vptm_mm.models import (
     VPTMBackbone,
 )
 from vptm_mm.nn import tuned_parameters
+from vptm_mm.tasks import classifier_of, make_task, read_task, write_task
 
 from ..conftest import ENCODER, NUM_VISUAL_TOKENS
+from ..made_tasks import make_config
 
 TUNINGS = {
     'none': None,
@@ -124,6 +128,26 @@ def test_two_iterations_read_at_the_masks(checkpoint, images, tuning):
     assert all(
         not tensor.equal(before[name]) for name, tensor in tuned.items()
     )
+
+
+def test_a_task_file_of_parts(checkpoint, images, tmp_path):
+    parts = dict(
+        type='AdaptedBackbone',
+        tuning=TUNINGS['lora'],
+        readout=READOUTS['masks'][0],
+    )
+    config = make_config(checkpoint, mask_grid=2)
+    backbone = {**config.model.backbone, **parts}
+    for name in ('mask_grid', 'num_visual_tokens'):
+        del backbone[name]
+    config.model.backbone = ConfigDict(backbone)
+    model = get_model(config)
+    disturb(model.backbone)
+    task = make_task(model, config)
+    assert 'backbone.lora_q.0.down' in task.tensors
+    write_task(task, tmp_path / 'task.safetensors')
+    again = classifier_of(read_task(tmp_path / 'task.safetensors'))
+    assert again(images).equal(model(images))
 
 
 PROMPTS = dict(prompt_length=3, prompt_blocks=(0, 2))
