@@ -289,6 +289,24 @@ def test_bfloat16_holds_for_every_tuning(adapt, images, tuning):
         assert 0 < (half - full).norm() <= 0.06 * full.norm()
 
 
+@pytest.mark.parametrize('assign', [False, True])
+def test_another_position_table_is_noticed(adapt, images, assign):
+    """The bias of a frozen table is computed once, for each table."""
+    backbone, fresh = (
+        adapt(tuning=TUNINGS['late'], readout=READOUTS['masks'][0])
+        for _ in range(2)
+    )
+    before = backbone(images)[0]
+    state = {k: v.clone() for k, v in backbone.state_dict().items()}
+    state['encoder.rel_pos_bias.relative_position_bias_table'] *= -1
+    backbone.load_state_dict(state, assign=assign)
+    fresh.load_state_dict(state)
+    after = backbone(images)[0]
+    assert after.equal(fresh(images)[0])
+    assert not after.equal(before)
+    assert backbone.double()(images.double())[0].dtype == torch.float64
+
+
 @pytest.mark.parametrize('tuning', ['bias', 'full'])
 def test_a_trained_encoder_is_float32(adapt, tuning):
     with pytest.raises(ValueError, match="dtype='bfloat16' would round"):

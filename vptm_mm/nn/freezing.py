@@ -7,7 +7,7 @@ def freeze(module: nn.Module) -> None:
     """Take a module out of training: no gradients, ``eval()``.
 
     A parent's ``train()`` switches ``eval()`` off again; the parent has to
-    call ``module.eval()`` after it, as ``VPTMBackbone.train`` does.
+    call ``module.eval()`` after it, as ``FeatureTeacher.train`` does.
     """
     module.requires_grad_(False)
     module.eval()

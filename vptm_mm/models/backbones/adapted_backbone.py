@@ -92,18 +92,16 @@ class AdaptedBackbone(BaseBackbone):
             encoder, num_visual_tokens, init_cfg, speedups, dtype
         )
         self.readout = _build('readout', Readout, readout, self.encoder)
-        self.tuning = (
-            Tuning(self.encoder, self.readout.masks)
-            if tuning is None
-            else _build(
-                'tuning', Tuning, tuning, self.encoder, self.readout.masks
-            )
+        self.tuning = _build(
+            'tuning',
+            Tuning,
+            dict(type=Tuning) if tuning is None else tuning,
+            self.encoder,
+            self.readout.masks,
         )
         self._read = self.readout.read(self.sequence)
-        if (
-            any(True for _ in self.tuning.parameters())
-            and self.tuning.prefix_depth >= self.readout.num_blocks
-        ):
+        is_late = self.tuning.prefix_depth >= self.readout.num_blocks
+        if is_late and list(self.tuning.parameters()):
             raise ValueError(
                 f'{type(self.readout).__name__} reads block '
                 f'{self.readout.num_blocks - 1}, and nothing is tuned before '
