@@ -349,7 +349,7 @@ def test_images_without_labels_are_no_classes(tmp_path):
 
 
 @pytest.mark.parametrize('serialize_data', [True, False])
-def test_images_and_labels_of_the_drawn_classes(serialize_data, log):
+def test_images_and_labels_of_the_sampled_classes(serialize_data, log):
     whole = DATASETS.build(dict(DIGITS, pipeline=[]))
     some = NWay(
         dict(DIGITS, pipeline=[], serialize_data=serialize_data), ways=3
@@ -374,8 +374,8 @@ def test_images_and_labels_of_the_drawn_classes(serialize_data, log):
 
 
 def test_fewer_ways_are_a_part_of_more_and_seeds_differ():
-    draws = [set(NWay(DIGITS, ways).metainfo['classes']) for ways in (2, 5)]
-    assert draws[0] < draws[1]
+    found = [set(NWay(DIGITS, ways).metainfo['classes']) for ways in (2, 5)]
+    assert found[0] < found[1]
     others = {NWay(DIGITS, 2, seed).metainfo['classes'] for seed in range(3)}
     assert len(others) > 1
     assert NWay(DIGITS, 10).metainfo['classes'] == tuple('0123456789')
@@ -410,7 +410,7 @@ def test_two_classes_of_one_name(tmp_path):
 
 
 def test_parts_that_lack_a_class_are_refused(tmp_path):
-    """By name they would draw other classes."""
+    """By name they would be other classes."""
     train = make_image_folder(tmp_path / 'train', images=4, classes=4)
     val = make_image_folder(tmp_path / 'val', images=4, classes=4)
     test = make_image_folder(tmp_path / 'test', images=4, classes=4)

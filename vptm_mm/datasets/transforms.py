@@ -209,7 +209,7 @@ class TwoViewCrop(RandomResizedCropAndInterpolationWithTwoPic):
     def get_params(
         img: np.ndarray, scale: tuple, ratio: tuple
     ) -> tuple[int, int, int, int]:
-        """Draw top, left, height and width of a crop, in pixels."""
+        """Sample top, left, height and width of a crop, in pixels."""
         top, left, height, width = (
             RandomResizedCropAndInterpolationWithTwoPic.get_params(
                 img, scale, ratio
@@ -222,7 +222,7 @@ class TwoViewCrop(RandomResizedCropAndInterpolationWithTwoPic):
 class BlockMaskGenerator(BEiTMaskGenerator):
     """BEiT's block-wise masking, over the whole grid.
 
-    The host's ``BEiTMaskGenerator`` draws the corner of a block from
+    The host's ``BEiTMaskGenerator`` samples the corner of a block from
     ``randint(0, height - h)``, whose upper end is exclusive: the last row and
     the last column of patches are never masked. On a 14x14 grid that loses
     27 of 196 patches, on a 4x4 grid 7 of 16. Here every patch can be masked,
