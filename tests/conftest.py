@@ -58,7 +58,7 @@ def randomize(module: torch.nn.Module, seed: int = 0) -> None:
                 tensor.copy_(0.3 * noise + (tensor if tensor.dim() else 0))
 
 
-def draw_class_means(head: torch.nn.Module) -> None:
+def random_class_means(head: torch.nn.Module) -> None:
     """In place of the hook that takes them from training images."""
     if getattr(head, 'awaits_class_means', False):
         head.set_class_means(torch.randn_like(head.verbalizer.prototypes))

@@ -15,7 +15,7 @@ from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from vptm_mm.datasets import VTAB1k
 from vptm_mm.nn import Unfilled, tuned_parameters
 
-from .conftest import ROOT, draw_class_means
+from .conftest import ROOT, random_class_means
 
 CONFIGS = sorted((ROOT / 'configs').rglob('*.py'))
 MAIN = [path for path in CONFIGS if '_base_' not in path.parts]
@@ -122,7 +122,7 @@ def test_builds(path, monkeypatch, tmp_path):
         backbone, head = model.backbone, model.head
         if hasattr(backbone, 'out_channels'):
             assert head.in_channels == backbone.out_channels
-        draw_class_means(head)
+        random_class_means(head)
         if packaged:
             size = backbone.encoder.img_size
             assert model(torch.zeros(1, 3, *size)).shape == (

@@ -14,7 +14,7 @@ from PIL import Image
 from vptm_mm.engine.launch import LOADERS, build_runner
 from vptm_mm.tasks import VPTMTaskPool, load_classifier, make_task, write_task
 
-from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, draw_class_means
+from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, random_class_means
 from .made_datasets import MAKERS, write_image
 from .test_configs import BASELINES, MAIN, name_of
 
@@ -148,7 +148,7 @@ def test_a_file_scores_as_the_same_image_of_the_data_set(
     path = ROOT / 'configs' / f'vptm_beitv2_{name}.py'
     runner = build_runner(shrink(Config.fromfile(path), tmp_path), LOADERS)
     model = runner.model.eval()
-    draw_class_means(model.head)
+    random_class_means(model.head)
     loader = runner.build_dataloader(runner._test_dataloader)
     batch = next(iter(loader))
     inputs = model.data_preprocessor(batch, training=False)['inputs'][:1]

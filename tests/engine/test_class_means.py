@@ -244,7 +244,7 @@ def test_a_class_without_images_keeps_its_prototype(tmp_path, init):
     log = read_log(tmp_path)
     assert (
         f'{len(empty)} of 10 classes have no training image: '
-        f'{", ".join(map(str, empty))}. Their prototypes are drawn' in log
+        f'{", ".join(map(str, empty))}. Their prototypes keep' in log
     )
     prototypes = runner.model.head.verbalizer.prototypes
     kept = (prototypes - drawn).abs().amax(1) < 1e-6

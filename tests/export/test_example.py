@@ -14,7 +14,7 @@ from mmpretrain.registry import TRANSFORMS
 
 from vptm_mm.tasks import make_task, write_task
 
-from ..conftest import ROOT, draw_class_means, load_script
+from ..conftest import ROOT, load_script, random_class_means
 from ..made_images import oriented
 from ..tools.vptm import vptm
 from .conftest import needs_export
@@ -73,7 +73,7 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(NAMES)
     torch.manual_seed(0)
     model = get_model(cfg).eval()
-    draw_class_means(model.head)
+    random_class_means(model.head)
     task = make_task(model, cfg, NAMES)
     write_task(task, 'birds.safetensors')
     for form in ('onnx', 'pt2'):

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vptm_mm.engine.launch import leave_process_group
 from vptm_mm.nn import tuned_parameters
 
-from ..conftest import ROOT, draw_class_means
+from ..conftest import ROOT, random_class_means
 
 CONFIGS = sorted((ROOT / 'configs' / 'baselines').glob('*digits*.py'))
 
@@ -39,7 +39,7 @@ def two_steps(classifier: torch.nn.Module) -> None:
 
 def build(path) -> torch.nn.Module:
     classifier = MODELS.build(Config.fromfile(path).model)
-    draw_class_means(classifier.head)
+    random_class_means(classifier.head)
     return classifier.train()
 
 

@@ -13,8 +13,8 @@ class BottleneckAdapter(nn.Module):
     """The trained branch of an AdaptMLP: s ReLU(x W_down) W_up.
 
     `AdaptFormer <https://arxiv.org/abs/2205.13535>`_, section 3.2: W_down is
-    drawn by Kaiming's normal initialisation; W_up and both biases are zero, so
-    that the branch starts at zero.
+    initialised by Kaiming's normal distribution; W_up and both biases are
+    zero, so that the branch starts at zero.
 
     Args:
         embed_dims: Width C of a token.

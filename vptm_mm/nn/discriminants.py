@@ -43,20 +43,20 @@ def shrunk_covariance(
 
 
 def discriminant_projection(
-    covariance: Tensor, class_means: Tensor, drawn: Tensor
+    covariance: Tensor, class_means: Tensor, initial: Tensor
 ) -> Tensor:
     """Whiten, then keep the directions in which class means differ most.
 
     These are Fisher's linear discriminants: they compare the differences
     between classes with the differences among all states. Beyond them come the
     directions of largest variance. Of all rotations of the result, which no
-    cosine tells apart, it is the one nearest to the projection that was drawn:
-    so rounding moves it little, and no row is 0 where d > C.
+    cosine tells apart, it is the one nearest to the initial projection: so
+    rounding moves it little, and no row is 0 where d > C.
 
     Args:
         covariance: Of all states, positive definite, ``(C, C)``.
         class_means: Of states whose mean is 0, ``(K, C)``.
-        drawn: An orthogonal projection, ``(d, C)``.
+        initial: An orthogonal projection, ``(d, C)``.
 
     Returns:
         ``(d, C)``, of the length of an orthogonal one.
@@ -67,7 +67,7 @@ def discriminant_projection(
     between = white_means.T @ white_means
     ties = between.trace() * covariance / variances.max()
     _, directions = torch.linalg.eigh(between + 1e-6 * ties)
-    kept = directions[:, -len(drawn) :]  # (C, min(d, C))
-    left, _, right = torch.linalg.svd(drawn @ kept, full_matrices=False)
+    kept = directions[:, -len(initial) :]  # (C, min(d, C))
+    left, _, right = torch.linalg.svd(initial @ kept, full_matrices=False)
     projection = left @ right @ kept.T @ whiten
     return projection * (kept.size(1) ** 0.5 / projection.norm())

@@ -38,7 +38,7 @@ class ClassMeanPrototypesHook(Hook):
     class. With no training after it this is a nearest prototype classifier
     (Snell et al., `Prototypical Networks
     <https://arxiv.org/abs/1703.05175>`_). A class without training images
-    keeps the prototype that was drawn, with a warning. A run that starts from
+    keeps its initial prototype, with a warning. A run that starts from
     a checkpoint or a task keeps all of them.
 
     Args:
@@ -74,13 +74,13 @@ class ClassMeanPrototypesHook(Hook):
         all_reduce(counts)
         _warn_of_empty_classes(counts, runner)
         if head.prototype_init == 'discriminant':
-            drawn = head.verbalizer.projection.weight
-            projection = _discriminants(states, labels, counts, drawn)
+            initial = head.verbalizer.projection.weight
+            projection = _discriminants(states, labels, counts, initial)
             if projection is None:
                 runner.logger.warning(
                     f'All {int(counts.sum())} training images give the same '
                     'state: there are no discriminants, and the projection '
-                    'stays as it was drawn.'
+                    'stays as it was.'
                 )
             else:
                 head.verbalizer.set_projection(projection)
@@ -144,7 +144,7 @@ def _warn_of_empty_classes(counts: Tensor, runner: Runner) -> None:
     runner.logger.warning(
         f'{len(empty)} of {len(counts)} classes have no training image: '
         f'{", ".join(names)}{", ..." * (len(empty) > 10)}. Their prototypes '
-        'are drawn; add images, or correct num_classes.'
+        'keep their initial values; add images, or correct num_classes.'
     )
 
 
@@ -159,7 +159,7 @@ def _class_sums(
 
 
 def _discriminants(
-    states: list[Tensor], labels: list[Tensor], counts: Tensor, drawn: Tensor
+    states: list[Tensor], labels: list[Tensor], counts: Tensor, initial: Tensor
 ) -> Tensor | None:
     """Linear discriminants of the states of all processes.
 
@@ -167,12 +167,12 @@ def _discriminants(
         states: What the head reads, batches ``(B, V, C)`` of this process.
         labels: Their classes, ``(B,)``.
         counts: Images of each class, of all processes, ``(K,)``.
-        drawn: The projection as it is, ``(d, C)``.
+        initial: The projection as it is, ``(d, C)``.
 
     Returns:
         A projection, ``(d, C)``; None if all states are equal.
     """
-    width = drawn.size(1)
+    width = initial.size(1)
     count = int(counts.sum())
     sums = _class_sums(
         (part.double().mean(1) for part in states),
@@ -202,7 +202,7 @@ def _discriminants(
     projection = discriminant_projection(
         shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),
-        drawn.cpu().double(),
+        initial.cpu().double(),
     )
     projection = projection @ remove_mean
     broadcast(projection)  # Machines round differently.

@@ -49,7 +49,7 @@ class PrefixCacheHook(Hook):
     always the same for the same view of an image, so an epoch costs D - k
     blocks. Without prompts, as in a linear probe, all blocks are kept.
 
-    A training image has R fixed views: view r is the augmentation drawn from
+    A training image has R fixed views: view r is the augmentation sampled from
     ``seed``, r and the image; epoch e reads view e mod R. Images of the other
     parts have one.
 

@@ -85,9 +85,9 @@ def cache_key(
 
 
 def _without_draws(part: Any) -> Any:
-    """Return the config of a data set, as if it were not drawn from.
+    """Return the config of a data set, as if it were not sampled from.
 
-    The list of images says which were drawn.
+    The list of images says which were sampled.
     """
     if isinstance(part, (list, tuple)):
         return [_without_draws(one) for one in part]

@@ -1,4 +1,4 @@
-"""Randomness by position: what is drawn depends on where a run is.
+"""Randomness by position: what is sampled depends on where a run is.
 
 A generator whose state is the history of a run would have to be stored, of
 each process and each worker. A seed made of numbers that a resumed run knows
