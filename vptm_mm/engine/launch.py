@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share."""
+"""What training and testing share: the config, the runner."""
 
 import argparse
 import gc
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -19,39 +19,6 @@ from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that MMPretrain's two tools have in common."""
-    parser.add_argument('--work-dir', help='folder for logs and results')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='change keys of the config, as in '
-        'model.backbone.prompt_length=20 train_dataloader.batch_size=32; '
-        'an unknown key is an error',
-    )
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='do not pin the memory of data loaders',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
-    parser.add_argument(
-        '--trust-checkpoint',
-        metavar='FILE',
-        help='let this file, and no other, run the code that it holds when it '
-        'is read: for old checkpoints of your own, which are refused without',
-    )
-    # torch.distributed.launch passes --local-rank, older ones --local_rank.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(args: argparse.Namespace) -> Config:

@@ -6,10 +6,8 @@ from mmengine.fileio import LocalBackend, register_backend
 
 from ..weights import write_whole
 
-WHOLE_FILE = 'whole_file'
 
-
-@register_backend(WHOLE_FILE)
+@register_backend('whole_file')
 class WholeFileBackend(LocalBackend):
     """Local files, of which a kill leaves the old one or the new one.
 
@@ -24,9 +22,3 @@ class WholeFileBackend(LocalBackend):
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write bytes."""
         write_whole(filepath, obj)
-
-    def put_text(
-        self, obj: str, filepath: str | Path, encoding: str = 'utf-8'
-    ) -> None:
-        """Write text."""
-        write_whole(filepath, obj.encode(encoding))
