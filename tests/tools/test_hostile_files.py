@@ -34,7 +34,11 @@ def tool(tmp_path, monkeypatch, capsys):
     def _tool(name, *args):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        try:
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        except SystemExit as stop:
+            if stop.code:
+                raise
 
     yield _tool
     # The tool's log goes to a stream that is closed after the test.
