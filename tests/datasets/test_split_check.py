@@ -123,7 +123,7 @@ def test_other_options_may_differ_if_the_images_do(images):
 
 
 def test_only_what_chooses_counts():
-    """Testing on the validation images is no choice by them."""
+    """Testing on the validation images does not choose by them."""
     test = dict(dataset=dict(DIGITS, split='test'))
     cfg = dict(val_dataloader=test, test_dataloader=test)
     check_splits(cfg, LOADERS)

@@ -281,7 +281,7 @@ def test_views_that_are_alike_count_for_one(tmp_path):
 
 
 def test_few_images_are_seen_in_several_views(tmp_path):
-    """Each pass augments anew, whatever wraps the images."""
+    """Each pass augments again, whatever wraps the images."""
     runner = digits_runner(
         tmp_path,
         least_views=1000,
@@ -335,7 +335,7 @@ def test_kept_states_give_the_views_that_there_are(tmp_path, views):
         assert not torch.allclose(states[:, 0], states[:, 1], atol=1e-3)
 
 
-def test_the_first_batches_of_a_wrapper_are_augmented_anew(tmp_path):
+def test_the_first_batches_of_a_wrapper_are_augmented_again(tmp_path):
     part = dict(
         type='SklearnDigits',
         split='train',

@@ -39,7 +39,7 @@ def test_a_whole_training_run(tmp_path):
     for name, tensor in last['state_dict'].items():
         assert torch.equal(tensor, before[name]) == (name not in tuned), name
 
-    # The optimizer holds the tuned parameters and nothing else.
+    # The optimizer holds the trainable parameters and nothing else.
     held = [
         parameter
         for group in runner.optim_wrapper.optimizer.param_groups

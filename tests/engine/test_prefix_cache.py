@@ -150,7 +150,7 @@ def test_a_run_waits_for_one_that_writes_the_same_file(tmp_path, written):
     assert f'Prefix cache, train: read {path}.' in log
 
 
-def test_a_damaged_file_is_made_anew(tmp_path, written):
+def test_a_damaged_file_is_written_again(tmp_path, written):
     first, folder = written
     shutil.copytree(folder, tmp_path / 'c')
     path = cache_file(tmp_path)

@@ -135,7 +135,7 @@ def test_a_step_over_several_batches_is_finished(tmp_path):
     assert stop(tmp_path, 0, **options)['meta']['iter'] == 2
 
 
-def test_another_batch_size_begins_the_epoch_anew(tmp_path):
+def test_another_batch_size_begins_the_epoch_again(tmp_path):
     stop(tmp_path, 1, **{'train_dataloader.batch_size': 16})
     runner, log = resume(tmp_path)
     assert (

@@ -24,7 +24,7 @@ from vptm_mm.tasks import load_classifier, make_task, task_state, write_task
 from ..conftest import ENCODER, ROOT, randomize
 
 DEEP = (0, 1, 2)
-# A class, its options, the names and the number of its tuned parameters.
+# A class, its options, the names and the number of its trainable parameters.
 BASELINES = {
     'linear': (FrozenFeatures, dict(), r'none', 0),
     'full': (
@@ -92,7 +92,7 @@ def baseline(checkpoint):
 
 
 def disturb(module: torch.nn.Module, seed: int = 0) -> None:
-    """Move each tuned parameter away from its start."""
+    """Move each trainable parameter away from its start."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in tuned_parameters(module).values():
         noise = torch.randn(parameter.shape, generator=generator)

@@ -26,7 +26,7 @@ class VectorQuantizer(nn.Module):
         num_embed: Entries V of the codebook.
         embed_dims: Width E of an entry.
         decay: Share of the old mean that one batch leaves, 0-1.
-        beta: Weight of the loss that draws vectors to their entries.
+        beta: Weight of the loss that pulls vectors to their entries.
 
     Shape:
         - Input: ``(..., E)``

@@ -35,7 +35,7 @@ class CheckpointCheckHook(Hook):
             another shape (``!``), if a task has other class names than the
             images that it is tested on, if the head has another number of
             classes than a data set, if the data sets have other class names,
-            or if ``NWay`` draws from other classes in one of them.
+            or if ``NWay`` samples from other classes in one of them.
     """
 
     # Whether the run started from a task of other classes.
@@ -145,7 +145,10 @@ def _require_classes_of_images(runner: Runner) -> None:
                 f'model.head.num_classes={len(classes)} or another data set.'
             )
     for key, why in (
-        ('drawn_from', 'NWay draws by seed from all classes of a data set: '),
+        (
+            'drawn_from',
+            'NWay samples by seed from all classes of a data set: ',
+        ),
         ('classes', ''),
     ):
         named = [(split, list(m[key])) for split, m in metainfos if m.get(key)]

@@ -37,7 +37,7 @@ class PrototypeVerbalizerHead(ClsHead):
         temperature: Scores are cosines divided by it.
         learnable_temperature: Whether training changes the temperature.
         instance_loss_weight: Weight of the instance-instance loss.
-        prototype_init: ``'xavier'`` draws them. ``'class_mean'``: a hook
+        prototype_init: ``'xavier'`` initialises them. ``'class_mean'``: a hook
             (``ClassMeanPrototypesHook``) sets each prototype to the mean of
             its class before the first epoch. ``'discriminant'``: that hook
             first sets the projection to the linear discriminants of the
