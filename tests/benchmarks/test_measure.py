@@ -69,7 +69,7 @@ def test_kept_states_of_another_backbone_are_not_timed(name):
     setting = Setting('deit-tiny', 32)
     made = {x: make_entrant(x, setting) for x in ('ours', 'late', name)}
     with torch.no_grad():
-        made[name].module.encoder.norm1.bias.add_(0.3)
+        made[name].module.encoder.ln1.bias.add_(0.3)
     with pytest.raises(RuntimeError, match=f'{name} differs from late by'):
         check(made, setting.images(1))
 
@@ -80,9 +80,9 @@ def test_differing_outputs_are_not_timed(name):
     made = {x: make_entrant(x, setting) for x in ('mmpretrain', 'ours')}
     with torch.no_grad():
         made[name].module.get_parameter(
-            'encoder.norm1.bias'
+            'encoder.ln1.bias'
             if name == 'ours'
-            else 'backbone.encoder.norm1.bias'
+            else 'backbone.encoder.ln1.bias'
         ).add_(1e-3)
     with pytest.raises(RuntimeError, match='mmpretrain differs from ours by'):
         check(made, setting.images(1))

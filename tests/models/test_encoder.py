@@ -174,3 +174,12 @@ def test_frozen_parts_stay_in_eval_and_trained_ones_follow(encode):
 def test_a_retired_speed_up_is_taken(encode):
     speedups = ('fused_attention', 'lean_first_block')
     assert encode(speedups=speedups).speedups == ('fused_attention',)
+
+
+def test_hooks_on_a_block_see_what_leaves_it(encode, images):
+    encoder, seen = encode(), []
+    encoder.layers[1].register_forward_hook(lambda *args: seen.append(args[2]))
+    bias = encoder.rel_pos_bias()
+    tokens = encoder.run(encoder.embed(images), bias, range(2))
+    assert len(seen) == 1
+    assert seen[0].equal(tokens)

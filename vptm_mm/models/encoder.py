@@ -285,8 +285,12 @@ class FrozenEncoder(nn.Module):
         layer = self.layers[block]
         attention = steps.attention(layer.attn, block)
         branch = steps.branch(block)
-        how: dict[str, Any] = {}
         is_lean = read is not None and 'lean_last_block' in self.speedups
+        if attention is layer.attn and branch is None and not is_lean:
+            # As a whole, so that hooks on a block see it.
+            tokens = layer(tokens, rel_pos_bias=bias)
+            return tokens if read is None else tokens[:, read]
+        how: dict[str, Any] = {}
         if is_lean and isinstance(layer.attn, FusedAttention):
             how = dict(queries=read)
         attended = attention(layer.ln1(tokens), rel_pos_bias=bias, **how)
