@@ -75,7 +75,7 @@ class Played:
         ended = {}
         while new := [
             (slot, point)
-            for slot, point in series.slots.slots(ended).items()
+            for slot, point in series.space.slots(ended).items()
             if slot not in ended and self.known is None
         ]:
             for slot, point in new:
@@ -85,7 +85,7 @@ class Played:
             slot: Run(point, self._trial(ended[slot]))
             if slot in ended
             else Run(point)
-            for slot, point in series.slots.slots(ended).items()
+            for slot, point in series.space.slots(ended).items()
         }
 
     @staticmethod
@@ -101,7 +101,7 @@ def finals_of(pair) -> list:
     return [
         series.config(point)
         for series in pair.finals(Played())
-        for point in series.slots.slots({}).values()
+        for point in series.space.slots({}).values()
     ]
 
 

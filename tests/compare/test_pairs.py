@@ -37,7 +37,7 @@ def test_a_search_has_no_test_set_and_a_final_run_has():
 
 def test_final_runs_take_what_validation_chose():
     pair = one_pair()
-    open_run, ended = pair.search.slots.slots({})
+    open_run, ended = pair.search.space.slots({})
     assert pair.finals(Played({ended: 90.0})) == []
     assert pair.chosen(Played({open_run: 90.0, ended: 80.0})) == dict(
         learning_rate=0.05
@@ -87,7 +87,7 @@ def test_more_epochs_of_final_runs_end_with_a_checkpoint():
 
 def test_a_failed_search_has_no_final_runs():
     pair = one_pair()
-    first, second = pair.search.slots.slots({})
+    first, second = pair.search.space.slots({})
     failed = Played({first: None, second: None})
     assert pair.has_failed(failed)
     assert pair.finals(failed) == []
@@ -104,7 +104,7 @@ def test_fixed_keeps_the_rates_of_the_config():
 
 def test_vpt_uses_sgd_at_rates_for_a_batch_of_256():
     search = one_pair(PRESETS['vpt']).search
-    point = next(iter(search.slots.slots({}).values()))
+    point = next(iter(search.space.slots({}).values()))
     assert search.config(point).optim_wrapper.optimizer.to_dict() == dict(
         type='SGD', momentum=0.9, lr=50 * 16 / 256, weight_decay=0.01
     )
@@ -276,7 +276,7 @@ def test_one_data_set_may_choose_for_all():
     for cfg in finals_of(follower):
         assert cfg.train_dataloader.batch_size == 8
         assert cfg.optim_wrapper.optimizer.lr == 0.2
-    first, second = searcher.search.slots.slots({})
+    first, second = searcher.search.space.slots({})
     failed = Played({first: None, second: None})
     assert follower.has_failed(failed)
     assert follower.finals(failed) == []

@@ -13,12 +13,12 @@ from vptm_mm.compare.series import FINAL, SEARCH, Series
 from vptm_mm.compare.study import MAX_DEATHS, Studies, sqlite_url
 
 
-def make_series(slots, name='a') -> Series:
+def make_series(space, name='a') -> Series:
     return Series(
         dataset='digits',
         method='VPTM',
-        stage=FINAL if isinstance(slots, Seeds) else SEARCH,
-        slots=slots,
+        stage=FINAL if isinstance(space, Seeds) else SEARCH,
+        space=space,
         config=Config,
         digest=lambda: name,
     )

@@ -167,7 +167,7 @@ class Pair:
         if known not in self._finals:
             self._finals[known] = Series(
                 *(self.dataset.name, self.method.name, FINAL),
-                slots=Seeds(self.plan.seeds),
+                space=Seeds(self.plan.seeds),
                 config=lambda run: self.final_config(
                     index, point, run['seed']
                 ),

@@ -175,11 +175,11 @@ def _overview(plan: Plan, rows: pd.DataFrame) -> Iterator[str]:
     for method in plan.methods:
         own = rows[rows.method == method.name].set_index('dataset')
         cells = list(own.test.reindex(measured, fill_value='-'))
-        whole = own.test_mean[own.is_int]
+        whole = own.test_mean[own.is_complete]
         for names in means.values():
-            is_int = set(names) <= set(whole.index)
+            is_complete = set(names) <= set(whole.index)
             cells.append(
-                f'{statistics.mean(whole[names]):.1f}' if is_int else '-'
+                f'{statistics.mean(whole[names]):.1f}' if is_complete else '-'
             )
         yield _line([method.name, *cells])
 
@@ -256,7 +256,7 @@ def _failures(runs: pd.DataFrame, axis: str = '') -> list[str]:
 
 
 def _rows_csv(rows: pd.DataFrame) -> str:
-    texts = ['val', 'test', 'is_int']
+    texts = ['val', 'test', 'is_complete']
     rounded = {f'{key}_{of}': 4 for key in texts for of in ('mean', 'std')}
     return _csv(rows.drop(columns=texts).round(rounded))
 

@@ -21,7 +21,7 @@ class Series:
         dataset: Name of the data set.
         method: Name of the method.
         stage: ``'search'``, which has no test set, or ``'final'``.
-        slots: Which runs there are.
+        space: Which runs there are.
         config: Returns the config of a run, given its values.
         digest: Returns the sha256 of what is the same in all runs: config and
             weights.
@@ -31,7 +31,7 @@ class Series:
     dataset: str
     method: str
     stage: str
-    slots: Search | Seeds
+    space: Search | Seeds
     config: Callable[[Point], Config]
     digest: Callable[[], str]
     point: Point = field(default_factory=dict)

@@ -76,7 +76,7 @@ class Studies:
             if trial.state.is_finished()
         }
         runs = {}
-        for slot, point in series.slots.slots(values).items():
+        for slot, point in series.space.slots(values).items():
             trial = trials.get(slot)
             # Of a search by TPE, the trial alone knows its point.
             runs[slot] = Run(point or (trial.params if trial else {}), trial)
@@ -106,7 +106,7 @@ class Studies:
         if slot not in runs or self._is_double(series, trial):
             study.tell(trial, state=TrialState.PRUNED)
             return self.take(series)
-        series.slots.suggest(trial)
+        series.space.suggest(trial)
         return trial
 
     def beat(self, trial: optuna.Trial) -> None:

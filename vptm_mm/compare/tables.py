@@ -87,8 +87,11 @@ def make_rows(
         memory_of=('memory_of', 'first'),
         device=('device', 'first'),
     ).reset_index()
-    ends = {str(pair): pair.is_at_end(studies) for pair in pairs}
-    names = rows.dataset + ', ' + rows.method
+    ends = {
+        (pair.dataset.name, pair.method.name): pair.is_at_end(studies)
+        for pair in pairs
+    }
+    names = zip(rows.dataset, rows.method, strict=True)
     rows.insert(10, 'is_at_end', [ends[name] for name in names])
     asked = pairs[0].plan.seeds
     for key in ('val', 'test'):
@@ -97,7 +100,7 @@ def make_rows(
             _cell(mean, deviation, seeds, asked)
             for mean, deviation, seeds in figures.to_numpy()
         ]
-    rows['is_int'] = rows.seeds == asked
+    rows['is_complete'] = rows.seeds == asked
     return rows
 
 
