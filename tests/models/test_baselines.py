@@ -165,21 +165,6 @@ def test_starts_at_the_linear_probe(baseline, images, name, options, readout):
     )
 
 
-@pytest.mark.parametrize('name', BASELINES)
-@pytest.mark.parametrize(
-    ('options', 'width'),
-    [
-        (dict(), 16),
-        (dict(readout='patches'), 16),
-        (dict(readout='patches', pool_grid=2), 64),
-    ],
-)
-def test_shapes(baseline, images, name, options, width):
-    backbone = baseline(name, **options)
-    assert backbone(images)[0].shape == (2, width)
-    assert backbone.out_channels == width
-
-
 @pytest.mark.parametrize('name', SMALL)
 def test_the_pre_training_task_sees_nothing_of_it(baseline, images, name):
     backbone = baseline(name)
