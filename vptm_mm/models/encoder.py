@@ -109,7 +109,7 @@ class FrozenEncoder(nn.Module):
         ):
             raise ValueError(
                 f'num_visual_tokens={num_visual_tokens!r} must be an int '
-                'number >= 1, or None to do without a token predictor.'
+                '>= 1, or None to do without a token predictor.'
             )
         self.speedups = _check_speedups(speedups)
         # A file fills all of it, or fails.

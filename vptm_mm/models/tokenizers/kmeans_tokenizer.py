@@ -52,8 +52,7 @@ class KMeansTokenizer(BaseModule):
         super().__init__()
         if not is_int(num_visual_tokens) or num_visual_tokens < 2:
             raise ValueError(
-                f'num_visual_tokens={num_visual_tokens!r} must be an int '
-                'number >= 2.'
+                f'num_visual_tokens={num_visual_tokens!r} must be an int >= 2.'
             )
         self.num_visual_tokens = num_visual_tokens
         self.seed = seed
