@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import vptm_mm_cli
-from vptm_mm.adapt import Accuracy, adapt
+from vptm_mm.adaptation import Accuracy, adapt
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.run_tool import find_device, parse_options, run_verb
 from vptm_mm.tasks import read_task
@@ -159,9 +159,10 @@ def test_accuracy():
 
 def test_the_encoder_of_a_file():
     """As the config of the digits says it."""
-    found = encoder_config('vptm_mm://beitv2-tiny_digits.pth')
+    found, known = encoder_config('vptm_mm://beitv2-tiny_digits.pth')
     assert found['arch'] == dict(
         embed_dims=128, num_layers=6, num_heads=4, feedforward_channels=512
     )
     assert (found['img_size'], found['patch_size']) == (32, 8)
+    assert known is None or len(known.mean) == found['in_channels']
     assert vptm_mm_cli.VERBS

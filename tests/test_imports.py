@@ -14,7 +14,7 @@ PACKAGE = ROOT / 'vptm_mm'
 FILES = sorted(PACKAGE.rglob('*.py'))
 ABOVE = (
     'engine',
-    'export',
+    'exporting',
     'visualization',
     'demo',
     'report',
@@ -69,11 +69,11 @@ def test_nn_knows_torch_only():
         ('models/heads', ('models.backbones',)),
         ('datasets', ('tasks', 'models', *ABOVE)),
         ('tasks', ('datasets', *ABOVE)),
-        ('engine', ('models', 'visualization', 'export')),
-        ('export', ('engine', 'datasets')),
+        ('engine', ('models', 'visualization', 'exporting')),
+        ('exporting', ('engine', 'datasets')),
         ('visualization', ('models', 'engine', 'datasets')),
         ('demo', ('engine',)),
-        ('report', ('models', 'engine', 'export')),
+        ('report', ('models', 'engine', 'exporting')),
         ('pretraining', ('models',)),
         ('compare', ('models',)),
     ],

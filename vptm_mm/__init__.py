@@ -1,5 +1,7 @@
 """VPTM for MMPretrain: importing this package registers everything."""
 
+from typing import Any
+
 from .host import allow_host_checkpoints, require_host
 from .tested_versions import warn_of_untested_versions
 
@@ -13,6 +15,8 @@ from .version import __version__  # noqa: E402
 
 register_models()
 
+PUBLIC = ('TaskPool', 'adapt', 'export', 'load_classifier', 'read_task')
+
 __all__ = [
     '__version__',
     'datasets',
@@ -21,3 +25,16 @@ __all__ = [
     'pretraining',
     'tasks',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the Python interface when it is used: not all of it is light."""
+    if name not in PUBLIC:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from . import api
+
+    return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})

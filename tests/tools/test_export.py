@@ -1,7 +1,7 @@
 """``vptm export`` as a user runs it, from a foreign folder.
 
 That an ONNX file says what tools/predict.py says is shown by
-tests/export/test_example.py.
+tests/exporting/test_example.py.
 """
 
 import json
@@ -14,7 +14,7 @@ from mmpretrain.datasets import build_dataset
 
 from vptm_mm.tasks import load_classifier, make_task, write_task
 
-from ..export.conftest import needs_export
+from ..exporting.conftest import needs_export
 from .test_tools import DIGITS
 from .vptm import vptm
 

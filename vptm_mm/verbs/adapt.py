@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from ..adapt import PARTS, Adapted, adapt
+from ..adaptation import PARTS, Adapted, adapt
 
 SHOWN = 5  # confusions
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..datasets import check_data_roots
 from ..engine.cfg_options import read_config
-from ..export import OPSET, TOLERANCE, export_classifier
+from ..exporting import OPSET, TOLERANCE, export_classifier
 from ..tasks import load_classifier, prediction_pipeline
 
 NUM_IMAGES = 8

@@ -2,13 +2,26 @@
 
 import math
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 from .checkpoint_file import fetch, read_tensors
 from .checkpoint_layouts import to_our_names
+from .preprocessing import Preprocessing, trained_with
 
 
-def encoder_config(checkpoint: str | PathLike) -> dict[str, Any]:
+class EncoderConfig(NamedTuple):
+    """Which encoder a file of weights is of.
+
+    Args:
+        encoder: Its config.
+        trained_with: How images were normalised; None if nobody knows.
+    """
+
+    encoder: dict[str, Any]
+    trained_with: Preprocessing | None
+
+
+def encoder_config(checkpoint: str | PathLike) -> EncoderConfig:
     """Return the config of the encoder that a file of weights fits.
 
     Shapes say all of it but the activation, which is BEiT's.
@@ -21,8 +34,8 @@ def encoder_config(checkpoint: str | PathLike) -> dict[str, Any]:
         ValueError: If it is not a BEiT v2.
     """
     path = fetch(checkpoint)
-    read, _ = read_tensors(path)
-    _, tensors, _ = to_our_names(read, path)
+    read, meta = read_tensors(path)
+    layout, tensors, dropped = to_our_names(read, path)
     try:
         width, channels, patch, _ = tensors[
             'encoder.patch_embed.projection.weight'
@@ -42,7 +55,7 @@ def encoder_config(checkpoint: str | PathLike) -> dict[str, Any]:
         if name.startswith('encoder.layers.')
     }
     has_scale = 'encoder.layers.0.gamma_1' in tensors
-    return dict(
+    encoder = dict(
         type='BEiTPretrainViT',
         arch=dict(
             embed_dims=width,
@@ -55,3 +68,4 @@ def encoder_config(checkpoint: str | PathLike) -> dict[str, Any]:
         in_channels=channels,
         layer_scale_init_value=0.1 if has_scale else 0,
     )
+    return EncoderConfig(encoder, trained_with(path, layout, dropped, meta))

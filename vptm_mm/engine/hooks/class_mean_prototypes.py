@@ -14,6 +14,7 @@ from mmengine.dist import all_reduce, broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -119,6 +120,7 @@ def _training_states(
     for batch in track(
         _each_image(runner, views),
         description='Class means',
+        console=Console(stderr=True),
         disable=runner.rank != 0,
     ):
         data = model.data_preprocessor(batch, False)

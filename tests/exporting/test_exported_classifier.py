@@ -5,7 +5,7 @@ import torch
 from mmpretrain.models import AverageClsScoreTTA, LinearClsHead
 from mmpretrain.registry import MODELS
 
-from vptm_mm.export import ExportedClassifier, export_classifier
+from vptm_mm.exporting import ExportedClassifier, export_classifier
 from vptm_mm.models import FrozenFeatures
 
 from ..conftest import ENCODER

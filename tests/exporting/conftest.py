@@ -5,7 +5,7 @@ import torch
 from mmengine.utils import digit_version
 from mmpretrain.registry import MODELS
 
-from vptm_mm.export.export_file import TORCH_NEEDED
+from vptm_mm.exporting.export_file import TORCH_NEEDED
 from vptm_mm.models import FrozenFeatures
 
 from ..conftest import ENCODER

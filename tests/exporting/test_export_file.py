@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmpretrain.models import LinearClsHead
 
-from vptm_mm.export import (
+from vptm_mm.exporting import (
     DESCRIPTION,
     OPSET,
     export_classifier,

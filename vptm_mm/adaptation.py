@@ -160,12 +160,11 @@ def adapt(
     cfg.randomness = dict(seed=seed)
     cfg.device = get_device() if device == 'auto' else device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
-    tune(cfg, 0)
-    parts = {part: read_images(cfg, made, part) for part in PARTS}
+    used = tune(cfg, 0)
+    parts = {part: read_images(used, made, part) for part in PARTS}
     end = parts['test']
     if epochs:
-        tune(cfg, epochs)
-        end = read_images(cfg, made, 'test')
+        end = read_images(tune(cfg, epochs), made, 'test')
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,11 +199,13 @@ def make_config(
     backbone = cfg.model.backbone
     if weights is not None:
         backbone.init_cfg.checkpoint = weights
-        backbone.encoder = encoder_config(weights)
+        backbone.encoder, known = encoder_config(weights)
+        if known is not None:
+            cfg.data_preprocessor.update(known._asdict())
     backbone.mask_grid = masks
     cfg.model.head.in_channels = masks**2 * backbone.encoder.arch.embed_dims
     cfg.work_dir = str(work_dir)
-    cfg.log_level = 'WARNING'
+    cfg.log_level = 'ERROR'  # the host warns of itself
     if folder is not None:
         use_images(cfg, Path(folder).expanduser())
     return cfg
@@ -300,11 +301,20 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
     return classes, dict(data_root=str(folder), ann_file=str(listed))
 
 
-def tune(cfg: Config, epochs: int) -> None:
-    """Run a config for so many epochs; it leaves a task file."""
+def tune(cfg: Config, epochs: int) -> Config:
+    """Run a config for so many epochs; it leaves a task file.
+
+    Returns:
+        The config of the run.
+    """
     cfg = copy.deepcopy(cfg)
     cfg.train_cfg.max_epochs = epochs
+    if not epochs:
+        # Prompts that nobody trains only disturb.
+        cfg.model.backbone.prompt_length = 0
+        cfg.default_hooks.checkpoint.test_best = False
     build_runner(cfg, LOADERS).train()
+    return cfg
 
 
 @torch.no_grad()
