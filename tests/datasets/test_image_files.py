@@ -6,9 +6,8 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from vptm_mm import image_content
-from vptm_mm.datasets import image_files
-from vptm_mm.datasets.image_files import describe_skipped, find_files
+from vptm_mm import image_content, image_files
+from vptm_mm.image_files import describe_skipped, find_files
 from vptm_mm.verbs.predict import find_images
 
 from ..made_datasets import write_image

@@ -1,7 +1,7 @@
+from ..image_files import EXTENSIONS, describe_skipped, find_files
 from .cifar import BGRCIFAR10, BGRCIFAR100
 from .digits import SklearnDigits
 from .guides import check_data_roots
-from .image_files import EXTENSIONS, describe_skipped, find_files
 from .image_folder import ImageFolder, count_classes
 from .nabirds import NABirds
 from .split_check import check_splits

@@ -9,8 +9,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS
 
-from ..nn import is_finite, is_int
-from .image_files import (
+from ..image_files import (
     EXTENSIONS,
     describe_skipped,
     find_files,
@@ -18,6 +17,7 @@ from .image_files import (
     show_names,
     sub_folders,
 )
+from ..nn import is_finite, is_int
 from .split_dataset import SHOWN, SplitDataset, require_files
 from .subsets import hash_rank, list_digest
 

@@ -273,10 +273,15 @@ def write_task(task: Task, path: str | Path) -> None:
 def read_task(path: str | Path) -> Task:
     """Read a task file and check that it is whole.
 
+    Args:
+        path: Its path, or ``vptm_mm://`` address.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, not a task file, or of a later format.
     """
+    if str(path).startswith(PACKAGED):
+        path = fetch(path)
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'no task file at {path.absolute()}')

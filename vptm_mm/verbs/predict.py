@@ -20,7 +20,7 @@ from rich.table import Table
 
 from ..datasets import EXTENSIONS, describe_skipped, find_files
 from ..tasks import VPTMTaskPool
-from ..tasks.pool import PreparedImage
+from ..tasks.pool import Prediction, PreparedImage
 from ..weights import write_whole
 
 
@@ -71,7 +71,7 @@ def _read(
             print(f'{path}: {error}', file=sys.stderr)
 
 
-def top(result: dict, classes: tuple[str, ...], k: int) -> list[dict]:
+def top(result: Prediction, classes: tuple[str, ...], k: int) -> list[dict]:
     order = np.argsort(-result['pred_scores'], kind='stable')[:k]
     return [
         {'class': classes[i], 'confidence': float(result['pred_scores'][i])}

@@ -1,4 +1,10 @@
-from .pooled_task import Picture, PreparedImage, read_image
+from .pooled_task import Picture, Prediction, PreparedImage, read_image
 from .task_pool import VPTMTaskPool
 
-__all__ = ['Picture', 'PreparedImage', 'VPTMTaskPool', 'read_image']
+__all__ = [
+    'Picture',
+    'Prediction',
+    'PreparedImage',
+    'VPTMTaskPool',
+    'read_image',
+]

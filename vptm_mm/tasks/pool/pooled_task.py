@@ -5,10 +5,10 @@ Symbols: B batch; P prompt tokens; M masks; C embedding width; K classes.
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from mmcv.transforms import Compose, LoadImageFromFile
@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from ...image_content import read_file
+from ...image_files import find_files
 from ...models.backbones.vptm_backbone import VPTMBackbone
 from ...models.encoder import FrozenEncoder
 from ...models.readouts import MaskReadout
@@ -32,6 +33,19 @@ DEFAULTS = {
     name: parameter.default
     for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
 }
+
+
+class Prediction(TypedDict):
+    """What a task says of an image, by the names of MMPretrain's inferencer.
+
+    ``pred_class`` is the name of the class ``pred_label``, ``pred_score`` its
+    probability, ``pred_scores`` those of all classes, ``(K,)``.
+    """
+
+    pred_class: str
+    pred_label: int
+    pred_score: float
+    pred_scores: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -182,11 +196,11 @@ class PooledTask(nn.Module):
         tuned = next(self.parameters(), read)
         return self.head((read.to(tuned.dtype),))
 
-    def prediction(self, score: Tensor) -> dict[str, Any]:
+    def prediction(self, score: Tensor) -> Prediction:
         """Turn scores ``(K,)`` into what MMPretrain's inferencer gives."""
         shares = score.float().softmax(-1).cpu()
         label = int(shares.argmax())
-        return dict(
+        return Prediction(
             pred_scores=shares.numpy(),
             pred_label=label,
             pred_score=float(shares[label]),
@@ -197,6 +211,23 @@ class PooledTask(nn.Module):
 def backbone_options(task: Task) -> dict[str, Any]:
     """Return all options of a task's ``VPTMBackbone``."""
     return {**DEFAULTS, **task.backbone}
+
+
+def list_images(images: str | Path | Iterable[Picture]) -> list[Picture]:
+    """Return the images of a folder, one image, or what was given, as a list.
+
+    Raises:
+        FileNotFoundError: If a folder holds no image.
+    """
+    if not isinstance(images, (str, Path)):
+        return list(images)
+    path = Path(images).expanduser()
+    if not path.is_dir():
+        return [path]
+    found, _ = find_files(path)
+    if not found:
+        raise FileNotFoundError(f'no image below {path.absolute()}')
+    return list(found)
 
 
 def read_image(image: Picture) -> np.ndarray:

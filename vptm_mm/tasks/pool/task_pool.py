@@ -4,7 +4,7 @@ Symbols: B batch; M masks; C embedding width; K classes; T sequences that
 differ, at the last block.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,10 @@ from .mixed_batch import MixedBatch
 from .pooled_task import (
     Picture,
     PooledTask,
+    Prediction,
     PreparedImage,
     backbone_options,
+    list_images,
 )
 
 Names = str | Sequence[str]
@@ -220,10 +222,10 @@ class VPTMTaskPool(nn.Module):
 
     def predict(
         self,
-        images: Sequence[Picture],
+        images: str | Path | Iterable[Picture],
         tasks: Names | Sequence[Names],
         batch_size: int = 32,
-    ) -> list[dict[str, dict[str, Any]]]:
+    ) -> list[dict[str, Prediction]]:
         """Classify images, each by its own task or tasks.
 
         A file is read as the task's own pipeline reads it, with the options
@@ -231,7 +233,8 @@ class VPTMTaskPool(nn.Module):
 
         Args:
             images: Paths, arrays ``(height, width, 3)`` in uint8 and BGR, or
-                images of Pillow.
+                images of Pillow; or one path, of an image or of a folder,
+                whose images are taken in the order of their names.
             tasks: One or several names for each image; or one name for all.
             batch_size: Images that are read and classified at a time.
 
@@ -248,6 +251,7 @@ class VPTMTaskPool(nn.Module):
         """
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size} must be >= 1.')
+        images = list_images(images)
         asked = list(zip(images, self._names(tasks, len(images)), strict=True))
         results = []
         for start in range(0, len(asked), batch_size):
@@ -272,7 +276,7 @@ class VPTMTaskPool(nn.Module):
 
     def classify(
         self, images: Sequence[PreparedImage]
-    ) -> list[dict[str, dict[str, Any]]]:
+    ) -> list[dict[str, Prediction]]:
         """Classify images that ``prepare`` made ready, as one batch.
 
         Returns:

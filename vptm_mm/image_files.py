@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from os import path as osp
 from pathlib import Path
 
-from ..image_content import can_read_heif
-from .split_dataset import SHOWN
+from .image_content import can_read_heif
+
+SHOWN = 5  # names in a message
 
 EXTENSIONS = {
     '.bmp',
