@@ -14,11 +14,20 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """What ``vptm`` can do: a line on it, its flags, how it may end."""
+    """What ``vptm`` can do.
+
+    Args:
+        summary: A line on it.
+        add_flags: Adds its flags to a parser.
+        epilog: How it may end.
+        passes_on: Whether flags that it does not know are those of ``train``;
+            they are in ``others``.
+    """
 
     summary: str
     add_flags: Callable[[argparse.ArgumentParser], None]
     epilog: str | None = None
+    passes_on: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +61,11 @@ def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
-    return name, parser.parse_args(argv[1:])
+    args, others = parser.parse_known_args(argv[1:])
+    if others and not verb.passes_on:
+        parser.error(f'unrecognized arguments: {" ".join(others)}')
+    args.others = others
+    return name, args
 
 
 def _map() -> argparse.ArgumentParser:
@@ -161,17 +174,21 @@ def launch(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='do not pin the memory of data loaders',
     )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher',
-    )
+    launcher(parser)
     parser.add_argument(
         '--trust-checkpoint',
         metavar='FILE',
         help='let this file, and no other, run the code that it holds when it '
         'is read: for old checkpoints of your own, which are refused without',
+    )
+
+
+def launcher(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher',
     )
     # torch.distributed.launch passes --local-rank, older ones --local_rank.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -487,6 +504,34 @@ def compare(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def pretrain(parser: argparse.ArgumentParser) -> None:
+    config(parser)
+    parser.add_argument(
+        '--tokens',
+        nargs='+',
+        choices=['patches', 'features', 'vqkd'],
+        help='what each round predicts: groups of pixels, groups of features '
+        'of the round before, or tokens distilled from it (VQ-KD); the first '
+        'one is what the config says; patches features features by default',
+    )
+    parser.add_argument(
+        '--block',
+        type=int,
+        help='block of the last backbone whose states are read, counted from '
+        '0; the middle one by default',
+    )
+    parser.add_argument(
+        '--keep-tokens',
+        action='store_true',
+        help="only compute the teacher's tokens, kept_tokens of the config",
+    )
+    parser.add_argument(
+        '--work-dir', type=Path, help='work_dirs/CONFIG_rounds by default'
+    )
+    cfg_options(parser)
+    launcher(parser)
+
+
 def configs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'pattern', nargs='?', default='*', help='as in *cub*; all by default'
@@ -559,6 +604,12 @@ VERBS = {
     'draw': Verb('draw pictures of a classifier', draw),
     'report': Verb('make one HTML page of a run', report),
     'demo': Verb('serve a page that classifies an image', demo),
+    'pretrain': Verb(
+        'pre-train a backbone in rounds',
+        pretrain,
+        'Other flags, as --amp, are those of vptm train.',
+        passes_on=True,
+    ),
     'compare': Verb('compare methods: search, seeds, tables, plots', compare),
     'export': Verb('write a classifier as ONNX or for torch.export', export),
     'check': Verb(

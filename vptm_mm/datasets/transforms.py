@@ -120,9 +120,9 @@ class LoadCheckedImage(LoadImageFromFile):
 class LoadKeptTokens(BaseTransform):
     """Put the kept visual tokens of an image beside it, as its second view.
 
-    ``tools/keep_tokens.py`` writes the file. BEiT's target generator gets
-    the ids as an image of one pixel a patch; ``KeptTokens`` reads them from
-    it. ``data_preprocessor`` must leave them as they are:
+    ``vptm pretrain --keep-tokens`` writes the file. BEiT's target generator
+    gets the ids as an image of one pixel a patch; ``KeptTokens`` reads them
+    from it. ``data_preprocessor`` must leave them as they are:
     ``second_mean=[0, 0, 0], second_std=[1, 1, 1]``.
 
     Ids follow a horizontal flip, so it stands after ``RandomFlip``: those of
@@ -156,7 +156,7 @@ class LoadKeptTokens(BaseTransform):
                 f'{self.tokens_file} has tokens of {len(self._rows)} images, '
                 f'and none of {name!r}, as {results["img_path"]} is called '
                 f'below data_root={self.data_root!r}. Set data_root, or run '
-                'tools/keep_tokens.py for these images.'
+                'vptm pretrain --keep-tokens for these images.'
             )
         views = self._tokens[self._rows[name]]  # (1 or 2, H, W)
         ids = views[0]

@@ -84,7 +84,7 @@ class DistilledBEiT(BEiT):
                 raise ValueError(
                     'image_feature of a data sample is '
                     f'{None if found is None else tuple(found.shape)}; '
-                    f'expected ({dims},). Give tools/keep_tokens.py an '
+                    f'expected ({dims},). Give vptm pretrain --keep-tokens an '
                     'image_teacher and this image_dims, and PackInputs '
                     "algorithm_keys=['image_feature']."
                 )
