@@ -130,8 +130,8 @@ class GridSearch:
 class TPESearch:
     """Optuna's tree-structured Parzen estimator in a box, log-uniform.
 
-    `Bergstra et al., Algorithms for Hyper-Parameter Optimization
-    <https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization>`_.
+    Bergstra et al., Algorithms for Hyper-Parameter Optimization
+    <https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization>.
 
     Args:
         trials: How many points are tried.

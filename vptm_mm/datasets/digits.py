@@ -14,8 +14,8 @@ from .subsets import list_digest
 class SklearnDigits(SplitDataset):
     """The 1,797 handwritten digits that come with scikit-learn.
 
-    8x8 px grey images of ten classes, from the UCI set `Optical Recognition
-    of Handwritten Digits <https://doi.org/10.24432/C50P49>`_. The split is
+    8x8 px grey images of ten classes, from the UCI set Optical Recognition
+    of Handwritten Digits <https://doi.org/10.24432/C50P49>. The split is
     stratified and fixed: 1,077 train, 360 val, 360 test. Its digest is
     logged.
 

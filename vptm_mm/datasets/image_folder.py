@@ -145,7 +145,7 @@ class ImageFolder(SplitDataset):
             raise FileNotFoundError(
                 f'no {(root / min(missing)).absolute()} beside '
                 f'{show_names(splits.values())}, which hold class folders. '
-                'tools/test.py with --folder tests a task on all images of a '
+                'vptm test with --folder tests a task on all images of a '
                 'folder.'
             )
         first = splits.get('train', root)

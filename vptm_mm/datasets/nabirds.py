@@ -18,11 +18,11 @@ SPLIT_NAMES = {'1': 'train', '0': 'test'}
 
 @DATASETS.register_module()
 class NABirds(SplitDataset):
-    """`NABirds <https://dl.allaboutbirds.org/nabirds>`_.
+    """NABirds <https://dl.allaboutbirds.org/nabirds>.
 
     48,562 images of 555 visual categories: 23,929 train, 24,633 test. From
-    `Building a Bird Recognition App and Large Scale Dataset With Citizen
-    Scientists <https://openaccess.thecvf.com/content_cvpr_2015/html/Horn_Building_a_Bird_2015_CVPR_paper.html>`_.
+    Building a Bird Recognition App and Large Scale Dataset With Citizen
+    Scientists <https://openaccess.thecvf.com/content_cvpr_2015/html/Horn_Building_a_Bird_2015_CVPR_paper.html>.
 
     The folder holds ``images/``, ``images.txt`` (image id and path),
     ``image_class_labels.txt`` (image id and class id),

@@ -10,7 +10,7 @@ from .split_dataset import SplitDataset
 
 @DATASETS.register_module()
 class StanfordDogs(SplitDataset):
-    """`Stanford Dogs <http://vision.stanford.edu/aditya86/ImageNetDogs/>`_.
+    """Stanford Dogs <http://vision.stanford.edu/aditya86/ImageNetDogs/>.
 
     20,580 images of 120 breeds: 12,000 train, 8,580 test. They are a part of
     ImageNet.

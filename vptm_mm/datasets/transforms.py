@@ -226,7 +226,7 @@ class BlockMaskGenerator(BEiTMaskGenerator):
     ``randint(0, height - h)``, whose upper end is exclusive: the last row and
     the last column of patches are never masked. On a 14x14 grid that loses
     27 of 196 patches, on a 4x4 grid 7 of 16. Here every patch can be masked,
-    as in `BEiT <https://arxiv.org/abs/2106.08254>`_, algorithm 1.
+    as in BEiT <https://arxiv.org/abs/2106.08254>, algorithm 1.
 
     Arguments are the host's.
     """

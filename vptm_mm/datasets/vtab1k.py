@@ -16,8 +16,8 @@ SIZES = {'train800': 800, 'val200': 200, 'train800val200': 1000}
 class VTAB1k(SplitDataset):
     """One task of VTAB-1k, from the prepared image folders.
 
-    `A Large-scale Study of Representation Learning with the Visual Task
-    Adaptation Benchmark <https://arxiv.org/abs/1910.04867>`_, section 3. The
+    A Large-scale Study of Representation Learning with the Visual Task
+    Adaptation Benchmark <https://arxiv.org/abs/1910.04867>, section 3. The
     folder of a task holds the images and, for each split, a list with lines
     ``path label``; paths begin at the folder of the task. Nothing of
     TensorFlow is needed.

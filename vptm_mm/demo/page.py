@@ -1,4 +1,4 @@
-"""The page of tools/demo.py."""
+"""The page of vptm demo."""
 
 import os
 from collections.abc import Iterator

@@ -43,7 +43,7 @@ class Readout(nn.Module):
 class MaskReadout(Readout):
     """The predicted visual token of [MASK]s that are added to the image.
 
-    `VPTM <https://arxiv.org/abs/2303.04998>`_: the state at [MASK], after the
+    VPTM <https://arxiv.org/abs/2303.04998>: the state at [MASK], after the
     final norm of the pre-training, is what the pre-trained token predictor
     reads.
 

@@ -64,7 +64,7 @@ class Tuning(nn.Module, BlockSteps):
 class PromptTuning(Tuning):
     """Prompt tokens among those of the image.
 
-    `Visual Prompt Tuning <https://arxiv.org/abs/2203.12119>`_, section 3.2.
+    Visual Prompt Tuning <https://arxiv.org/abs/2203.12119>, section 3.2.
     Prompts start as wide as the mask token.
 
     Args:
@@ -126,8 +126,8 @@ class PromptTuning(Tuning):
 class GatedPromptTuning(PromptTuning):
     """Shallow prompts, and a gate for each block that may change them.
 
-    `Improving Visual Prompt Tuning for Self-supervised Vision Transformers
-    <https://arxiv.org/abs/2306.05067>`_: block i turns prompts p_i into q_i,
+    Improving Visual Prompt Tuning for Self-supervised Vision Transformers
+    <https://arxiv.org/abs/2306.05067>: block i turns prompts p_i into q_i,
     and the next block gets p_{i+1} = g_i q_i + (1 - g_i) p_i, where the
     learnt gate g_i is the sigmoid of a number. With all gates at 1 this is
     shallow prompting; with all at 0 each block gets the same prompts.
@@ -192,7 +192,7 @@ class GatedPromptTuning(PromptTuning):
 class LoRATuning(Tuning):
     """Low-rank updates of the query and value weights of each block.
 
-    `LoRA <https://arxiv.org/abs/2106.09685>`_, section 4: W + (alpha / r) B A
+    LoRA <https://arxiv.org/abs/2106.09685>, section 4: W + (alpha / r) B A
     in place of W, for the query and the value of each block. No dropout on the
     updates. MMPretrain's ``LoRAModel`` replaces ``attn.qkv``, whose weight
     ``BEiTAttention`` reads; here each block runs with another weight instead,
@@ -246,7 +246,7 @@ def _attend(
 class AdaptFormerTuning(Tuning):
     """A bottleneck adapter beside the MLP of each block.
 
-    `AdaptFormer <https://arxiv.org/abs/2205.13535>`_, section 3.2:
+    AdaptFormer <https://arxiv.org/abs/2205.13535>, section 3.2:
     x + MLP(LN(x)) + s ReLU(LN(x) W_down) W_up, where LN is the frozen one of
     the block. BEiT scales its MLP by ``gamma_2``; the adapter, which the paper
     puts beside an MLP without such a scale, stays outside of it.
@@ -322,7 +322,7 @@ class FullTuning(Tuning):
 class BitFitTuning(FullTuning):
     """The biases of the encoder are tuned.
 
-    `BitFit <https://arxiv.org/abs/2106.10199>`_, section 3: each bias of a
+    BitFit <https://arxiv.org/abs/2106.10199>, section 3: each bias of a
     linear layer or a LayerNorm, of the patch embedding and of query and value
     (BEiT's keys have none). The table of the relative position bias is not a
     bias in this sense: it is added to attention scores, and stays frozen.

@@ -12,7 +12,7 @@ from .checks import is_finite, is_int
 class BottleneckAdapter(nn.Module):
     """The trained branch of an AdaptMLP: s ReLU(x W_down) W_up.
 
-    `AdaptFormer <https://arxiv.org/abs/2205.13535>`_, section 3.2: W_down is
+    AdaptFormer <https://arxiv.org/abs/2205.13535>, section 3.2: W_down is
     initialised by Kaiming's normal distribution; W_up and both biases are
     zero, so that the branch starts at zero.
 

@@ -12,8 +12,8 @@ def shrunk_covariance(
 ) -> Tensor:
     """Shrink a covariance towards a multiple of the identity.
 
-    By as much as `Ledoit and Wolf (2004)
-    <https://doi.org/10.1016/S0047-259X(03)00096-4>`_ derive from the number of
+    By as much as Ledoit and Wolf (2004)
+    <https://doi.org/10.1016/S0047-259X(03)00096-4> derive from the number of
     states, so that a few of them still give a covariance of full rank. States
     may come in groups, as views of one image do: groups are independent, the
     states within one are not.

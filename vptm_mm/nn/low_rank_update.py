@@ -12,7 +12,7 @@ from .checks import is_finite, is_int
 class LowRankUpdate(nn.Module):
     """The matrix (alpha / r) B A, to be added to a frozen weight.
 
-    `LoRA <https://arxiv.org/abs/2106.09685>`_, section 4.1: A is Gaussian, of
+    LoRA <https://arxiv.org/abs/2106.09685>, section 4.1: A is Gaussian, of
     variance 1 / ``in_features`` here, and B zero, so that the update starts
     at zero.
 

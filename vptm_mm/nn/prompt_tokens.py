@@ -14,8 +14,8 @@ from .checks import is_int
 class PromptTokens(nn.Module):
     """Learnable prompt tokens for chosen transformer blocks.
 
-    Deep prompts follow `Visual Prompt Tuning
-    <https://arxiv.org/abs/2203.12119>`_, section 3.2: prompts are inserted at
+    Deep prompts follow Visual Prompt Tuning
+    <https://arxiv.org/abs/2203.12119>, section 3.2: prompts are inserted at
     the first prompted block and replaced by new ones at each later one.
 
     Args:

@@ -17,8 +17,8 @@ class VectorQuantizer(nn.Module):
     """Replace each vector by the entry of the same direction.
 
     The codebook follows the mean direction of the vectors that an entry
-    stands for, by a moving average, as in `BEiT v2
-    <https://arxiv.org/abs/2208.06366>`_, section 2.2.1. Entries that hardly
+    stands for, by a moving average, as in BEiT v2
+    <https://arxiv.org/abs/2208.06366>, section 2.2.1. Entries that hardly
     anything falls on are moved to vectors of the batch. Names in the state
     dict are those of MMPretrain's ``NormEMAVectorQuantizer``.
 

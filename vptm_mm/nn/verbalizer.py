@@ -16,8 +16,8 @@ from .checks import is_finite, is_int
 class PrototypicalVerbalizer(nn.Module):
     """One prototype a class; the class is decided by cosine similarity.
 
-    `Prototypical Verbalizer for Prompt-based Few-shot Tuning
-    <https://arxiv.org/abs/2203.09770>`_, section 3.2: v = W z with no bias,
+    Prototypical Verbalizer for Prompt-based Few-shot Tuning
+    <https://arxiv.org/abs/2203.09770>, section 3.2: v = W z with no bias,
     s_k = cos(v, c_k). Scores are s / tau.
 
     Args:
@@ -110,7 +110,7 @@ def instance_loss(
 ) -> Tensor:
     """Supervised instance-instance loss of ProtoVerb.
 
-    `ProtoVerb <https://arxiv.org/abs/2203.09770>`_, equation 3: for each pair
+    ProtoVerb <https://arxiv.org/abs/2203.09770>, equation 3: for each pair
     of instances of one class, -log(e^s_ij / (e^s_ij + sum e^s_ik)), where k
     runs over the instances of other classes; averaged over the pairs. Here
     s = cos / tau, with the verbalizer's temperature.

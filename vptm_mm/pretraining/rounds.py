@@ -70,7 +70,7 @@ def plan_steps(
     if tokenizer not in FIRST:
         raise ValueError(
             f'model.target_generator.type={tokenizer!r} must be one of '
-            f'{", ".join(FIRST)}; train one round by tools/train.py.'
+            f'{", ".join(FIRST)}; train one round by vptm train.'
         )
     if tokens is None:
         later = [] if tokenizer == 'KeptTokens' else ['features'] * 2
@@ -156,11 +156,11 @@ def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
     Args:
         cfg: Config of the step.
         read: Files of earlier steps that it reads.
-        flags: Of ``tools/train.py``.
+        flags: Of ``vptm train``.
     """
     notes = [f'Reads {path}, sha256 {sha256(path)}.' for path in read]
     if flags:
-        notes.append(f'For tools/train.py {shlex.join(flags)}.')
+        notes.append(f'For vptm train {shlex.join(flags)}.')
     return ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text
 
 

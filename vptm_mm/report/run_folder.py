@@ -59,11 +59,11 @@ def read_run(folder: str | Path) -> RunFolder:
     if not sessions:
         raise FileNotFoundError(
             f'no run in {folder.absolute()}: no folder of a start with '
-            'vis_data/config.py. Give the work dir of tools/train.py, as '
+            'vis_data/config.py. Give the work dir of vptm train, as '
             'work_dirs/CONFIG.'
         )
     lines = {path: _read_lines(path) for path in sessions}
-    # tools/test.py starts in the same work dir, too.
+    # vptm test starts in the same work dir, too.
     trained = [path for path in sessions if lines[path]] or sessions
     last = trained[-1]
     results = read_json(folder / 'test_results.json')
@@ -155,7 +155,7 @@ def _find_checkpoint(folder: Path, results: dict) -> Path | None:
 
 
 def _last_test(sessions: list[Path]) -> dict[str, Any]:
-    """Return what ``tools/test.py`` wrote at its last start here."""
+    """Return what ``vptm test`` wrote at its last start here."""
     found = [read_json(s / f'{s.name}.json') for s in sessions]
     return next((test for test in reversed(found) if test), {})
 

@@ -1,6 +1,6 @@
 """A task: what it adds to a frozen encoder, as data, and in a file.
 
-A task file is a `safetensors <https://github.com/huggingface/safetensors>`_
+A task file is a safetensors <https://github.com/huggingface/safetensors>
 file with one entry of metadata, a JSON object: reading it runs no code. Equal
 tasks make equal files, byte by byte.
 """

@@ -107,8 +107,8 @@ def attention_rollout(
 ) -> Tensor:
     """Follow the attention of the last block back to the input.
 
-    `Quantifying Attention Flow in Transformers
-    <https://arxiv.org/abs/2005.00928>`_, section 3: heads are averaged, half
+    Quantifying Attention Flow in Transformers
+    <https://arxiv.org/abs/2005.00928>, section 3: heads are averaged, half
     of each token comes from the residual connection, blocks are multiplied.
     Prompts are inputs of the block that they enter; those that a later block
     replaces end there.

@@ -52,8 +52,8 @@ def embed(
     """Put features and prototypes in the plane.
 
     With prototypes all vectors are scaled to length 1 first: the verbalizer
-    sees angles only. t-SNE (`van der Maaten and Hinton, 2008
-    <https://www.jmlr.org/papers/v9/vandermaaten08a.html>`_) places both
+    sees angles only. t-SNE (van der Maaten and Hinton, 2008
+    <https://www.jmlr.org/papers/v9/vandermaaten08a.html>) places both
     together; PCA is fitted to the features, and the prototypes follow.
 
     Args:

@@ -108,7 +108,7 @@ def load_file(
             f'{_describe(path)} is refused: it holds more than tensors, which '
             f'may run code ({reason}). Save its state dict alone; or, if you '
             'trust whoever made it, give --trust-checkpoint FILE to '
-            'tools/train.py or tools/test.py.'
+            'vptm train or vptm test.'
         ) from error
     except Exception as error:  # damaged bytes raise nearly anything
         raise _damaged(path, error) from error
@@ -163,7 +163,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise ValueError(
                 f'{path} is a task file: it holds what is added to '
                 'pre-trained weights, not the weights. Give their path, and '
-                'the task file to load_from, or to tools/test.py.'
+                'the task file to load_from, or to vptm test.'
             )
     else:
         content = load_file(path, mmap=True)

@@ -34,11 +34,11 @@ class ClassMeanPrototypesHook(Hook):
     times, rounded up. With ``prototype_init='discriminant'`` the projection
     becomes the linear discriminants of these states, with a shrunk covariance
     and without the direction of their mean, which tells nothing apart (Fisher,
-    `1936 <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>`_). Then each
+    1936 <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>). Then each
     prototype becomes the normalised mean of the normalised projections of its
     class. With no training after it this is a nearest prototype classifier
-    (Snell et al., `Prototypical Networks
-    <https://arxiv.org/abs/1703.05175>`_). A class without training images
+    (Snell et al., Prototypical Networks
+    <https://arxiv.org/abs/1703.05175>). A class without training images
     keeps its initial prototype, with a warning. A run that starts from
     a checkpoint or a task keeps all of them.
 

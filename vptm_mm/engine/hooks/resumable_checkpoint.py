@@ -52,7 +52,7 @@ class ResumableCheckpointHook(CheckpointHook):
     - The best checkpoint is removed when the next best one is written, not
       before. Only files in the run's own folder are removed.
     - The best checkpoint is tested once, when training ends: the result goes
-      to the log and to ``test_results.json``. ``tools/test.py`` with that
+      to the log and to ``test_results.json``. ``vptm test`` with that
       checkpoint gives the same figures. The list of test images is read
       before training: what is missing there is found before the first step.
 
@@ -257,7 +257,7 @@ def _test_best(runner: Runner) -> None:
     if path is None:
         runner.logger.warning(
             'No best checkpoint by validation, so none was tested; run '
-            'tools/test.py with the checkpoint of your choice.'
+            'vptm test with the checkpoint of your choice.'
         )
         return
     runner.logger.info(f'Testing the best checkpoint, {path}')

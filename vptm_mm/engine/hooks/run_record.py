@@ -30,7 +30,7 @@ PACKAGES = ('torchvision', 'mmengine', 'mmpretrain', 'numpy')
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Write ``run.json`` beside the log, for ``tools/report.py``.
+    """Write ``run.json`` beside the log, for ``vptm report``.
 
     It holds the command, the folder it was given in, versions, the git commit
     of a working copy of this package, the device, the seed, the trainable

@@ -26,7 +26,7 @@ class TaskFileHook(Hook):
     """Write a task file when training ends, from the best checkpoint.
 
     ``CONFIG.task.safetensors`` in the work dir, named after the config, holds
-    what was tuned, the class names and the preprocessing; ``tools/test.py``
+    what was tuned, the class names and the preprocessing; ``vptm test``
     and the inferencer take it in place of a checkpoint. Without a best
     checkpoint it is the last state. A model without a frozen backbone has no
     task file; what else a task file cannot hold is said before training.

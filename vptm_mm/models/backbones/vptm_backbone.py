@@ -12,7 +12,7 @@ from .adapted_backbone import AdaptedBackbone
 class VPTMBackbone(AdaptedBackbone):
     """A frozen BEiT v2 that predicts the visual token of an added [MASK].
 
-    `VPTM <https://arxiv.org/abs/2303.04998>`_: learnable prompts and [MASK]
+    VPTM <https://arxiv.org/abs/2303.04998>: learnable prompts and [MASK]
     tokens join the patches, the frozen blocks run, and the state at [MASK],
     after the final norm of the pre-training, is what the pre-trained token
     predictor reads. Only the prompts are trained. It is ``PromptTuning`` with

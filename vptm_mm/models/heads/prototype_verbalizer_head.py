@@ -25,8 +25,8 @@ PROTOTYPE_INITS = ('xavier', 'class_mean', 'discriminant')
 class PrototypeVerbalizerHead(ClsHead):
     """Prototypical verbalizer: one prototype a class, cosine similarity.
 
-    The verbalizer of `ProtoVerb <https://arxiv.org/abs/2203.09770>`_ as `VPTM
-    <https://arxiv.org/abs/2303.04998>`_ puts it on a predicted visual token.
+    The verbalizer of ProtoVerb <https://arxiv.org/abs/2203.09770> as VPTM
+    <https://arxiv.org/abs/2303.04998> puts it on a predicted visual token.
     It takes the last feature of any backbone or neck that is ``(B, C)``.
 
     Args:

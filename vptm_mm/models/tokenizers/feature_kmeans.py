@@ -15,7 +15,7 @@ from .kmeans_tokenizer import KMeansTokenizer
 class FeatureKMeansTokenizer(KMeansTokenizer):
     """Visual tokens as groups of a frozen model's features.
 
-    Pre-training in rounds, as `HuBERT <https://arxiv.org/abs/2106.07447>`_
+    Pre-training in rounds, as HuBERT <https://arxiv.org/abs/2106.07447>
     does for speech (section II.C): the first round predicts groups of pixels,
     and each later one groups of features of the round before it. Any
     other model of MMPretrain or timm may be the teacher.

@@ -24,8 +24,8 @@ class KMeansTokenizer(BaseModule):
 
     It takes the place of VQ-KD as ``target_generator`` of MMPretrain's
     ``BEiT``, so that a backbone can be pre-trained on any images, without
-    CLIP. The masked visual token objective is that of `BEiT v2
-    <https://arxiv.org/abs/2208.06366>`_, section 2. Subclasses say by what a
+    CLIP. The masked visual token objective is that of BEiT v2
+    <https://arxiv.org/abs/2208.06366>, section 2. Subclasses say by what a
     patch is described.
 
     The codebook is a buffer: it travels in the checkpoint. Before it is

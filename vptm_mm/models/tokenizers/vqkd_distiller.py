@@ -19,7 +19,7 @@ class VQKDDistiller(BaseModel):
 
     The decoder sees the codebook entries of an image and predicts the
     teacher's feature of each patch: the loss is 1 minus their cosine, plus
-    that of the quantizer. `BEiT v2 <https://arxiv.org/abs/2208.06366>`_,
+    that of the quantizer. BEiT v2 <https://arxiv.org/abs/2208.06366>,
     section 2.2. Encoder, decoder and quantizer are trained; the teacher is
     frozen.
 

@@ -17,8 +17,8 @@ from ...weights.checkpoint_layouts import tokenizer_names
 class VQKDTokenizer(VQKD):
     """MMPretrain's VQ-KD encoder, with a codebook that can be trained.
 
-    Vector-quantized knowledge distillation, `BEiT v2
-    <https://arxiv.org/abs/2208.06366>`_, section 2.2; ``VQKDDistiller`` trains
+    Vector-quantized knowledge distillation, BEiT v2
+    <https://arxiv.org/abs/2208.06366>, section 2.2; ``VQKDDistiller`` trains
     it. The file that MMPretrain publishes, ``vqkd_encoder.pth``, is read, and
     so are Microsoft's, without decoder and teacher, and those that
     ``ExportWeightsHook`` writes; all strictly. The first two take images
