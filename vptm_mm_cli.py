@@ -121,7 +121,8 @@ def config(parser: argparse.ArgumentParser, nargs: str | None = None) -> None:
     parser.add_argument(
         'config',
         nargs=nargs,
-        help='path of a config, or a name that `vptm configs` lists',
+        help='path of a config, or a name that `vptm configs` lists'
+        + ('; by default that of the checkpoint' if nargs else ''),
     )
 
 
@@ -352,7 +353,7 @@ def draw(parser: argparse.ArgumentParser) -> None:
     pictures = parser.add_subparsers(dest='picture', required=True)
     for name, (num_images, text) in PICTURES.items():
         part = pictures.add_parser(name, help=text, description=text)
-        config(part)
+        config(part, '?')
         part.add_argument(
             'checkpoint', help='path or address of a checkpoint or task file'
         )
@@ -565,7 +566,7 @@ def check(parser: argparse.ArgumentParser) -> None:
 
 
 def export(parser: argparse.ArgumentParser) -> None:
-    config(parser)
+    config(parser, '?')
     parser.add_argument(
         'checkpoint', help='path or address of a checkpoint or task file'
     )

@@ -1,16 +1,19 @@
 """The command ``vptm``: its map, its verbs, how it ends."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
+import vptm_mm
 import vptm_mm_cli
 from vptm_mm.adaptation import Accuracy, adapt
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.run_tool import find_device, parse_options, run_verb
-from vptm_mm.tasks import read_task
+from vptm_mm.tasks import read_task, write_task
 from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse
 
@@ -147,6 +150,34 @@ def test_wrong_tables(tmp_path, monkeypatch, text, message):
     (tmp_path / 'table.csv').write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         adapt('table.csv')
+
+
+def test_a_checkpoint_in_its_work_dir_is_a_task(tmp_path, monkeypatch, capsys):
+    """And a task file alone is exported."""
+    monkeypatch.chdir(tmp_path)
+    task = read_task('vptm_mm://vptm_beitv2-tiny_digits.safetensors')
+    state = vptm_mm.load_classifier(task, device='cpu').state_dict()
+    torch.save(dict(state_dict=state), tmp_path / 'best.pth')
+    image = SklearnDigits(split='test').get_data_info(0)['img']
+    Image.fromarray(image).save(tmp_path / 'digit.png')
+    with pytest.raises(FileNotFoundError, match='no config beside'):
+        vptm('predict', 'digit.png', '--task', 'best.pth')
+    vptm('configs', '--copy', 'vptm_beitv2-tiny_digits', 'digits.py')
+    capsys.readouterr()
+    vptm('predict', 'digit.png', '--task', 'best.pth', '--format', 'csv')
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith('digit.png,best,1,')
+    write_task(task, tmp_path / 'digits.safetensors')
+    vptm(
+        *('predict', 'digit.png', '--task', 'best=digits.safetensors'),
+        *('--format', 'csv'),
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == row
+    vptm('export', 'digits.safetensors', '--out', 'digits.pt2')
+    assert 'random images' in capsys.readouterr().out
+    shutil.copy('digits.py', 'other.py')
+    with pytest.raises(ValueError, match='several configs, digits.py, other'):
+        vptm('export', 'best.pth', '--out', 'best.pt2')
 
 
 def test_accuracy():

@@ -1,10 +1,12 @@
 from .build import (
     build_preprocessing,
     classifier_of,
+    config_of,
     frozen_init,
     inner_datasets,
     load_classifier,
     make_task,
+    open_task,
     prediction_pipeline,
 )
 from .state import (
@@ -37,6 +39,7 @@ __all__ = [
     'VPTMTaskPool',
     'build_preprocessing',
     'classifier_of',
+    'config_of',
     'find_task_file',
     'frozen_init',
     'inner_datasets',
@@ -45,6 +48,7 @@ __all__ = [
     'make_task',
     'name_and_path',
     'name_files',
+    'open_task',
     'prediction_pipeline',
     'read_checkpoint',
     'read_task',

@@ -15,7 +15,11 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from ..host import dataset_meta, set_dataset_meta
-from ..weights.checkpoint_file import PACKAGED_FILES, UnsafeCheckpointError
+from ..weights.checkpoint_file import (
+    PACKAGED_FILES,
+    SUFFIX,
+    UnsafeCheckpointError,
+)
 from ..weights.download import is_remote, is_stored
 from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
@@ -26,7 +30,9 @@ from .state import (
     task_state,
     to_checkpoint,
 )
-from .task import Task, plain, with_tuples, without_training
+from .task import Task, plain, read_task, with_tuples, without_training
+
+CHECKPOINTS = ('.pth', '.pt', '.ckpt')
 
 
 def make_task(
@@ -194,20 +200,7 @@ def classifier_of(
         ValueError: If the task describes a classifier that cannot be built,
             its weights would have to be downloaded, or it does not fit them.
     """
-    init_cfg = frozen_init(task, weights)
-    config = Config(
-        dict(
-            model=dict(
-                type='ImageClassifier',
-                backbone=dict(task.backbone, init_cfg=init_cfg),
-                head=task.head,
-            ),
-            data_preprocessor=task.data_preprocessor,
-            test_dataloader=dict(
-                dataset=dict(type='CustomDataset', pipeline=task.pipeline)
-            ),
-        )
-    )
+    config = task_config(task, weights)
     try:
         return _load(config, to_checkpoint(task), device)
     except (FileNotFoundError, UnsafeCheckpointError):  # of the weights
@@ -216,6 +209,75 @@ def classifier_of(
         raise ValueError(
             f'the task describes a classifier that cannot be built: {error}'
         ) from error
+
+
+def task_config(task: Task, weights: str | None = None) -> Config:
+    """Return the config of the classifier that a task describes.
+
+    Args:
+        task: The task.
+        weights: As in ``classifier_of``.
+
+    Raises:
+        FileNotFoundError: If the weights are missing.
+        ValueError: If they would have to be downloaded.
+    """
+    return Config(
+        dict(
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(
+                    task.backbone, init_cfg=frozen_init(task, weights)
+                ),
+                head=task.head,
+            ),
+            data_preprocessor=task.data_preprocessor,
+            test_dataloader=dict(
+                dataset=dict(type='CustomDataset', pipeline=task.pipeline)
+            ),
+        )
+    )
+
+
+def config_of(path: str | Path) -> Config:
+    """Return the config of a task file, or of a checkpoint in its work dir.
+
+    Raises:
+        FileNotFoundError: If a checkpoint has no config beside it.
+        ValueError: If it has several, or a task file is damaged.
+    """
+    if str(path).endswith(SUFFIX):
+        config = task_config(read_task(path))
+        # It says how images are prepared, and has none.
+        config.val_dataloader = config.pop('test_dataloader')
+        return config
+    path = Path(path)
+    configs = sorted(path.absolute().parent.glob('*.py'))
+    if not configs:
+        raise FileNotFoundError(
+            f'no config beside {path.absolute()}; take the checkpoint in its '
+            'work dir, name its config, or take a task file.'
+        )
+    if len(configs) > 1:
+        raise ValueError(
+            f'{path.absolute().parent} holds several configs, '
+            f'{", ".join(one.name for one in configs)}; name the one of '
+            f'{path.name}, or take a task file.'
+        )
+    return Config.fromfile(configs[0])
+
+
+def open_task(path: str | Path) -> Task:
+    """Read a task file, or make the task of a checkpoint in its work dir.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If it is damaged, or a task cannot hold it.
+    """
+    if Path(path).suffix not in CHECKPOINTS or not Path(path).is_file():
+        return read_task(path)
+    config = config_of(path)
+    return make_task(load_classifier(config, path, 'cpu'), config)
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:

@@ -439,7 +439,8 @@ def name_and_path(file: str | Path) -> tuple[str, Path]:
     if not path or Path(file).is_file():
         name, path = '', str(file)
     found = fetch(path) if path.startswith(PACKAGED) else Path(path)
-    name = name or found.name.removesuffix(SUFFIX).removesuffix('.task')
+    stem = found.name.removesuffix(SUFFIX).removesuffix('.pth')
+    name = name or stem.removesuffix('.task')
     return name, found.expanduser()
 
 

@@ -16,8 +16,8 @@ from mmengine.model import BaseModel
 
 from .. import visualization as vis
 from ..datasets import check_data_roots
-from ..engine.cfg_options import read_config
 from ..tasks import load_classifier
+from .open_config import open_config
 
 
 @dataclass
@@ -164,7 +164,7 @@ def choose_images(
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm draw``."""
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = open_config(args)
     images, image_names = None, list[tuple[str, str]]()
     if hasattr(args, 'images'):
         images, image_names = choose_images(args, cfg)

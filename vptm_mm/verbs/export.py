@@ -1,6 +1,6 @@
 """Write a tuned classifier as an ONNX or ``torch.export`` file.
 
-vptm export vptm_beitv2_cub TASK.safetensors --out cub.onnx
+vptm export TASK.safetensors --out cub.onnx
 """
 
 import argparse
@@ -14,9 +14,9 @@ from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
 from ..datasets import check_data_roots
-from ..engine.cfg_options import read_config
 from ..exporting import OPSET, TOLERANCE, export_classifier
 from ..tasks import load_classifier, prediction_pipeline
+from .open_config import open_config
 
 NUM_IMAGES = 8
 
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format and suffix != f'.{args.format}':
         raise ValueError(f'--out {args.out} must end in .{args.format}.')
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = open_config(args)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = load_classifier(cfg, args.checkpoint, device='cpu')
     classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')

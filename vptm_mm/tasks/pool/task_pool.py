@@ -20,7 +20,7 @@ from .. import (
     frozen_init,
     name_and_path,
     name_files,
-    read_task,
+    open_task,
 )
 from .mixed_batch import MixedBatch
 from .pooled_task import (
@@ -99,13 +99,14 @@ class VPTMTaskPool(nn.Module):
 
         Args:
             files: Task files, each a path, an address or ``'NAME=FILE'``; or
-                a dict from names to task files.
+                a dict from names to task files. A checkpoint in its work dir
+                is read as one.
             weights: Path or address of the pre-trained weights; those of the
                 first task by default.
         """
         if not files:
             raise ValueError('files is empty; a pool begins with a task file.')
-        tasks = {k: read_task(path) for k, path in name_files(files).items()}
+        tasks = {k: open_task(path) for k, path in name_files(files).items()}
         options = [backbone_options(task) for task in tasks.values()]
         logits = [o for o in options if o['visual_token'] == 'logits']
         pool = cls(
@@ -139,7 +140,7 @@ class VPTMTaskPool(nn.Module):
         if not isinstance(task, Task):
             of_file, path = name_and_path(task)
             name = of_file if name is None else name
-            task = read_task(path)
+            task = open_task(path)
         if not name:
             raise ValueError(f'name={name!r} must not be empty.')
         if name in self._tasks:
