@@ -61,7 +61,9 @@ def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
-    args, others = parser.parse_known_args(argv[1:])
+    words = [word for word in argv[1:] if word != '--debug']
+    args, others = parser.parse_known_args(words)
+    args.debug = '--debug' in argv
     if others and not verb.passes_on:
         parser.error(f'unrecognized arguments: {" ".join(others)}')
     args.others = others

@@ -6,7 +6,6 @@ Symbols: N images; F width of what the backbone reads; K classes.
 import copy
 import csv
 import os
-import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -33,7 +32,9 @@ from .tasks import (
     prediction_pipeline,
     read_task,
     task_file_name,
+    write_task,
 )
+from .weights.checkpoint_file import SUFFIX
 from .weights.encoder_config import encoder_config
 
 PARTS = ('train', 'val', 'test')
@@ -155,8 +156,12 @@ def adapt(
             not those of a BEiT v2.
     """
     begun = time.monotonic()
-    name = 'digits' if folder is None else Path(folder).absolute().stem
-    cfg = make_config(folder, weights, masks, Path('work_dirs/adapt', name))
+    if out is not None and Path(out).suffix != SUFFIX:
+        raise ValueError(f'out={out} must end in {SUFFIX}.')
+    name = 'digits' if folder is None else name_of(Path(folder))
+    cfg = make_config(
+        folder, weights, masks, seed, Path('work_dirs/adapt', name)
+    )
     cfg.randomness = dict(seed=seed)
     cfg.device = get_device() if device == 'auto' else device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
@@ -168,7 +173,7 @@ def adapt(
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(made, path)
+    write_task(read_task(made), path)
     classes = read_task(path).classes
     return Adapted(
         path=path,
@@ -185,8 +190,18 @@ def adapt(
     )
 
 
+def name_of(source: Path) -> str:
+    """Return the name of a folder, or of a CSV file without its suffix."""
+    source = source.expanduser().absolute()
+    return source.name if source.is_dir() else source.stem
+
+
 def make_config(
-    folder: str | Path | None, weights: str | None, masks: int, work_dir: Path
+    folder: str | Path | None,
+    weights: str | None,
+    masks: int,
+    seed: int,
+    work_dir: Path,
 ) -> Config:
     """Return the config of a run on a folder.
 
@@ -207,11 +222,26 @@ def make_config(
     cfg.work_dir = str(work_dir)
     cfg.log_level = 'ERROR'  # the host warns of itself
     if folder is not None:
-        use_images(cfg, Path(folder).expanduser())
+        use_images(cfg, Path(folder).expanduser(), seed)
+    size = backbone.encoder.img_size
+    for part in PARTS:
+        for dataset in inner_datasets(cfg[f'{part}_dataloader'].dataset):
+            dataset['pipeline'] = with_size(dataset['pipeline'], size)
     return cfg
 
 
-def use_images(cfg: Config, source: Path) -> None:
+def with_size(pipeline: list[dict], size: int) -> list[dict]:
+    """Return a pipeline whose images have this side."""
+    sizes = dict(Resize=(size, size), RandomResizedCrop=size)
+    return [
+        dict(step, scale=sizes[step['type']])
+        if step['type'] in sizes
+        else step
+        for step in pipeline
+    ]
+
+
+def use_images(cfg: Config, source: Path, seed: int) -> None:
     """Lead the data loaders of a config to a folder, or to a CSV file."""
     size = cfg.model.backbone.encoder.img_size
     load = dict(type='LoadCheckedImage')
@@ -231,13 +261,19 @@ def use_images(cfg: Config, source: Path) -> None:
     if source.is_dir():
         num_classes = count_classes(str(source))
         parts = {
-            part: dict(type='ImageFolder', data_root=str(source), split=part)
+            part: dict(
+                type='ImageFolder',
+                data_root=str(source),
+                split=part,
+                seed=seed,
+            )
             for part in PARTS
         }
     else:
         classes, listed = read_table(source, Path(cfg.work_dir))
         num_classes = len(classes)
-        parts = cut(dict(type='CustomDataset', classes=classes, **listed))
+        images = dict(type='CustomDataset', classes=classes, **listed)
+        parts = cut(images, seed)
     for part, dataset in parts.items():
         for inner in inner_datasets(dataset):
             inner['pipeline'] = pipelines[part]
@@ -248,19 +284,21 @@ def use_images(cfg: Config, source: Path) -> None:
     cfg.data_preprocessor.num_classes = num_classes
 
 
-def cut(dataset: dict) -> dict[str, dict]:
+def cut(dataset: dict, seed: int) -> dict[str, dict]:
     """Cut a fifth of each class for the test, a tenth for validation."""
-    held_out = dict(type='TrainValSplit', val_fraction=0.2, dataset=dataset)
+    split = dict(type='TrainValSplit', seed=seed)
+    held_out = dict(**split, val_fraction=0.2, dataset=dataset)
     rest = dict(
-        type='TrainValSplit',
+        **split,
         val_fraction=0.125,
         dataset=dict(held_out, part='train'),
     )
-    return dict(
+    parts = dict(
         train=dict(rest, part='train'),
         val=dict(rest, part='val'),
         test=dict(held_out, part='val'),
     )
+    return copy.deepcopy(parts)
 
 
 def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
@@ -268,7 +306,7 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
 
     Args:
         source: A path, relative to the file's folder, and a label in each
-            row; a first row whose path is not there is a heading.
+            row; a first row whose path has no suffix is a heading.
         work_dir: Where the host's list goes.
 
     Returns:
@@ -278,10 +316,17 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
         FileNotFoundError: If the file or an image is missing.
         ValueError: If a row has no label, or all have the same one.
     """
-    with source.open(newline='', encoding='utf-8-sig') as file:
-        rows = [row for row in csv.reader(file) if row]
+    if not source.is_file():
+        raise FileNotFoundError(f'no folder or CSV file {source.absolute()}')
+    try:
+        with source.open(newline='', encoding='utf-8-sig') as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f'{source} is neither a folder nor a CSV file in UTF-8 ({error}).'
+        ) from error
     folder = source.absolute().parent
-    if rows and not (folder / rows[0][0]).is_file():
+    if rows and not Path(rows[0][0]).suffix:
         rows = rows[1:]
     for number, row in enumerate(rows, 1):
         if len(row) < 2 or not row[1].strip():
@@ -296,7 +341,8 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
     listed = work_dir.absolute() / 'images.txt'
     listed.parent.mkdir(parents=True, exist_ok=True)
     listed.write_text(
-        ''.join(f'{row[0]} {classes.index(row[1].strip())}\n' for row in rows)
+        ''.join(f'{row[0]} {classes.index(row[1].strip())}\n' for row in rows),
+        encoding='utf-8',
     )
     return classes, dict(data_root=str(folder), ann_file=str(listed))
 

@@ -1,5 +1,6 @@
 """The Python interface: what ``vptm_mm`` offers by these five names."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .adaptation import adapt
 from .exporting import export_classifier
 from .host import dataset_meta
 from .model_index import config_path
+from .models.encoder import FrozenEncoder
 from .tasks import (
     Task,
     VPTMTaskPool,
@@ -54,6 +56,10 @@ def load_classifier(
     if checkpoint is None:
         task = source if isinstance(source, Task) else read_task(source)
         return classifier_of(task, weights, device)
+    if weights is not None:
+        raise ValueError(
+            f'weights={weights!r} goes with a task; a config names its own.'
+        )
     if isinstance(source, (str, Path)):
         source = config_path(str(source))
     return load_checkpoint(source, checkpoint, device)
@@ -84,20 +90,27 @@ def export(
 
     Raises:
         ImportError: If the packages of a format are missing.
-        ValueError: If the suffix is unknown or the scores differ.
+        RuntimeError: If the scores differ.
+        TypeError: If the classifier is not on a BEiT v2.
+        ValueError: If the suffix is unknown.
     """
     pipeline: list[dict] = []
     if not isinstance(source, BaseModel):
         task = source if isinstance(source, Task) else read_task(source)
         pipeline, source = task.pipeline, classifier_of(task)
-    encoder: Any = source.backbone.encoder
+    encoder: Any = getattr(source.backbone, 'encoder', None)
+    if not isinstance(encoder, FrozenEncoder):
+        raise TypeError(
+            f'{type(source.backbone).__name__} is not on a BEiT v2 of this '
+            'package, which the file is made of.'
+        )
     if images is None:
         channels = encoder.patch_embed.projection.in_channels
         seed = torch.Generator().manual_seed(0)
         shape = (4, channels, *encoder.img_size)
         images = torch.randint(256, shape, generator=seed).to(torch.uint8)
     return export_classifier(
-        source.cpu(),
+        copy.deepcopy(source).cpu(),
         path,
         images,
         preprocessing,

@@ -21,6 +21,8 @@ from .model_index import config_path
 
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
+# Verbs whose log is wanted; others log what is wrong.
+LOGGED = ('train', 'test', 'pretrain', 'compare')
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
 
 
@@ -50,6 +52,8 @@ def run_verb(name: str, args: argparse.Namespace) -> int:
     """
     if args.debug:
         os.environ[DEBUG] = '1'
+    elif name not in LOGGED:
+        MMLogger.get_current_instance().setLevel('WARNING')
     return _call(lambda: call_verb(name, args), Path(__file__))
 
 

@@ -84,7 +84,7 @@ def test_deep_hidden_and_other_files(tmp_path):
 @pytest.mark.parametrize(
     ('folders', 'message'),
     [
-        (('cat',), r'holds 1 class folders \(cat\); it takes two'),
+        (('cat',), 'holds cat; put a folder of images into it for each class'),
         (('train', 'test'), 'holds test, train, which name splits'),
         (
             ('train/cat', 'train/dog', 'test/cat', 'extra/cat'),

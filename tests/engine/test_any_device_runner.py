@@ -1,6 +1,7 @@
 """Processes on CPUs, and launchers that did not start us."""
 
 import os
+import signal
 
 import pytest
 import torch.distributed
@@ -11,6 +12,7 @@ from torch import nn
 from vptm_mm.engine import AnyDeviceRunner
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.launch import build_runner, leave_process_group
+from vptm_mm.engine.runners.worker_signals import STOP_SIGNALS
 from vptm_mm.weights import load_file
 
 from ..launched import free_port
@@ -115,3 +117,15 @@ def test_the_config_is_formatted_once(tmp_path, monkeypatch):
     runner.train()
     assert len(formatted) == 1
     assert load_file(tmp_path / 'epoch_1.pth')['meta']['cfg'] == formatted[0]
+
+
+def test_a_run_that_fails_gives_signals_back(tmp_path, monkeypatch):
+    """Else the process that trains by Python could not be stopped."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    runner = digits_runner(tmp_path / 'run')
+    monkeypatch.setattr(
+        runner.model, 'train_step', lambda *args, **kwargs: 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError, match='by zero'):
+        runner.train()
+    assert {n: signal.getsignal(n) for n in STOP_SIGNALS} == before

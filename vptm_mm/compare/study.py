@@ -65,11 +65,13 @@ class Studies:
         """Return the runs of a series by slot, as far as they are known."""
         if series in self._ended:
             return self._ended[series]
-        trials = {
-            trial.user_attrs['slot']: trial
-            for trial in self._trials(series)
-            if not _is_lost(trial)
-        }
+        trials: dict[str, FrozenTrial] = {}
+        for trial in self._trials(series):
+            slot = trial.user_attrs['slot']
+            if not _is_lost(trial):
+                trials[slot] = trial
+            elif slot in trials and trials[slot].state == TrialState.FAIL:
+                del trials[slot]  # it was tried again, and that is lost
         values = {
             slot: trial.value
             for slot, trial in trials.items()
@@ -77,9 +79,9 @@ class Studies:
         }
         runs = {}
         for slot, point in series.space.slots(values).items():
-            trial = trials.get(slot)
+            last = trials.get(slot)
             # Of a search by TPE, the trial alone knows its point.
-            runs[slot] = Run(point or (trial.params if trial else {}), trial)
+            runs[slot] = Run(point or (last.params if last else {}), last)
         if all(run.is_ended for run in runs.values()):
             self._ended[series] = runs
         return runs

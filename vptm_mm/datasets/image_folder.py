@@ -286,8 +286,8 @@ def _find_classes(folder: Path, known: list[str] | None) -> ClassImages:
         )
     if known is None and len(homes) < 2:
         raise ValueError(
-            f'{folder} holds {len(homes)} class folders '
-            f'({show_names(homes)}); it takes two.'
+            f'{folder} holds {show_names(homes) or "no folder"}; put a '
+            'folder of images into it for each class, two at least.'
         )
     images: ClassImages = {}
     others = []

@@ -14,6 +14,7 @@ from mmengine.runner import Runner, load_state_dict
 from torch import nn
 
 from ..tasks import read_checkpoint
+from .hooks.resumable_checkpoint import ResumableCheckpointHook
 from .resumed_settings import Settings, follow_config
 from .runners.resumable_train_loop import EPOCH_START
 from .unwrap import unwrap_model
@@ -96,6 +97,15 @@ class AnyDeviceRunner(Runner):
             # An assignment would be of a key of the config.
             object.__setattr__(cfg, '__class__', FormattedOnce)
         super().__init__(*args, cfg=cfg, **kwargs)
+
+    def train(self) -> nn.Module:
+        """Train; a run that fails leaves signals to their old handlers."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, ResumableCheckpointHook):
+                    hook.give_signals_back()
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """Register hooks by name; any name may be None, for no such hook."""

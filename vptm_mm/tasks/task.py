@@ -31,9 +31,9 @@ from ..version import __version__
 from ..weights import write_whole
 from ..weights.checkpoint_file import (
     PACKAGED,
+    PACKAGED_FILES,
     SUFFIX,
     TASK_KEY,
-    fetch,
     read_safetensors,
 )
 from ..weights.identity import Identity, module_settings
@@ -280,9 +280,7 @@ def read_task(path: str | Path) -> Task:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, not a task file, or of a later format.
     """
-    if str(path).startswith(PACKAGED):
-        path = fetch(path)
-    path = Path(path).expanduser()
+    path = _local(path)
     if not path.is_file():
         raise FileNotFoundError(f'no task file at {path.absolute()}')
     return parse_task(path, *read_safetensors(path))
@@ -438,14 +436,21 @@ def name_and_path(file: str | Path) -> tuple[str, Path]:
     name, _, path = str(file).partition('=')
     if not path or Path(file).is_file():
         name, path = '', str(file)
-    found = fetch(path) if path.startswith(PACKAGED) else Path(path)
+    found = _local(path)
     stem = found.name.removesuffix(SUFFIX).removesuffix('.pth')
     name = name or stem.removesuffix('.task')
-    return name, found.expanduser()
+    return name, found
+
+
+def _local(path: str | Path) -> Path:
+    """Return the path of a file; ``vptm_mm://`` names one of the package."""
+    if str(path).startswith(PACKAGED):
+        return PACKAGED_FILES / str(path).removeprefix(PACKAGED)
+    return Path(path).expanduser()
 
 
 def name_files(
-    files: Sequence[str | Path] | Mapping[str, str | Path],
+    files: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
 ) -> dict[str, Path]:
     """Name task files, each a path, an address or ``'NAME=FILE'``.
 
@@ -455,7 +460,7 @@ def name_files(
     if isinstance(files, Mapping):
         return {name: name_and_path(file)[1] for name, file in files.items()}
     named: dict[str, Path] = {}
-    for file in files:
+    for file in [files] if isinstance(files, (str, Path)) else files:
         name, path = name_and_path(file)
         if named.setdefault(name, path) is not path:
             raise ValueError(

@@ -4,6 +4,8 @@ vptm adapt path/to/images
 """
 
 import argparse
+import inspect
+import shlex
 import sys
 
 from rich.console import Console
@@ -12,6 +14,10 @@ from rich.table import Table
 from ..adaptation import PARTS, Adapted, adapt
 
 SHOWN = 5  # confusions
+DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(adapt).parameters.items()
+}
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,15 +44,27 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
     console.print(table, markup=False)
     rows = {'Without training': adapted.start}
     if args.epochs:
-        rows[f'After {args.epochs} epochs'] = adapted.accuracy
+        rows[f'Epochs of prompt tuning: {args.epochs}'] = adapted.accuracy
     rows['Yardstick: logistic regression'] = adapted.probe
     for name, accuracy in rows.items():
         print(f'{name + ":":<32} {accuracy}')
     for true, said, count in adapted.confusions[:SHOWN]:
-        print(f'  {count} images of {true} are taken for {said}')
+        images = 'image' if count == 1 else 'images'
+        print(f'  {count} {images} of {true}: taken for {said}')
     size = adapted.path.stat().st_size / 1e3
     print(f'{adapted.path}: {size:,.1f} kB, in {adapted.seconds:.0f} s.')
     if not args.epochs:
-        again = f' {args.folder}' if args.folder else ''
-        print(f'Tune it: vptm adapt{again} --epochs 20')
-    print(f'Use it:  vptm predict IMAGE --task {adapted.path}')
+        print(f'Tune it: {shlex.join(["vptm", "adapt", *words(args)])}')
+    print(
+        f'Use it:  vptm predict IMAGE --task {shlex.quote(str(adapted.path))}'
+    )
+
+
+def words(args: argparse.Namespace) -> list[str]:
+    """Return the arguments that tune the same task."""
+    again = [] if args.folder is None else [args.folder]
+    for name in ('weights', 'masks', 'seed', 'out', 'device'):
+        value = getattr(args, name)
+        if value not in (None, DEFAULTS[name]):
+            again += [f'--{name}', str(value)]
+    return [*again, '--epochs', '20']

@@ -38,6 +38,9 @@ class CheckpointCheckHook(Hook):
             or if ``NWay`` samples from other classes in one of them.
     """
 
+    # Before ClassMeanPrototypesHook, whose prototypes it may ask for again.
+    priority = 'ABOVE_NORMAL'
+
     # Whether the run started from a task of other classes.
     _starts_classes = False
 

@@ -18,6 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -235,6 +236,7 @@ class PrefixCacheHook(Hook):
             for batch in track(
                 batches,
                 description=f'Prefix cache, view {number + 1} of {views}',
+                console=Console(stderr=True),
                 disable=rank != 0,
             ):
                 yield self._run_batch(model, batch)

@@ -77,6 +77,7 @@ class ResumableCheckpointHook(CheckpointHook):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.test_best = test_best
+        self._handlers: dict[int, Any] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from; list the test images."""
@@ -119,7 +120,6 @@ class ResumableCheckpointHook(CheckpointHook):
             remove_parts(folder)
             self._remove_superseded(hub.get_info(SUPERSEDED))
         self._asked_by = None
-        self._handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in STOP_SIGNALS:
                 self._handlers[number] = signal.signal(number, self._ask)
@@ -167,7 +167,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def after_train(self, runner: Runner) -> None:
         """Give the signals back; test the best checkpoint."""
-        self._give_signals_back()
+        self.give_signals_back()
         super().after_train(runner)
         if self.test_best and 'test' in loops_of(runner):
             _test_best(runner)
@@ -230,10 +230,11 @@ class ResumableCheckpointHook(CheckpointHook):
             f'{self._asked_by or "a signal to another process"}: {path}. '
             'The same command with --resume goes on from it.'
         )
-        self._give_signals_back()
+        self.give_signals_back()
         raise SystemExit(EXIT_CODE)
 
-    def _give_signals_back(self) -> None:
+    def give_signals_back(self) -> None:
+        """Handle signals as before the run."""
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}

@@ -133,7 +133,9 @@ class PooledTask(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> 'PooledTask':
         super()._apply(fn, recurse)
         # It keeps a device of its own, which a parent does not change.
-        self.data_preprocessor.to(next(self.parameters()).device)
+        for parameter in self.parameters():
+            self.data_preprocessor.to(parameter.device)
+            break
         return self
 
     def prepare(self, image: Picture) -> Tensor:

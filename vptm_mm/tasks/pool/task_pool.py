@@ -90,7 +90,7 @@ class VPTMTaskPool(nn.Module):
     @classmethod
     def from_files(
         cls,
-        files: Sequence[str | Path] | Mapping[str, str | Path],
+        files: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
         weights: str | None = None,
     ) -> 'VPTMTaskPool':
         """Build a pool from task files, on the encoder that they name.
@@ -98,9 +98,9 @@ class VPTMTaskPool(nn.Module):
         Its ``dtype`` is that of the tasks.
 
         Args:
-            files: Task files, each a path, an address or ``'NAME=FILE'``; or
-                a dict from names to task files. A checkpoint in its work dir
-                is read as one.
+            files: A task file or several, each a path, an address or
+                ``'NAME=FILE'``; or a dict from names to task files. A
+                checkpoint in its work dir is read as one.
             weights: Path or address of the pre-trained weights; those of the
                 first task by default.
         """
@@ -175,6 +175,13 @@ class VPTMTaskPool(nn.Module):
             raise ValueError(
                 'the pool has no pre-trained weights: set init_cfg.'
             )
+        if task.frozen_sha256 != identity.sha256:
+            raise ValueError(
+                f'it was made on other weights ({task.weights or "unnamed"}, '
+                f'sha256 {task.frozen_sha256}) than those here (sha256 '
+                f'{identity.sha256}). Tasks of one call share their weights: '
+                'ask it in another call, or make it again on these.'
+            )
         identity.require(task.identity)
         return pooled
 
@@ -202,7 +209,8 @@ class VPTMTaskPool(nn.Module):
     def load_state_dict(self, state_dict: Any, *args: Any, **how: Any) -> Any:
         """As in torch; refuses another encoder while tasks are in."""
         if self._tasks and not all(
-            name in state_dict and torch.equal(tensor, state_dict[name])
+            name in state_dict
+            and torch.equal(tensor.cpu(), state_dict[name].cpu())
             for name, tensor in self.state_dict().items()
         ):
             raise ValueError(
