@@ -172,6 +172,7 @@ def launch(parser: argparse.ArgumentParser) -> None:
     """Add the flags that MMPretrain's two tools have in common."""
     parser.add_argument('--work-dir', help='folder for logs and results')
     cfg_options(parser)
+    device(parser)
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',

@@ -16,8 +16,6 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from rich.console import Console
-from rich.progress import track
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -26,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from .datasets import count_classes
 from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
+from .progress import progress
 from .tasks import (
     inner_datasets,
     load_classifier,
@@ -163,7 +162,8 @@ def adapt(
         folder, weights, masks, seed, Path('work_dirs/adapt', name)
     )
     cfg.randomness = dict(seed=seed)
-    cfg.device = get_device() if device == 'auto' else device
+    if device != 'auto':
+        cfg.device = device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
     used = tune(cfg, 0)
     parts = {part: read_images(used, made, part) for part in PARTS}
@@ -371,13 +371,9 @@ def read_images(cfg: Config, checkpoint: Path, part: str) -> Read:
         dataset['pipeline'] = prediction_pipeline(cfg)
     loader.sampler = dict(type='DefaultSampler', shuffle=False)
     loader.collate_fn = dict(type='default_collate')
-    model = load_classifier(cfg, checkpoint, cfg.device)
+    model = load_classifier(cfg, checkpoint, cfg.get('device') or get_device())
     features, predicted, labels = [], [], []
-    for batch in track(
-        Runner.build_dataloader(loader),
-        description=f'{part} images',
-        console=Console(stderr=True),
-    ):
+    for batch in progress(Runner.build_dataloader(loader), f'{part} images'):
         data = model.data_preprocessor(batch, False)
         read = model.extract_feat(data['inputs'])
         features.append(read[-1].cpu())

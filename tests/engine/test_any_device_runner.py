@@ -129,3 +129,11 @@ def test_a_run_that_fails_gives_signals_back(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError, match='by zero'):
         runner.train()
     assert {n: signal.getsignal(n) for n in STOP_SIGNALS} == before
+
+
+def test_a_run_on_another_device(tmp_path):
+    """As ``vptm train --device`` asks for it."""
+    cfg = digits_runner(tmp_path / 'run').cfg
+    cfg.device = 'meta'
+    runner = AnyDeviceRunner.from_cfg(cfg)
+    assert next(runner.model.parameters()).is_meta

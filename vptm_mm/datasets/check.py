@@ -19,10 +19,10 @@ from mmengine.dataset import (
     RepeatDataset,
 )
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from ..image_content import UnreadableImageError, decode, open_header
+from ..progress import progress
 from .transforms import LoadCheckedImage
 
 PROBLEM, NOTE = 'problem', 'note'
@@ -315,12 +315,7 @@ def _examine(images: list[ListedImage], workers: int) -> None:
             if workers and jobs
             else (examine_file(*job) for job in jobs)
         )
-        bar = track(
-            found,
-            description='Images',
-            total=len(jobs),
-            console=Console(stderr=True),
-        )
+        bar = progress(found, 'Images', len(jobs))
         try:
             facts = dict(zip(read, bar, strict=True))
         except BrokenProcessPool as error:

@@ -152,7 +152,7 @@ class AnyDeviceRunner(Runner):
     def wrap_model(
         self, model_wrapper_cfg: dict | None, model: nn.Module
     ) -> nn.Module:
-        """Wrap the model for several processes, on CPUs without a device."""
+        """Wrap the model for several processes; ``device`` is for one."""
         if self.distributed and get_device() == 'cpu':
             model_wrapper_cfg = {
                 'type': 'MMDistributedDataParallel',
@@ -163,7 +163,16 @@ class AnyDeviceRunner(Runner):
                 **(model_wrapper_cfg or {}),
                 'device_ids': None,
             }
-        return super().wrap_model(model_wrapper_cfg, model)
+        model = super().wrap_model(model_wrapper_cfg, model)
+        device = self.cfg.get('device')
+        if device is None:
+            return model
+        if self.distributed:
+            raise ValueError(
+                f'device={device!r} is for one process; several take a device '
+                'each.'
+            )
+        return model.to(device)
 
     def resume(self, *args: Any, **kwargs: Any) -> None:
         """Resume from a checkpoint, with the settings of the config."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -32,6 +33,8 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.trust_checkpoint is not None:
         trust_file(args.trust_checkpoint)
     cfg.launcher = args.launcher
+    if args.device != get_device():
+        cfg.device = args.device
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:

@@ -9,10 +9,9 @@ from zipfile import BadZipFile
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
-from rich.console import Console
-from rich.progress import track
 
 from ..datasets import check_data_roots
+from ..progress import progress
 from ..tasks import load_classifier
 from ..visualization import class_names, file_name, open_split, predict
 from ..weights import open_whole
@@ -89,11 +88,7 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
     model = load_classifier(cfg, checkpoint, device)
     said = predict(
         model,
-        track(
-            Runner.build_dataloader(loader),
-            description='Test images',
-            console=Console(stderr=True),
-        ),
+        progress(Runner.build_dataloader(loader), 'Test images'),
     )
     if said.labels is None:
         raise ValueError(

@@ -15,10 +15,10 @@ from typing import TextIO
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from ..datasets import EXTENSIONS, describe_skipped, find_files
+from ..progress import progress
 from ..tasks import VPTMTaskPool
 from ..tasks.pool import Prediction, PreparedImage
 from ..weights import write_whole
@@ -47,13 +47,7 @@ def read_batches(
     pool: VPTMTaskPool, paths: list[Path], size: int, errors: dict[str, str]
 ) -> Iterator[tuple[list[Path], list[PreparedImage]]]:
     """Prepare images in batches; what is unreadable goes to ``errors``."""
-    console = Console(stderr=True)
-    shown = track(
-        paths,
-        description='Images',
-        console=console,
-        disable=len(paths) < 2 or not console.is_terminal,
-    )
+    shown = progress(paths, 'Images', disable=len(paths) < 2)
     readable = _read(pool, shown, errors)
     while batch := list(itertools.islice(readable, size)):
         names, images = zip(*batch, strict=True)

@@ -20,6 +20,7 @@ from ..tasks import (
     load_classifier,
     make_task,
     name_and_path,
+    open_task,
     read_task,
     task_state,
     write_task,
@@ -68,7 +69,7 @@ def task_to_checkpoint(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     name, path = name_and_path(args.task)
-    task = read_task(path)
+    task = open_task(path)
     table = Table(title=name, show_header=False)
     rows = {
         'file': str(path),
@@ -108,7 +109,7 @@ def _shorten(names: tuple[str, ...]) -> str:
 
 def check(args: argparse.Namespace) -> None:
     name, path = name_and_path(args.task)
-    task = read_task(path)
+    task = open_task(path)
     model = classifier_of(task, args.weights)
     loaded = task_state(model)
     for key, tensor in task.tensors.items():

@@ -6,7 +6,6 @@ vptm train vptm_beitv2_cub
 import argparse
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.runner import find_latest_checkpoint
 
 from ..engine import ResumableCheckpointHook
@@ -29,7 +28,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         if cfg.get('default_hooks') and 'checkpoint' in cfg.default_hooks:
             cfg.default_hooks.checkpoint.pop('save_best', None)
     if args.amp:
-        if get_device() == 'cpu':
+        if args.device == 'cpu':
             cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
             for key in ('loss_scale', 'dtype', 'use_fsdp'):
                 cfg.optim_wrapper.pop(key, None)

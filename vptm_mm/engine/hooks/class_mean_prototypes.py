@@ -14,12 +14,11 @@ from mmengine.dist import all_reduce, broadcast
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ...nn import discriminant_projection, is_int, shrunk_covariance
+from ...progress import progress
 from ..runners.position_seeds import View, pipelines
 from ..unwrap import unwrap_model
 
@@ -117,11 +116,8 @@ def _training_states(
     """
     model = unwrap_model(runner.model)
     states, labels = [], []
-    for batch in track(
-        _each_image(runner, views),
-        description='Class means',
-        console=Console(stderr=True),
-        disable=runner.rank != 0,
+    for batch in progress(
+        _each_image(runner, views), 'Class means', disable=runner.rank != 0
     ):
         data = model.data_preprocessor(batch, False)
         feats = model.extract_feat(data['inputs'])

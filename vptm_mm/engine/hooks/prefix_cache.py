@@ -18,13 +18,12 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...host import loops_of
 from ...nn import is_int
+from ...progress import progress
 from ..prefix import (
     CachedInputs,
     DamagedStatesError,
@@ -233,10 +232,9 @@ class PrefixCacheHook(Hook):
         )
         for number in range(views):
             view.fill_(number)
-            for batch in track(
+            for batch in progress(
                 batches,
-                description=f'Prefix cache, view {number + 1} of {views}',
-                console=Console(stderr=True),
+                f'Prefix cache, view {number + 1} of {views}',
                 disable=rank != 0,
             ):
                 yield self._run_batch(model, batch)
