@@ -69,7 +69,7 @@ def test_features_of_the_round_before(cfg, block, expected):
     model = MODELS.build(derived.model)
     tokenizer = model.target_generator
     assert isinstance(tokenizer, FeatureKMeansTokenizer)
-    assert tokenizer.teacher.backbone.block == expected
+    assert tokenizer.teacher.backbone.readout.num_blocks == expected + 1
     assert tokenizer.teacher.backbone.encoder.is_pretrained
     assert tokenizer.num_visual_tokens == 256
     # Both views are normalised as the teacher was trained.

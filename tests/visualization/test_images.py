@@ -1,13 +1,12 @@
 """Images come from data sets and files, prepared as the test images."""
 
-import runpy
-
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
 
+from vptm_mm.verbs.test import add_tta
 from vptm_mm.visualization import (
     ImageFiles,
     batches,
@@ -98,11 +97,11 @@ def test_wrappers_are_looked_into():
 
 
 def test_a_union_of_test_sets_in_several_views():
-    """As ``tools/test.py --tta`` makes them."""
+    """As ``vptm test --tta`` makes them."""
     config = Config.fromfile(DIGITS)
     both = [config.test_dataloader.dataset, config.val_dataloader.dataset]
     config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
-    runpy.run_path(str(ROOT / 'tools' / 'test.py'))['add_tta'](config)
+    add_tta(config)
     kinds = {one.pipeline[-1].type for one in both}
     assert kinds == {'TestTimeAug'}
 

@@ -13,6 +13,7 @@ from mmengine.evaluator import DumpResults
 from ..engine.launch import (
     build_runner,
     finish_config,
+    leave_process_group,
     load_config,
 )
 from ..tasks import inner_datasets, prediction_pipeline, read_checkpoint
@@ -109,6 +110,11 @@ def check_out(out: str | None, item: str | None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm test``."""
+    test(args)
+    leave_process_group()  # without a runner, which has gone with its function
+
+
+def test(args: argparse.Namespace) -> None:
     check_out(args.out, args.out_item)
     cfg = load_config(args)
     is_local = '://' not in args.checkpoint

@@ -1,7 +1,10 @@
 """Keeps the workers of a data loader alive when a run is asked to stop."""
 
+import os
 import signal
+import threading
 from collections.abc import Callable
+from functools import partial
 
 from torch.utils.data import DataLoader
 
@@ -12,29 +15,29 @@ STOP_SIGNALS = tuple(
 )
 
 
-class IgnoringWorker:
-    """Starts a worker that leaves stop signals to its parent.
+def shield_workers(loader: DataLoader) -> None:
+    """Let workers heed the stop signals of their own process only.
 
     Slurm and terminals signal all processes of a job. A worker that ended by
-    it would take the run down before it has written its checkpoint. Torch
-    ends workers by a message, and they end without their parent.
-
-    Args:
-        init: What starts a worker otherwise.
+    it would take the run down before it has written its checkpoint.
     """
-
-    def __init__(self, init: Callable[[int], None] | None) -> None:
-        self.init = init
-
-    def __call__(self, worker: int) -> None:
-        """Start the worker."""
-        for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
-        if self.init is not None:
-            self.init(worker)
+    if not isinstance(loader.worker_init_fn, partial) or (
+        loader.worker_init_fn.func is not _start_worker
+    ):
+        loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
 
 
-def shield_workers(loader: DataLoader) -> None:
-    """Let the workers of a data loader ignore stop signals."""
-    if not isinstance(loader.worker_init_fn, IgnoringWorker):
-        loader.worker_init_fn = IgnoringWorker(loader.worker_init_fn)
+def _start_worker(init: Callable[[int], None] | None, worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        threading.Thread(target=_heed_parent, daemon=True).start()
+    if init is not None:
+        init(worker)
+
+
+def _heed_parent() -> None:
+    # torch ends a worker that hangs by SIGTERM.
+    while signal.sigwaitinfo(STOP_SIGNALS).si_pid != os.getppid():
+        pass
+    os._exit(0)
