@@ -1,4 +1,4 @@
-"""VPTM for MMPretrain: importing this package registers everything."""
+"""VPTM for MMPretrain, its host: importing registers everything there."""
 
 from typing import Any
 

@@ -355,10 +355,10 @@ def tune(cfg: Config, epochs: int) -> Config:
     """
     cfg = copy.deepcopy(cfg)
     cfg.train_cfg.max_epochs = epochs
+    cfg.default_hooks.checkpoint.test_best = False  # the caller does
     if not epochs:
         # Prompts that nobody trains only disturb.
         cfg.model.backbone.prompt_length = 0
-        cfg.default_hooks.checkpoint.test_best = False
     build_runner(cfg, LOADERS).train()
     return cfg
 

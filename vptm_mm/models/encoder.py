@@ -44,7 +44,11 @@ class BlockSteps:
         return tokens
 
     def attention(self, own: nn.Module, block: int) -> Callable[..., Tensor]:
-        """Return what is called in place of a block's own attention."""
+        """Return what is called in place of a block's own attention.
+
+        It takes ``(tokens, rel_pos_bias=, queries=)``; the last one says
+        which tokens are read, where speed-ups allow it.
+        """
         return own
 
     def branch(self, block: int) -> Callable[[Tensor], Tensor] | None:

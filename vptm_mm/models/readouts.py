@@ -26,7 +26,7 @@ class Readout(nn.Module):
         - Output: ``(B, out_channels)`` by default
     """
 
-    # The [MASK]s that join the image, and blocks that are run.
+    # The [MASK]s that join the image: the side of their grid, their bias.
     masks: Masks = NO_MASKS
 
     def __init__(self, encoder: FrozenEncoder) -> None:

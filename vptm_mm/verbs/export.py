@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..datasets import check_data_roots
 from ..exporting import OPSET, TOLERANCE, export_classifier
+from ..host import dataset_meta
 from ..tasks import load_classifier, prediction_pipeline
 from .open_config import open_config
 
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     cfg = open_config(args)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = load_classifier(cfg, args.checkpoint, device='cpu')
-    classes = (getattr(model, '_dataset_meta', None) or {}).get('classes')
+    classes = dataset_meta(model).get('classes')
     encoder = model.backbone.encoder
     channels = encoder.patch_embed.projection.in_channels
     images, kind = verification_images(cfg, (channels, *encoder.img_size))

@@ -245,11 +245,11 @@ class AdaptedBackbone(BaseBackbone):
 def _to_file_name(name: str) -> str:
     part, _, rest = name.partition('.')
     of_encoder = part == 'encoder' and not rest.startswith(PREDICTOR)
-    return name if of_encoder else rest
+    return name if of_encoder or part == 'readout' else rest
 
 
 def _from_file_name(name: str) -> str:
-    if name.startswith('encoder.'):
+    if name.startswith(('encoder.', 'readout.')):
         return name
     of_encoder = name in (FROZEN_SHA256, ENCODER_SETTINGS)
     of_encoder = of_encoder or name.startswith(PREDICTOR)

@@ -1,4 +1,4 @@
-"""Baselines of VPTM, by flat arguments: tunings that are read as a probe is.
+"""Baselines of VPTM by flat arguments: tunings with a linear probe's readout.
 
 Each puts parts together that ``AdaptedBackbone`` takes by config.
 """

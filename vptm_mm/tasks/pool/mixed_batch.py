@@ -1,4 +1,4 @@
-"""A batch of images of several tasks: where its sequences part.
+"""A batch of images of several tasks, whose first blocks are shared.
 
 Symbols: B batch; N patches; P prompt tokens; M masks; C embedding width;
 S sequence length; h heads; K classes; T sequences that differ, at one block.
@@ -28,9 +28,9 @@ class MixedBatch(BlockSteps):
     def __init__(self, encoder: FrozenEncoder, asked: Asked) -> None:
         self.encoder = encoder
         self.asked = asked
-        # The sequence, at this block, of each image and task that is asked.
+        # For each image and task that is asked: its row of the tokens.
         self.rows = [image for image, _ in asked]
-        # The other way round, one for each sequence.
+        # For each row: a task whose prompts it holds.
         self.tasks: list[PooledTask] = []
         self.num_masks = max(task.sequence.num_masks for _, task in asked)
         patches = encoder.patch_resolution[0] * encoder.patch_resolution[1]
@@ -39,7 +39,7 @@ class MixedBatch(BlockSteps):
         self._bias = encoder.position_table
 
     def enter(self, tokens: Tensor, block: int) -> Tensor:
-        """Part the sequences, and put in the prompts of a block."""
+        """Split the sequences that differ from here on; put in prompts."""
         starts = block in self._starts
         if starts:
             parents = self.part(block)
@@ -55,7 +55,7 @@ class MixedBatch(BlockSteps):
         return self._bias
 
     def part(self, block: int) -> list[int]:
-        """Give each sequence that differs a row; return who it comes from."""
+        """Give each sequence that differs a row; return their old rows."""
         sequences: dict[tuple, int] = {}
         parents, self.tasks = [], []
         rows = []
