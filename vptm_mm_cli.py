@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     name, args = parse(sys.argv[1:] if argv is None else argv)
     try:
-        from vptm_mm.run_tool import run_verb
+        from vptm_mm.run_verb import run_verb
     except ImportError as error:  # it says what to install
         print(f'ImportError: {error}', file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ import vptm_mm
 import vptm_mm_cli
 from vptm_mm.adaptation import Accuracy, adapt
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.run_tool import find_device, parse_options, run_verb
+from vptm_mm.run_verb import find_device, parse_options, run_verb
 from vptm_mm.tasks import read_task, write_task
 from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse

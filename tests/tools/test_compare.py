@@ -14,7 +14,7 @@ import pytest
 
 from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.search import PRESETS, GridSearch
-from vptm_mm.run_tool import parse_options
+from vptm_mm.run_verb import parse_options
 from vptm_mm.verbs import compare as verb
 from vptm_mm_cli import parse
 

@@ -1,6 +1,6 @@
 """``vptm`` in this process; its errors come out."""
 
-from vptm_mm.run_tool import call_verb
+from vptm_mm.run_verb import call_verb
 from vptm_mm_cli import parse
 
 

@@ -1,4 +1,4 @@
-"""What surrounds the main function of a tool: streams, errors, exit code."""
+"""What surrounds the work of a verb: flags, streams, errors, exit code."""
 
 import argparse
 import importlib
@@ -23,28 +23,15 @@ DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
 # Verbs whose log is wanted; others log what is wrong.
 LOGGED = ('train', 'test', 'pretrain', 'compare')
+# Packages that a verb needs beyond the plain installation.
+EXTRAS = dict(
+    optuna='sweep', pandas='sweep', sqlalchemy='sweep', gradio='demo'
+)
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
-
-
-def run_tool(main: Callable[[], int | None]) -> None:
-    """Run a tool; leave the process unless it ended well.
-
-    Results go to stdout, and the log to stderr. A character that a stream
-    cannot encode is escaped. An error that this package raises on purpose, or
-    a file that cannot be opened, is one line on stderr; other errors have a
-    traceback. The exit code of an error is 2.
-
-    Args:
-        main: The tool. It returns an exit code, or None for 0.
-    """
-    if code := _call(main, Path(main.__code__.co_filename)):
-        sys.exit(code)
 
 
 def run_verb(name: str, args: argparse.Namespace) -> int:
     """Run a verb of ``vptm``; return its exit code.
-
-    Streams and errors are those of ``run_tool``.
 
     Args:
         name: The verb.
@@ -54,7 +41,39 @@ def run_verb(name: str, args: argparse.Namespace) -> int:
         os.environ[DEBUG] = '1'
     elif name not in LOGGED:
         MMLogger.get_current_instance().setLevel('WARNING')
-    return _call(lambda: call_verb(name, args), Path(__file__))
+    return guarded(lambda: call_verb(name, args))
+
+
+def guarded(work: Callable[[], int | None]) -> int:
+    """Do the work of a command; return its exit code.
+
+    Results go to stdout, and the log to stderr. A character that a stream
+    cannot encode is escaped. An error that this package raises on purpose, a
+    file that cannot be opened, or an extra that is not installed, is one line
+    on stderr; other errors have a traceback. The exit code of an error is 2.
+
+    Args:
+        work: Returns an exit code, or None for 0.
+    """
+    _prepare_streams()
+    try:
+        code = work() or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader has enough, as ``head``
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except Exception as error:
+        extra = EXTRAS.get(getattr(error, 'name', None) or '')
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        elif isinstance(error, ModuleNotFoundError) and extra:
+            print(f"{error}; pip install 'vptm_mm[{extra}]'", file=sys.stderr)
+        elif is_for_users(error):
+            print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        else:
+            traceback.print_exc()
+        code = 2
+    return code
 
 
 def call_verb(name: str, args: argparse.Namespace) -> int:
@@ -117,35 +136,10 @@ def _prepare_streams() -> None:
             handler.setStream(sys.stderr)
 
 
-def _call(main: Callable[[], int | None], tool: Path) -> int:
-    _prepare_streams()
-    try:
-        code = main() or 0
-        sys.stdout.flush()
-    except BrokenPipeError:  # its reader has enough, as ``head``
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
-    except Exception as error:
-        if is_for_users(error, tool):
-            print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        else:
-            traceback.print_exc()
-        code = 2
-    return code
-
-
-def is_for_users(error: Exception, tool: Path) -> bool:
-    """Whether the text of an error says all that a user needs.
-
-    Args:
-        error: What was caught.
-        tool: The file of the tool.
-    """
-    if os.environ.get(DEBUG):
-        return False
+def is_for_users(error: Exception) -> bool:
+    """Whether the text of an error says all that a user needs."""
     if isinstance(error, OSError) and error.filename is not None:
         return True
     raised = traceback.extract_tb(error.__traceback__)[-1]
-    path = Path(raised.filename)
-    is_ours = path.is_relative_to(PACKAGE) or path == tool
+    is_ours = Path(raised.filename).is_relative_to(PACKAGE)
     return is_ours and (raised.line or '').startswith('raise ')

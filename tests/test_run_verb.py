@@ -1,4 +1,4 @@
-"""Streams, errors and exit codes of every tool."""
+"""Streams, errors and exit codes of every verb."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.logging import MMLogger
 
-from vptm_mm.run_tool import run_tool
+from vptm_mm.run_verb import guarded
 from vptm_mm.visualization import open_split
 
 
@@ -33,12 +33,7 @@ def run(monkeypatch):
             monkeypatch.setattr(sys, name, stream)
         MMLogger.get_current_instance().setLevel('INFO')
         restore_handlers(monkeypatch)
-        code = 0
-        try:
-            run_tool(main)
-        except SystemExit as end:
-            code = end.code
-        return code, *(content.getvalue() for content in raw)
+        return guarded(main), *(content.getvalue() for content in raw)
 
     return _run
 
@@ -73,16 +68,12 @@ def refused_by_the_package():
     open_split({}, 'all')
 
 
-def refused_here():
-    raise ValueError('split=all must be one of ...')
-
-
 def refused_by_the_system():
     Path('gone.jpg').read_bytes()
 
 
 @pytest.mark.parametrize(
-    'main', [refused_by_the_package, refused_here, refused_by_the_system]
+    'main', [refused_by_the_package, refused_by_the_system]
 )
 def test_what_users_do_wrong_is_one_line(run, main, monkeypatch):
     code, _, err = run(main)
@@ -93,6 +84,13 @@ def test_what_users_do_wrong_is_one_line(run, main, monkeypatch):
     code, _, err = run(main)
     assert code == 2
     assert b'Traceback' in err
+
+
+def test_an_extra_that_is_missing(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    code, _, err = run(lambda: __import__('gradio'))
+    assert code == 2
+    assert b"pip install 'vptm_mm[demo]'" in err
 
 
 def test_a_fault_of_ours_has_a_traceback(run):
@@ -108,6 +106,5 @@ def test_a_reader_that_has_enough(monkeypatch, capfd):
     os.close(read)
     with os.fdopen(write, 'w') as stdout:
         monkeypatch.setattr(sys, 'stdout', stdout)
-        with pytest.raises(SystemExit, match='141'):
-            run_tool(lambda: print('one line'))
+        assert guarded(lambda: print('one line')) == 141
     assert capfd.readouterr().err == ''
