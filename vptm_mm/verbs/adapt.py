@@ -63,7 +63,7 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
 def words(args: argparse.Namespace) -> list[str]:
     """Return the arguments that tune the same task."""
     again = [] if args.folder is None else [args.folder]
-    for name in ('weights', 'masks', 'seed', 'out', 'device'):
+    for name in ('weights', 'masks', 'seed', 'out'):
         value = getattr(args, name)
         if value not in (None, DEFAULTS[name]):
             again += [f'--{name}', str(value)]
