@@ -170,7 +170,7 @@ def test_images_of_any_kind(folder):
         cwd=folder,
         PYTHONIOENCODING='cp1252',
     )
-    assert 'Pre-trained weights: ' in result.stderr
+    assert result.stderr == ''
     rows = json.loads(result.stdout)['predictions']
     assert len(rows) == 4
     (name,) = {row['top'][0]['class'] for row in rows}
