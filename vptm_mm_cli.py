@@ -397,7 +397,8 @@ def _image_flags(
 def report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('work_dir', help='work dir of `vptm train`')
     parser.add_argument(
-        '--out', help='the page; report.html in the work dir by default'
+        '--out',
+        help='the page; report.html in the work dir by default; - is stdout',
     )
     parser.add_argument(
         '--checkpoint',
@@ -563,7 +564,10 @@ def check(parser: argparse.ArgumentParser) -> None:
         help='examples of each finding',
     )
     parser.add_argument(
-        '--json', type=Path, metavar='FILE', help='write all findings'
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='write all findings as JSON; - is stdout, in place of the table',
     )
     cfg_options(parser)
 

@@ -17,7 +17,14 @@ from vptm_mm.tasks import read_task, write_task
 from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse
 
+from .test_run_verb import restore_handlers
 from .tools.vptm import vptm
+
+
+@pytest.fixture(autouse=True)
+def _streams(monkeypatch):
+    """Let the log go elsewhere in these tests only."""
+    restore_handlers(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def check(images, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def _check(*args):
-        flags = ('--workers', '0', '--json', 'found.json')
+        flags = ('--workers', '0', '--out', 'found.json')
         code = vptm('check', *flags, *args)
         report = json.loads(Path('found.json').read_text())
         return code, capsys.readouterr().out, report
@@ -108,7 +108,7 @@ def test_wrong_usage(check, capsys):
         check(FOLDER, '--workers', '-1')
     assert '-1 must be an integer of at least 0' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError, match='no folder .*gone'):
-        check(FOLDER, '--json', 'gone/found.json')
+        check(FOLDER, '--out', 'gone/found.json')
 
 
 def test_a_missing_folder(check, images):

@@ -427,3 +427,9 @@ def test_help_names_the_hosts_flags(tmp_path):
         text = run(tool, '--help', cwd=tmp_path).stdout
         for name in names.split():
             assert name in text, (tool, name)
+
+
+def test_results_on_stdout(tmp_path):
+    """``--out -``: nothing else is printed there."""
+    found = run('check_dataset.py', DIGITS, '--out', '-', cwd=tmp_path)
+    assert 'train' in str(json.loads(found.stdout))

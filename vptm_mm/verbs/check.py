@@ -17,7 +17,7 @@ from rich.console import Console
 from ..datasets import check_data_roots
 from ..datasets.check import check_datasets, has_problems, print_report
 from ..engine.cfg_options import read_config
-from ..weights import write_whole
+from .write_out import STDOUT, write_out
 
 SPLITS = ('train', 'val', 'test')
 
@@ -40,8 +40,8 @@ def loaders_in(part: Any, name: str) -> Iterator[tuple[str, ConfigDict]]:
 
 def run(args: argparse.Namespace) -> int:
     """Run ``vptm check``."""
-    if args.json and not args.json.absolute().parent.is_dir():
-        raise FileNotFoundError(f'no folder {args.json.absolute().parent}')
+    if args.out and not args.out.absolute().parent.is_dir():
+        raise FileNotFoundError(f'no folder {args.out.absolute().parent}')
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     own = {name: cfg.get(f'{name}_dataloader') for name in SPLITS}
@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     report = check_datasets(
         datasets, head.get('num_classes'), args.workers, [*of_hooks]
     )
-    if args.json:
-        write_whole(args.json, json.dumps(report, indent=1))
+    if args.out:
+        write_out(args.out, json.dumps(report, indent=1) + '\n')
+    if str(args.out) == STDOUT:
+        return int(has_problems(report))
     width = None if sys.stdout.isatty() else 120
     print_report(report, Console(width=width), args.show)
     return int(has_problems(report))

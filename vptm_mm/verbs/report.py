@@ -11,7 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .. import report
-from ..weights import write_whole
+from .write_out import STDOUT, write_out
 
 
 def find_tested(
@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> None:
     page = report.make_page(run, cfg, tested, pictures, problems)
     out = Path(args.out) if args.out else run.folder / 'report.html'
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, page.encode(errors='backslashreplace'))
+    write_out(out, page)
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f'wrote {out}')
+    if str(out) != STDOUT:
+        print(f'wrote {out}')
