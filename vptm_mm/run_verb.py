@@ -25,7 +25,13 @@ PACKAGE = Path(__file__).parent
 LOGGED = ('train', 'test', 'pretrain', 'compare')
 # Packages that a verb needs beyond the plain installation.
 EXTRAS = dict(
-    optuna='sweep', pandas='sweep', sqlalchemy='sweep', gradio='demo'
+    optuna='sweep',
+    pandas='sweep',
+    sqlalchemy='sweep',
+    gradio='demo',
+    fastapi='serve',
+    prometheus_client='serve',
+    ray='serve',
 )
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
 
