@@ -273,7 +273,10 @@ def test(parser: argparse.ArgumentParser) -> None:
         help='test all images of this folder, in sub-folders named after '
         'classes of the checkpoint, in place of the test set of the config',
     )
-    parser.add_argument('--out', help='file for the results')
+    parser.add_argument(
+        '--out',
+        help='file for the results; the metrics go to stdout, too',
+    )
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],

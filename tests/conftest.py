@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import logging
 import multiprocessing
 import re
 import sys
@@ -148,6 +149,29 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers('needs'):
         for module in marker.args:
             pytest.importorskip(module)
+
+
+class CurrentStderr:
+    """Writes to the stderr of the moment: each test has its own."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+@pytest.fixture(autouse=True)
+def log_as_before():
+    """Keep the host's log from closed streams and levels of other tests."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            if type(handler) is logging.StreamHandler:  # not a file of a run
+                handler.stream = CurrentStderr()
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope='session')

@@ -45,8 +45,6 @@ def run_verb(name: str, args: argparse.Namespace) -> int:
     """
     if args.debug:
         os.environ[DEBUG] = '1'
-    elif name not in LOGGED:
-        MMLogger.get_current_instance().setLevel('WARNING')
     return guarded(lambda: call_verb(name, args))
 
 
@@ -90,6 +88,8 @@ def call_verb(name: str, args: argparse.Namespace) -> int:
         args: Its flags. ``config`` may be a name of the package's configs,
             ``device`` may be ``'auto'``, ``cfg_options`` lists ``KEY=VALUE``.
     """
+    if name not in LOGGED and not args.debug:
+        MMLogger.get_current_instance().setLevel('WARNING')
     if getattr(args, 'config', None) is not None:
         args.config = str(config_path(args.config))
     if hasattr(args, 'device'):

@@ -1,6 +1,5 @@
 """Each way in: a file's code does not run, whoever reads the file."""
 
-import logging
 import runpy
 import sys
 from pickle import UnpicklingError
@@ -8,7 +7,6 @@ from pickle import UnpicklingError
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.runner import checkpoint, load_checkpoint
 from mmpretrain import ImageClassificationInferencer, get_model
 
@@ -40,12 +38,7 @@ def tool(tmp_path, monkeypatch, capsys):
             if stop.code:
                 raise
 
-    yield _tool
-    # The tool's log goes to a stream that is closed after the test.
-    for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
-            if type(handler) is logging.StreamHandler:
-                handler.stream = sys.__stderr__
+    return _tool
 
 
 @pytest.fixture

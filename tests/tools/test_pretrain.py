@@ -249,7 +249,7 @@ def ask_to_stop(number, tmp_path):
         options += ('default_hooks.checkpoint.interval=1',)
         flags = '--tokens', 'patches', '--cfg-options'
         result = pretrain(tmp_path, '--work-dir', 'rounds', *flags, *options)
-        assert '1_patches goes on with other settings' in result.stdout
+        assert '1_patches goes on with other settings' in result.stderr
         assert (first / 'beitv2-tiny_digits.pth').exists()
 
 

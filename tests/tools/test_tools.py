@@ -265,7 +265,8 @@ def test_amp_without_a_gpu(tmp_path):
         pytest.skip('there is a GPU')
     options = ('--cfg-options', *SMALL)
     result = run('train.py', DIGITS, '--amp', *options, cwd=tmp_path)
-    assert 'accuracy/top1' in result.stdout
+    assert 'accuracy/top1' in result.stderr
+    assert not result.stdout
     [config] = (tmp_path / 'work_dirs').glob('*/*.py')
     wrapper = Config.fromfile(config).optim_wrapper
     assert wrapper.type == 'BFloat16OptimWrapper'
@@ -356,7 +357,7 @@ def test_pre_training_on_any_folder(tmp_path):
         cwd=tmp_path,
         IMAGE_FOLDER='images',
     )
-    lines = re.findall(r'Epoch\(train\).* eta: .* loss: ', result.stdout)
+    lines = re.findall(r'Epoch\(train\).* eta: .* loss: ', result.stderr)
     assert len(lines) == 2
     work_dir = tmp_path / 'work_dirs' / 'beitv2-tiny_folder'
     state = load_file(work_dir / 'beitv2-tiny_folder.pth')['state_dict']
@@ -430,6 +431,11 @@ def test_help_names_the_hosts_flags(tmp_path):
 
 
 def test_results_on_stdout(tmp_path):
-    """``--out -``: nothing else is printed there."""
+    """Nothing else is printed there."""
     found = run('check_dataset.py', DIGITS, '--out', '-', cwd=tmp_path)
     assert 'train' in str(json.loads(found.stdout))
+    options = ('--cfg-options', 'test_dataloader.dataset.indices=64')
+    for flags in ((), ('--out', '-')):
+        found = run('test.py', DIGITS, TASK, *flags, *options, cwd=tmp_path)
+        assert 0 < json.loads(found.stdout)['accuracy/top1'] <= 100
+    assert 'accuracy/top1' in found.stderr

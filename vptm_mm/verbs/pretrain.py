@@ -81,7 +81,7 @@ def run_step(
     if before != text and not export.exists():
         is_begun = any(folder.glob('*.pth'))
         if not is_begun or can_go_on(config, cfg, text):
-            print(f'{step.name} goes on with other settings.', flush=True)
+            print(f'{step.name} goes on with other settings.', file=sys.stderr)
             if is_first(args.launcher):
                 write_whole(config, text)
             wait_for(config, PATIENCE, text)
@@ -193,11 +193,11 @@ def run(args: argparse.Namespace) -> None:
     cfg = read_config(args.config, args.cfg_options)
     init_default_scope('mmpretrain')
     if said := adapt_length(cfg, args.cfg_options):
-        print(said, flush=True)
+        print(said, file=sys.stderr)
     backbone = last = distilled = None
     steps = plan_steps(cfg, args.tokens, args.block)
     for number, step in enumerate(steps):
-        print(f'== {step.name} ==', flush=True)
+        print(f'== {step.name} ==', file=sys.stderr)
         step_cfg = step.make_config(cfg, backbone, last)
         read: list[Path] = [last] if last is not None else []
         last = run_step(number, step, step_cfg, read, args)

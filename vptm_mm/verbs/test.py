@@ -4,10 +4,15 @@ vptm test vptm_beitv2_cub CHECKPOINT
 """
 
 import argparse
+import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import mmengine
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 
 from ..engine.launch import (
@@ -110,12 +115,20 @@ def check_out(out: str | None, item: str | None) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm test``."""
-    test(args)
-    leave_process_group()  # without a runner, which has gone with its function
-
-
-def test(args: argparse.Namespace) -> None:
+    if args.out == '-' and args.out_item != 'pred':
+        args.out = args.out_item = None  # the metrics go there anyway
     check_out(args.out, args.out_item)
+    with redirect_stdout(sys.stderr):  # the host's log goes to stdout
+        metrics = test(args)
+        writes = is_main_process()
+        # Without a runner, which has gone with its function.
+        leave_process_group()
+    if writes:
+        # A metric may be a tensor, as a confusion matrix.
+        print(json.dumps(metrics, default=lambda value: value.tolist()))
+
+
+def test(args: argparse.Namespace) -> dict[str, Any]:
     cfg = load_config(args)
     is_local = '://' not in args.checkpoint
     if is_local and not Path(args.checkpoint).expanduser().is_file():
@@ -129,8 +142,9 @@ def test(args: argparse.Namespace) -> None:
             DumpResults(out_file_path=args.out)
         )
     metrics = runner.test()
-    if args.out and args.out_item == 'metrics':
+    if args.out and args.out_item == 'metrics' and is_main_process():
         out = Path(args.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         kind = out.suffix.removeprefix('.')
         write_whole(out, mmengine.dump(metrics, file_format=kind))
+    return metrics

@@ -4,6 +4,8 @@ vptm train vptm_beitv2_cub
 """
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
@@ -63,8 +65,9 @@ def resume_or_begin(cfg: Config) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm train``."""
-    cfg = load_config(args)
-    merge_args(cfg, args)
-    with explained(cfg.work_dir):
-        build_runner(cfg, LOADERS).train()
-    leave_process_group()
+    with redirect_stdout(sys.stderr):  # the host's log goes to stdout
+        cfg = load_config(args)
+        merge_args(cfg, args)
+        with explained(cfg.work_dir):
+            build_runner(cfg, LOADERS).train()
+        leave_process_group()
