@@ -12,7 +12,7 @@ from .. import visualization as vis
 from ..datasets import SklearnDigits
 from ..tasks import VPTMTaskPool
 from ..tasks.pool import Picture
-from .upload import MB, Limits, read_upload
+from ..upload import MB, Limits, read_upload
 
 SHOWN_SIDE = 320  # pixels of a picture on the page
 CSS = """
@@ -113,7 +113,7 @@ def _show_results(
         message = 'Choose a task on the left.'
     else:
         try:
-            read_upload(path, limits)
+            read_upload(Path(path).read_bytes(), limits)
         except ValueError as error:
             message = str(error)
     if message or path is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import demo
 from ..tasks import VPTMTaskPool, name_and_path
+from ..upload import MB, Limits
 from ..weights.checkpoint_file import PACKAGED, fetch
 
 DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     require_free(args.host, args.port)
     files = args.task or [DIGITS]
     pool = VPTMTaskPool.from_files(files, args.weights).to(args.device)
-    limits = demo.Limits(int(args.max_mb * demo.MB), args.max_pixels)
+    limits = Limits(int(args.max_mb * MB), args.max_pixels)
     # SIGTERM ends the server as Ctrl+C does: the folder goes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(prefix='vptm_mm_demo_') as folder:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         serve(demo.build_page(pool, limits, examples), args, limits)
 
 
-def serve(page: Any, args: argparse.Namespace, limits: demo.Limits) -> None:
+def serve(page: Any, args: argparse.Namespace, limits: Limits) -> None:
     """Serve until interrupted; nothing is asked of other machines."""
     import gradio as gr
 

@@ -22,6 +22,10 @@ WITHOUT_EFFECT = ('Dropout', 'DropPath', 'Identity')
 MAX_SHOWN = 3
 
 
+class OtherEncoderError(ValueError):
+    """A task was tuned on another encoder than the one at hand."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """What two encoders must share to compute the same.
@@ -39,10 +43,10 @@ class Identity:
         """Compare this encoder with the one that a task was tuned on.
 
         Raises:
-            ValueError: If they differ.
+            OtherEncoderError: If they differ.
         """
         if wanted.sha256 != self.sha256:
-            raise ValueError(
+            raise OtherEncoderError(
                 'the task was tuned on frozen tensors of sha256 '
                 f'{wanted.sha256}, and these have {self.sha256}; set '
                 'model.backbone.init_cfg.checkpoint to the file that it was '
@@ -59,7 +63,7 @@ class Identity:
             rest = len(different) - MAX_SHOWN
             more = [f'... and {rest} more'] if rest > 0 else []
             shown = '\n  '.join(different[:MAX_SHOWN] + more)
-            raise ValueError(
+            raise OtherEncoderError(
                 'the task was tuned on an encoder of another configuration '
                 f'(task / here):\n  {shown}\nSet model.backbone.encoder to '
                 'the one that it was tuned on, or tune it again.'

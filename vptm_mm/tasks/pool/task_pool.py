@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...models.encoder import FrozenEncoder
 from ...weights import warn_of_preprocessing
-from ...weights.identity import Identity
+from ...weights.identity import Identity, OtherEncoderError
 from .. import (
     Task,
     frozen_init,
@@ -109,15 +109,36 @@ class VPTMTaskPool(nn.Module):
         tasks = {k: open_task(path) for k, path in name_files(files).items()}
         options = [backbone_options(task) for task in tasks.values()]
         logits = [o for o in options if o['visual_token'] == 'logits']
-        pool = cls(
-            options[0]['encoder'],
+        pool = cls.for_task(
+            next(iter(tasks.values())),
+            weights,
             logits[0]['num_visual_tokens'] if logits else None,
-            frozen_init(next(iter(tasks.values())), weights),
-            options[0]['dtype'],
         )
         for name, task in tasks.items():
             pool.add(task, name)
         return pool
+
+    @classmethod
+    def for_task(
+        cls,
+        task: Task,
+        weights: str | None = None,
+        num_visual_tokens: int | None = None,
+    ) -> 'VPTMTaskPool':
+        """Build a pool without tasks, on the encoder that a task names.
+
+        Args:
+            task: The task, whose ``dtype`` the pool has.
+            weights: As in ``from_files``.
+            num_visual_tokens: As in the class.
+        """
+        options = backbone_options(task)
+        return cls(
+            options['encoder'],
+            num_visual_tokens,
+            frozen_init(task, weights),
+            options['dtype'],
+        )
 
     @property
     def tasks(self) -> dict[str, PooledTask]:
@@ -163,7 +184,7 @@ class VPTMTaskPool(nn.Module):
     def _fit(self, task: Task) -> PooledTask:
         dtype = backbone_options(task)['dtype']
         if dtype != self.dtype:
-            raise ValueError(
+            raise OtherEncoderError(
                 f'it was tuned with dtype={dtype!r}, and the pool has dtype='
                 f'{self.dtype!r}; build another pool for tasks with dtype='
                 f'{dtype!r}.'
@@ -176,7 +197,7 @@ class VPTMTaskPool(nn.Module):
                 'the pool has no pre-trained weights: set init_cfg.'
             )
         if task.frozen_sha256 != identity.sha256:
-            raise ValueError(
+            raise OtherEncoderError(
                 f'it was made on other weights ({task.weights or "unnamed"}, '
                 f'sha256 {task.frozen_sha256}) than those here (sha256 '
                 f'{identity.sha256}). Tasks of one call share their weights: '

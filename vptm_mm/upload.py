@@ -3,13 +3,13 @@
 The texts of errors are for who uploaded it.
 """
 
+import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ..image_content import can_read_heif, read_file
+from .image_content import can_read_heif, decode
 
 FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 MB = 10**6  # bytes
@@ -29,20 +29,27 @@ class Limits:
     max_pixels: int
 
 
-def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
+class TooLargeError(ValueError):
+    """An upload is above a limit."""
+
+
+def read_upload(content: bytes, limits: Limits) -> np.ndarray:
     """Read an uploaded image, if its size and its header allow it.
+
+    Args:
+        content: The file.
+        limits: What it may have at most.
 
     Returns:
         ``(height, width, 3)`` in uint8 and BGR.
 
     Raises:
-        ValueError: If it is above a limit, or unreadable; the text is for
-            who uploaded it.
+        TooLargeError: If it is above a limit.
+        ValueError: If it is unreadable.
     """
-    num_bytes = Path(path).stat().st_size
-    if num_bytes > limits.max_bytes:
-        raise ValueError(
-            f'This file has {num_bytes / MB:.2f} MB, and '
+    if len(content) > limits.max_bytes:
+        raise TooLargeError(
+            f'This file has {len(content) / MB:.2f} MB, and '
             f'{limits.max_bytes / MB:g} MB are allowed. Give a smaller image.'
         )
     formats = (*FORMATS, 'HEIF') if can_read_heif() else FORMATS
@@ -51,9 +58,10 @@ def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
         f'formats {", ".join(formats)}.'
     )
     try:
-        image = Image.open(path, formats=formats)  # reads the header
+        # Reads the header.
+        image = Image.open(io.BytesIO(content), formats=formats)
     except Image.DecompressionBombError as error:
-        raise ValueError(
+        raise TooLargeError(
             f'This image has far more than the {limits.max_pixels:,} pixels '
             'that are allowed. Give a smaller image.'
         ) from error
@@ -63,14 +71,14 @@ def read_upload(path: str | Path, limits: Limits) -> np.ndarray:
         _require_size(*image.size, limits)
         try:
             image.load()  # OpenCV fills up what is cut short
-            return read_file(path)
+            return decode(content)
         except Exception as error:
             raise ValueError(unreadable) from error
 
 
 def _require_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.max_pixels:
-        raise ValueError(
+        raise TooLargeError(
             f'This image has {width} x {height} = {width * height:,} pixels, '
             f'and {limits.max_pixels:,} are allowed. Give a smaller image.'
         )

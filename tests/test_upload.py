@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vptm_mm.demo import Limits, read_upload
 from vptm_mm.image_content import can_read_heif
 from vptm_mm.tasks.pool import read_image
+from vptm_mm.upload import Limits, read_upload
 
-from ..made_images import HEIGHT, IMAGE, KINDS, WIDTH
+from .made_images import HEIGHT, IMAGE, KINDS, WIDTH
 
 LIMITS = Limits(max_bytes=20_000, max_pixels=5_000)
 
@@ -45,12 +45,9 @@ def whole_png(path, size=(40, 30)):
         (header_of_png(50, 50), 'is not a readable image'),
     ],
 )
-def test_uploads_that_are_refused(tmp_path, content, message):
-    path = tmp_path / 'upload.png'
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message) as caught:
-        read_upload(path, LIMITS)
-    assert str(tmp_path) not in str(caught.value)
+def test_uploads_that_are_refused(content, message):
+    with pytest.raises(ValueError, match=message):
+        read_upload(content, LIMITS)
 
 
 def test_a_file_cut_short_and_another_format(tmp_path):
@@ -60,7 +57,7 @@ def test_a_file_cut_short_and_another_format(tmp_path):
     Image.new('L', (10, 10)).save(animation)
     for refused in (path, animation):
         with pytest.raises(ValueError, match='Give a whole file in one of'):
-            read_upload(refused, LIMITS)
+            read_upload(refused.read_bytes(), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +67,7 @@ def test_an_upload_is_read_as_the_pool_reads_it(tmp_path, kind):
     name, make = KINDS[kind]
     path = tmp_path / name
     path.write_bytes(make())
-    image = read_upload(path, LIMITS)
+    image = read_upload(path.read_bytes(), LIMITS)
     np.testing.assert_array_equal(image, read_image(path))
     upright = (HEIGHT, WIDTH) if kind != 'rotated by EXIF' else (WIDTH, HEIGHT)
     assert image.shape[:2] == upright
@@ -82,7 +79,9 @@ def test_what_phones_write(tmp_path):
     if not can_read_heif():
         path.write_bytes(b'\0\0\0\x18ftypheic' + bytes(1000))
         with pytest.raises(ValueError, match='formats BMP, JPEG, .* WEBP.$'):
-            read_upload(path, LIMITS)
+            read_upload(path.read_bytes(), LIMITS)
         return
     IMAGE.save(path)
-    np.testing.assert_array_equal(read_upload(path, LIMITS), read_image(path))
+    np.testing.assert_array_equal(
+        read_upload(path.read_bytes(), LIMITS), read_image(path)
+    )
