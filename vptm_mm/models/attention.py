@@ -46,25 +46,20 @@ class FusedAttention(BEiTAttention):
         Returns:
             ``(B, Q, C)``.
         """
-        weight, bias = self.qkv.weight, qkv_bias(self)
-        if queries is None:
-            projected = F.linear(x, weight, bias).chunk(3, dim=-1)
+        if queries is not None and self._are_few(queries):
+            attended = self._attend_from(x, rel_pos_bias, queries)
         else:
-            width = self.embed_dims
-            of_query, of_rest = (
-                (None, None) if bias is None else bias.tensor_split([width])
-            )
-            # Contiguous, or linear would repeat the weight for each image.
-            looking = x[:, queries].contiguous()
-            projected = (
-                F.linear(looking, weight[:width], of_query),
-                *F.linear(x, weight[width:], of_rest).chunk(2, dim=-1),
-            )
-            rel_pos_bias = rel_pos_bias[..., queries, :]
+            attended = self._attend(x, rel_pos_bias)  # (B, S, C)
+            attended = attended if queries is None else attended[:, queries]
+        return self.proj_drop(self.proj(attended))
+
+    def _attend(self, x: Tensor, rel_pos_bias: Tensor) -> Tensor:
         query, key, value = (
             tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for tokens in projected
-        )  # (B, h, Q or S, C / h)
+            for tokens in F.linear(x, self.qkv.weight, qkv_bias(self)).chunk(
+                3, dim=-1
+            )
+        )  # (B, h, S, C / h)
         mask = rel_pos_bias.to(query.dtype)
         if _is_slow(query):
             weights = (query * self.scale @ key.mT + mask).softmax(-1)
@@ -77,9 +72,44 @@ class FusedAttention(BEiTAttention):
                 attn_mask=mask if mask.dim() == 4 else mask[None],
                 dropout_p=self.attn_drop.p if self.training else 0.0,
                 scale=self.scale,
-            )  # (B, h, Q, C / h)
-        attended = attended.transpose(1, 2).flatten(2)  # (B, Q, C)
-        return self.proj_drop(self.proj(attended))
+            )
+        return attended.transpose(1, 2).flatten(2)
+
+    def _are_few(self, queries: slice) -> bool:
+        """Whether they are cheaper without keys; dropout needs the keys."""
+        rows = (queries.stop - queries.start) * self.num_heads
+        drops = self.training and self.attn_drop.p > 0
+        return rows < self.embed_dims and not drops
+
+    def _attend_from(
+        self, x: Tensor, rel_pos_bias: Tensor, queries: slice
+    ) -> Tensor:
+        """Attend from a few tokens, without keys and values of the others.
+
+        A query times a projected state is the query, projected back, times
+        the state; the mean of projected states is the projected mean. The
+        bias of keys adds the same to all scores of a query: it cancels out.
+
+        Returns:
+            ``(B, Q, C)``.
+        """
+        weights = self.qkv.weight.unflatten(0, (3, self.num_heads, -1))
+        to_query, to_key, to_value = weights  # (h, C / h, C)
+        bias = qkv_bias(self)
+        query_bias, _, value_bias = (
+            (None,) * 3 if bias is None else bias.chunk(3)
+        )
+        # Contiguous, or linear would repeat the weight for each image.
+        looking = x[:, queries].contiguous()
+        query = F.linear(looking, to_query.flatten(0, 1), query_bias)
+        query = query.unflatten(-1, (self.num_heads, -1)) * self.scale
+        query = torch.einsum('bqhd,hdc->bhqc', query, to_key)
+        states = x.to(query.dtype)
+        scores = torch.einsum('bhqc,bsc->bhqs', query, states)
+        scores = scores + rel_pos_bias[..., queries, :].to(scores.dtype)
+        mean = torch.einsum('bhqs,bsc->bhqc', scores.softmax(-1), states)
+        attended = torch.einsum('bhqc,hdc->bqhd', mean, to_value).flatten(2)
+        return attended if value_bias is None else attended + value_bias
 
 
 def _is_slow(query: Tensor) -> bool:
