@@ -12,7 +12,7 @@ from torch import nn
 from vptm_mm.engine import AnyDeviceRunner
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.launch import build_runner, leave_process_group
-from vptm_mm.engine.runners.worker_signals import STOP_SIGNALS
+from vptm_mm.engine.worker_signals import STOP_SIGNALS
 from vptm_mm.weights import load_file
 
 from ..launched import free_port

@@ -10,7 +10,7 @@ from .hooks import (
     TuningScalarsHook,
 )
 from .optimizers import BFloat16OptimWrapper, TunedOptimWrapperConstructor
-from .runners import ResumableTrainLoop
+from .resumable_train_loop import ResumableTrainLoop
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [

@@ -15,8 +15,8 @@ from torch import nn
 
 from ..tasks import read_checkpoint
 from .hooks.resumable_checkpoint import ResumableCheckpointHook
+from .resumable_train_loop import EPOCH_START
 from .resumed_settings import Settings, follow_config
-from .runners.resumable_train_loop import EPOCH_START
 from .unwrap import unwrap_model
 
 # What each launcher sets for its processes; the first is the local rank.

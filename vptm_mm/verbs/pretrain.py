@@ -24,7 +24,7 @@ from mmengine.registry import init_default_scope
 
 from ..engine.any_device_runner import VARIABLES
 from ..engine.cfg_options import read_config
-from ..engine.runners.worker_signals import STOP_SIGNALS
+from ..engine.worker_signals import STOP_SIGNALS
 from ..pretraining.card import write_card
 from ..pretraining.few_images import adapt_length
 from ..pretraining.keep_tokens import keep_tokens

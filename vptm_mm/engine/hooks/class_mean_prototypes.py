@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ...nn import discriminant_projection, is_int, shrunk_covariance
 from ...progress import progress
-from ..runners.position_seeds import View, pipelines
+from ..position_seeds import View, pipelines
 from ..unwrap import unwrap_model
 
 

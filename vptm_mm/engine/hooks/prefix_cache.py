@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from ...host import loops_of
 from ...nn import is_int
 from ...progress import progress
+from ..position_seeds import SampleSeed
 from ..prefix import (
     CachedInputs,
     DamagedStatesError,
@@ -35,7 +36,6 @@ from ..prefix import (
 )
 from ..prefix.cached_inputs import require_whole_images
 from ..prefix.state_file import DTYPES
-from ..runners.position_seeds import SampleSeed
 from ..unwrap import unwrap_model
 
 PARTS = ('train', 'val', 'test')

@@ -27,8 +27,8 @@ from ...host import (
 )
 from ...weights import remove_parts, write_whole
 from ..newest_whole_checkpoint import find_newest_whole
-from ..runners.resumable_train_loop import VALIDATED
-from ..runners.worker_signals import STOP_SIGNALS
+from ..resumable_train_loop import VALIDATED
+from ..worker_signals import STOP_SIGNALS
 
 INTERRUPTED = 'interrupted.pth'
 # EX_TEMPFAIL of sysexits.h: try again later.

@@ -10,7 +10,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmpretrain.datasets import PackInputs
 from torch import Tensor, nn
 
-from ..runners.position_seeds import View
+from ..position_seeds import View
 
 
 class CachedInputs(View):

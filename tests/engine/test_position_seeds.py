@@ -11,7 +11,7 @@ from mmpretrain.datasets.samplers import RepeatAugSampler
 from torch.utils.data import DataLoader
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.engine.runners.position_seeds import (
+from vptm_mm.engine.position_seeds import (
     SampleSeed,
     may_repeat,
     pipelines,
@@ -19,7 +19,7 @@ from vptm_mm.engine.runners.position_seeds import (
     seed_samples,
 )
 
-from ..made_digits import DIGITS, digits_runner, read_log
+from .made_digits import DIGITS, digits_runner, read_log
 
 
 def draw():
