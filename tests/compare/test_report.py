@@ -33,7 +33,7 @@ from .made_plan import (
 def finish(folder, plan, runs):
     """Pairs and studies after all runs."""
     pairs = make_pairs(plan)
-    studies = Studies(f'sqlite:///{folder}/study.db', 's')
+    studies = Studies(f'sqlite:///{folder}/study.db')
     Worker(studies, pairs, folder, Console(file=io.StringIO()), runs).run()
     return pairs, studies
 
@@ -219,8 +219,8 @@ def test_files_of_axes(tmp_path):
 
 
 @pytest.mark.parametrize('axes', [(), ('blocks',)])
-def test_names_are_no_formulas(tmp_path, axes):
-    name = r'a $\frac 6$'
+def test_names_are_no_formulas_and_end_no_cells(tmp_path, axes):
+    name = r'a $\frac 6$ | b'
     blocks = make_axis('blocks', 'model.backbone.prompt_blocks', ([0], [1]))
     plan = make_plan(
         methods=(Method(name, VPTM, PRESETS['fixed']),),
@@ -230,6 +230,8 @@ def test_names_are_no_formulas(tmp_path, axes):
     pairs, studies = finish(tmp_path, plan, FakeRuns())
     written = write_report(pairs, studies, tmp_path)
     assert written[-1].suffix == '.png'
+    (table,) = (path for path in written if path.suffix == '.md')
+    assert r'| a $\frac 6$ \| b |' in table.read_text()
 
 
 def test_several_data_sets_have_an_overview(tmp_path):

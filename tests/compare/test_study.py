@@ -1,5 +1,6 @@
 """Runs are taken once, those of dead workers again; results are kept."""
 
+import sys
 import threading
 
 import optuna
@@ -41,14 +42,14 @@ def state_of(studies, series=ONE, slot='seed 0') -> str:
 
 
 def test_a_run_goes_from_open_to_done(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     assert state_of(studies) == 'open'
     trial = studies.take(ONE)
     assert trial.params == dict(seed=0)
     assert state_of(studies) == 'running'
     assert studies.finish(ONE, trial, dict(test=88.5))
     # Another worker, later.
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     assert state_of(studies) == 'done'
     (run,) = studies.runs(ONE).values()
     assert run.result == dict(test=88.5)
@@ -57,7 +58,7 @@ def test_a_run_goes_from_open_to_done(storage):
 
 
 def test_a_grid_grows_in_its_study(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     while (trial := studies.take(RATES)) is not None:
         studies.finish(RATES, trial, dict(val=trial.params['learning_rate']))
     points = [run.point for run in studies.runs(RATES).values()]
@@ -66,7 +67,7 @@ def test_a_grid_grows_in_its_study(storage):
 
 def test_workers_of_tpe_try_other_points(storage):
     series = make_series(TPESearch(trials=4))
-    studies = [Studies(storage, 's') for _ in range(2)]
+    studies = [Studies(storage) for _ in range(2)]
     trials = [studies[number % 2].take(series) for number in range(4)]
     assert len({trial.params['learning_rate'] for trial in trials}) == 4
     for trial in trials:
@@ -77,21 +78,21 @@ def test_workers_of_tpe_try_other_points(storage):
 
 
 def test_a_failed_run_is_kept_with_its_error_until_it_is_retried(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     studies.finish(ONE, studies.take(ONE), dict(error='ValueError: no'))
     assert state_of(studies) == 'failed'
     assert studies.runs(ONE)['seed 0'].result['error'] == 'ValueError: no'
     assert studies.take(ONE) is None
     # By another worker, for all.
-    Studies(storage, 's').retry_failed(ONE)
-    studies = Studies(storage, 's')
+    Studies(storage).retry_failed(ONE)
+    studies = Studies(storage)
     assert state_of(studies) == 'open'
     studies.finish(ONE, studies.take(ONE), dict(test=1.0))
     assert state_of(studies) == 'done'
 
 
 def test_a_run_that_is_given_back_is_open_again(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     for _ in range(MAX_DEATHS + 1):
         assert state_of(studies) == 'open'
         studies.give_back(ONE, studies.take(ONE))
@@ -99,16 +100,16 @@ def test_a_run_that_is_given_back_is_open_again(storage):
 
 
 def test_equal_settings_share_a_study_whatever_they_are_called(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     studies.finish(ONE, studies.take(ONE), dict(test=1.0))
     other = Series('x', 'y', FINAL, Seeds(1), Config, lambda: 'a')
-    for later in studies, Studies(storage, 'another plan'):
+    for later in studies, Studies(storage):
         assert state_of(later, other) == 'done'
 
 
 def test_what_another_plan_queued_is_left_alone(storage):
     """Its worker was killed before it took the run."""
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     studies._study(TWO).enqueue_trial(dict(seed=7), dict(slot='seed 7'))
     trial = studies.take(TWO)
     assert trial.params == dict(seed=0)
@@ -143,13 +144,13 @@ def test_workers_that_race_take_each_run_once(storage):
         while (trial := studies.take(seeds)) is not None:
             taken.append(trial.params['seed'])
 
-    workers = [Studies(storage, 's') for _ in range(3)]
+    workers = [Studies(storage) for _ in range(3)]
     assert not in_threads([lambda w=worker: work(w) for worker in workers])
     assert sorted(taken) == list(range(6))
 
 
 def test_workers_that_start_together_open_one_study(storage):
-    works = [lambda: Studies(storage, 's').runs(ONE) for _ in range(3)]
+    works = [lambda: Studies(storage).runs(ONE) for _ in range(3)]
     assert not in_threads(works)
     assert len(optuna.get_all_study_names(storage)) == 1
 
@@ -166,7 +167,7 @@ def stop_heart(storage, trial):
 
 
 def test_the_run_of_a_killed_worker_is_given_free(storage):
-    dead, alive = Studies(storage, 's'), Studies(storage, 's')
+    dead, alive = Studies(storage), Studies(storage)
     trial = dead.take(ONE)
     assert alive.take(ONE) is None
     stop_heart(storage, trial)
@@ -181,8 +182,21 @@ def test_the_run_of_a_killed_worker_is_given_free(storage):
     assert alive.runs(ONE)['seed 0'].result == dict(test=2.0)
 
 
+def test_a_worker_that_is_killed_before_its_first_beat(storage, monkeypatch):
+    """It has taken a trial, which no heartbeat tells of."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Studies, 'beat', lambda *_: sys.exit(1))
+        with pytest.raises(SystemExit, match='1'):
+            Studies(storage).take(ONE)
+    alive = Studies(storage)
+    assert alive.take(ONE) is None
+    (trial,) = alive._trials(ONE)
+    stop_heart(storage, trial)
+    assert alive.take(ONE).params == dict(seed=0)
+
+
 def test_a_run_that_kills_its_workers_is_given_up(storage):
-    studies = Studies(storage, 's')
+    studies = Studies(storage)
     for _ in range(MAX_DEATHS):
         assert state_of(studies) == 'open'
         trial = studies.take(ONE)
@@ -200,22 +214,14 @@ def test_a_run_that_kills_its_workers_is_given_up(storage):
 @pytest.mark.parametrize('name', ['a%20b', 'a?b', 'a{b', 'ü b'])
 def test_a_folder_of_any_name_holds_a_study(tmp_path, name):
     path = tmp_path / name / 'study.db'
-    assert state_of(Studies(sqlite_url(path), 's')) == 'open'
+    assert state_of(Studies(sqlite_url(path))) == 'open'
     assert path.is_file()
-
-
-def test_a_study_of_an_older_version_is_refused(storage):
-    Studies(storage, 's')
-    optuna.create_study(storage=storage, study_name='digits')
-    with pytest.raises(ValueError, match="holds the study 'digits' of an old"):
-        Studies(storage, 'digits')
-    Studies(storage, 'another')
 
 
 def test_a_path_is_no_storage(tmp_path):
     text = "storage '.*study.journal' must be the URL of a database, as sqli"
     with pytest.raises(ValueError, match=text):
-        Studies(str(tmp_path / 'study.journal'), 's')
+        Studies(str(tmp_path / 'study.journal'))
 
 
 @pytest.mark.parametrize('url', ['nosql://x', 'sqlite:////dev/null/study.db'])
@@ -223,4 +229,4 @@ def test_a_storage_that_cannot_be_opened(monkeypatch, url):
     monkeypatch.setattr(study_module.time, 'sleep', lambda seconds: None)
     text = f'storage {url} cannot be opened: .* such as sqlite:///'
     with pytest.raises(ValueError, match=text):
-        Studies(url, 's')
+        Studies(url)

@@ -24,7 +24,7 @@ from .made_plan import (
 
 
 def make_worker(folder, pairs, runs, name='work'):
-    studies = Studies(f'sqlite:///{folder}/study.db', 's')
+    studies = Studies(f'sqlite:///{folder}/study.db')
     text = io.StringIO()
     console = Console(file=text, width=200)
     worker = Worker(studies, pairs, folder / name, console, runs)

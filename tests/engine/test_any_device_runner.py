@@ -13,7 +13,6 @@ from vptm_mm.engine import AnyDeviceRunner
 from vptm_mm.engine.any_device_runner import VARIABLES
 from vptm_mm.engine.launch import build_runner, leave_process_group
 from vptm_mm.engine.worker_signals import STOP_SIGNALS
-from vptm_mm.weights import load_file
 
 from ..launched import free_port
 from .made_digits import digits_runner
@@ -102,21 +101,6 @@ def test_a_process_of_mpirun_on_a_cpu(environment, tmp_path):
 def test_sharding_is_refused(config):
     with pytest.raises(ValueError, match='strategies .FSDP, .* not supported'):
         build_runner(Config(config), ())
-
-
-def test_the_config_is_formatted_once(tmp_path, monkeypatch):
-    """Not for the log and for each file: it takes a while."""
-    formatted = []
-
-    def note(text, **_):
-        formatted.append(text)
-        return text, True
-
-    monkeypatch.setattr('mmengine.config.config.FormatCode', note)
-    runner = digits_runner(tmp_path)
-    runner.train()
-    assert len(formatted) == 1
-    assert load_file(tmp_path / 'epoch_1.pth')['meta']['cfg'] == formatted[0]
 
 
 def test_a_run_that_fails_gives_signals_back(tmp_path, monkeypatch):

@@ -286,9 +286,11 @@ def test_linear_probe_and_test_images(tmp_path):
         parts=('train', 'val', 'test'),
     )
     runner.train()
-    assert 'test: 32 images x 1 view(s), 1 states of 128' in read_log(
-        tmp_path / 'run'
-    )
+    runner.test()  # as one of a comparison
+    log = read_log(tmp_path / 'run')
+    assert 'test: 32 images x 1 view(s), 1 states of 128' in log
+    assert 'checkpoint_check' in runner.cfg.default_hooks
+    assert 'was pre-trained with' not in log
     results = [
         (tmp_path / name / 'test_results.json').read_text()
         for name in ('plain', 'run')

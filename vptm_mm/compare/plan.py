@@ -20,18 +20,12 @@ class Method:
         config: Its config file.
         search: How its hyper-parameters are searched.
         cfg_options: Changed keys of the config.
-
-    Raises:
-        ValueError: If the name would break a table.
     """
 
     name: str
     config: Path
     search: Search
     cfg_options: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_label('method', self.name)
 
 
 @dataclass(frozen=True)
@@ -47,9 +41,6 @@ class DataSet:
             validate on nothing, and their last checkpoint is tested.
         group: Name of the group whose mean the table has, too; empty for
             none.
-
-    Raises:
-        ValueError: If name or group would break a table.
     """
 
     name: str
@@ -57,11 +48,6 @@ class DataSet:
     cfg_options: dict[str, Any] = field(default_factory=dict)
     final: dict[str, Any] = field(default_factory=dict)
     group: str = ''
-
-    def __post_init__(self) -> None:
-        check_label('data set', self.name)
-        if self.group:
-            check_label(f'data set {self.name!r}: the group', self.group)
 
 
 @dataclass(frozen=True)
@@ -118,9 +104,8 @@ class Plan:
         """Return the plan of some axes: their methods only.
 
         Raises:
-            ValueError: If an axis is unknown or named twice.
+            ValueError: If an axis is unknown.
         """
-        check_twice('axis', names)
         known = {axis.name: axis for axis in self.axes}
         for name in names:
             if name not in known:
@@ -130,9 +115,8 @@ class Plan:
                     'plan, as NAME: {dotted.key: [values]}.'
                 )
         methods = tuple(m for m in self.methods if m.name in self.axes_methods)
-        return replace(
-            self, methods=methods, axes=tuple(known[name] for name in names)
-        )
+        axes = tuple(known[name] for name in dict.fromkeys(names))
+        return replace(self, methods=methods, axes=axes)
 
     def searched(
         self, preset: str | None, learning_rates: Sequence[float]
@@ -174,11 +158,10 @@ class Plan:
             folders: Where config files are looked for.
 
         Raises:
-            ValueError: If a data set is named twice.
+            ValueError: If two data sets have one name.
             FileNotFoundError: If a name is neither.
         """
         datasets = _select('data set', names, self.datasets, DataSet, folders)
-        check_slugs([dataset.name for dataset in datasets])
         return replace(self, datasets=datasets)
 
     def select_methods(
@@ -194,7 +177,7 @@ class Plan:
             folders: Where config files are looked for.
 
         Raises:
-            ValueError: If a method is named twice.
+            ValueError: If two methods have one name.
             FileNotFoundError: If a name is neither.
         """
 
@@ -214,7 +197,6 @@ def _select(
     folders: Sequence[Path],
 ) -> tuple[Any, ...]:
     """Return what is named, or make it of the config that is named."""
-    check_twice(what, names)
     by_name = {one.name: one for one in known}
 
     def unknown(name: str) -> str:
@@ -224,9 +206,11 @@ def _select(
         by_name[name]
         if name in by_name
         else add(Path(name).stem, find_config(name, folders, unknown(name)))
-        for name in names
+        for name in dict.fromkeys(names)
     ]
-    check_twice(what, [one.name for one in chosen])
+    for name, count in Counter(one.name for one in chosen).items():
+        if count > 1:
+            raise ValueError(f'{what} {name!r} is there twice; rename one.')
     return tuple(chosen)
 
 
@@ -254,32 +238,3 @@ def find_config(name: str, folders: Sequence[Path], what: str) -> Path:
         return config_path(name)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{what}: {error}') from error
-
-
-def check_label(what: str, label: str) -> None:
-    """Require that a cell of a table in Markdown can hold a label."""
-    if not label.strip() or '|' in label or len(label.splitlines()) > 1:
-        raise ValueError(
-            f'{what} {label!r} must not be empty, nor have a | or a line '
-            'break in it: it stands in a table.'
-        )
-
-
-def check_slugs(names: Sequence[str]) -> None:
-    """Require that the plots of each data set have names of their own."""
-    for part, count in Counter(map(slug, names)).items():
-        if not part or count > 1:
-            same = [repr(name) for name in names if slug(name) == part]
-            raise ValueError(
-                f'data set {" and ".join(same)}: plots would be named '
-                f'bars_{part}.png; tell data sets apart by letters and digits.'
-            )
-
-
-def check_twice(what: str, names: Sequence[str]) -> None:
-    """Require that each name is there once."""
-    for name, count in Counter(names).items():
-        if count > 1:
-            raise ValueError(
-                f'{what} {name!r} is named twice; name each once.'
-            )

@@ -236,7 +236,9 @@ def _header(columns: Sequence[str]) -> list[str]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f'| {" | ".join(cells)} |'
+    # A name may hold what ends a cell, or a line.
+    texts = [' '.join(cell.replace('|', r'\|').split()) for cell in cells]
+    return f'| {" | ".join(texts)} |'
 
 
 def _failed(failures: Sequence[str]) -> list[str]:

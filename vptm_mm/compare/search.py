@@ -20,6 +20,7 @@ Point = dict[str, Any]
 Ended = Mapping[str, float | None]
 # Highest value that a study takes of a rate or a decay.
 HIGHEST = 1e9
+COUNTS = ('growths', 'base_batch_size', 'trials', 'startup')
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,6 @@ class GridSearch:
     def __post_init__(self) -> None:
         _check_values('learning_rate', self.learning_rate, 'positive')
         _check_values('weight_decay', self.weight_decay, '>= 0')
-        _check_whole('growths', self.growths, 0)
-        _check_optimizer(self.optimizer)
-        if self.base_batch_size is not None:
-            _check_whole('base_batch_size', self.base_batch_size, 1)
-        if not is_finite(self.factor) or self.factor <= 1:
-            raise ValueError(
-                f'search: factor={self.factor!r} must be a number > 1.'
-            )
         if self.growths and not self.learning_rate:
             raise ValueError(
                 'search: a grid that grows needs learning rates; give '
@@ -149,8 +142,6 @@ class TPESearch:
     startup: int = 6
 
     def __post_init__(self) -> None:
-        _check_whole('trials', self.trials, 1)
-        _check_whole('startup', self.startup, 1)
         for name in ('learning_rate', 'weight_decay'):
             limits = getattr(self, name)
             _check_values(name, limits, 'positive')
@@ -221,6 +212,8 @@ def make_search(entry: Any) -> Search:
         if key in ('learning_rate', 'weight_decay'):
             values = value if isinstance(value, (list, tuple)) else [value]
             options[key] = tuple(values)
+        elif key in COUNTS and not (is_int(value) and value >= 0):
+            raise ValueError(f'search: {key}={value!r} must be an int >= 0.')
     return replace(preset, **options)
 
 
@@ -245,28 +238,6 @@ def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
         is_in = is_finite(value) and value >= 0
         if not is_in or (wanted == 'positive' and value == 0):
             raise ValueError(f'search: {name}={value!r} must be {wanted}.')
-    # Slots are named by six digits.
-    if len({f'{value:g}' for value in values}) != len(values):
-        raise ValueError(
-            f'search: {name}={list(values)} repeats a value, to six digits; '
-            'give each once.'
-        )
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not is_int(value) or value < least:
-        raise ValueError(
-            f'search: {name}={value!r} must be an int >= {least}.'
-        )
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    is_mapping = isinstance(optimizer, dict)
-    if not is_mapping or (optimizer and 'type' not in optimizer):
-        raise ValueError(
-            f'search: optimizer={optimizer!r} must be a mapping with a type, '
-            'as {type: SGD, momentum: 0.9}.'
-        )
 
 
 def _rounded(value: float) -> float:

@@ -35,31 +35,22 @@ class Studies:
 
     Args:
         storage: URL of the database.
-        name: Name of the plan.
         stale_after: Seconds without a heartbeat after which a run is given
             free.
 
     Raises:
-        ValueError: If the database cannot be opened, or has a study of this
-            name, which an older version has made.
+        ValueError: If the database cannot be opened.
     """
 
-    def __init__(
-        self, storage: str | URL, name: str, stale_after: int = 60
-    ) -> None:
+    def __init__(self, storage: str | URL, stale_after: int = 60) -> None:
         self.beat_seconds = max(1, stale_after // 6)
         self._storage = _open(storage, self.beat_seconds, stale_after)
         names = optuna.get_all_study_names(self._storage)
-        if name in names:
-            raise ValueError(
-                f'storage {storage!s} holds the study {name!r} of an older '
-                'version, whose runs cannot be continued. Give another '
-                '--work-dir or --storage; its report stays as it is.'
-            )
         # Equal settings share a study, whatever a plan calls them.
         self._names = {name.rpartition(' ')[2]: name for name in names}
         self._studies: dict[str, optuna.Study] = {}
         self._ended: dict[Series, dict[str, Run]] = {}
+        self._seen: set[int] = set()
 
     def runs(self, series: Series) -> dict[str, Run]:
         """Return the runs of a series by slot, as far as they are known."""
@@ -93,6 +84,7 @@ class Studies:
         study = self._study(series)
         with _experimental():
             optuna.storages.fail_stale_trials(study)
+        self._listen(study)
         runs = self.runs(series)
         if not any(run.is_waiting for run in runs.values()):
             slot = next((s for s, run in runs.items() if not run.trial), None)
@@ -111,9 +103,21 @@ class Studies:
         series.space.suggest(trial)
         return trial
 
-    def beat(self, trial: optuna.Trial) -> None:
+    def beat(self, trial: optuna.Trial | FrozenTrial) -> None:
         """Show that the worker of a trial is alive."""
         self._storage.record_heartbeat(trial._trial_id)
+
+    def _listen(self, study: optuna.Study) -> None:
+        """Give each running trial one heartbeat when it is first seen.
+
+        A worker may be killed between taking a trial and its first beat, and
+        Optuna never fails a trial that has none.
+        """
+        running = (TrialState.RUNNING,)
+        for trial in study.get_trials(deepcopy=False, states=running):
+            if trial._trial_id not in self._seen:
+                self._seen.add(trial._trial_id)
+                self.beat(trial)
 
     def finish(
         self, series: Series, trial: optuna.Trial, result: dict[str, Any]

@@ -1,12 +1,9 @@
 """A runner that starts several processes on CPUs as on GPUs."""
 
-import copy
 import os
 import re
-from functools import cached_property
 from typing import Any
 
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
@@ -57,15 +54,6 @@ STARTERS = {
 }
 
 
-class FormattedOnce(Config):
-    """A config whose text, which goes to many files, is formatted once."""
-
-    @cached_property
-    def pretty_text(self) -> str:
-        """The text, as the host formats it."""
-        return super().pretty_text
-
-
 # Tools look runners up in mmengine's registry, not in MMPretrain's.
 @RUNNERS.register_module()
 class AnyDeviceRunner(Runner):
@@ -88,15 +76,6 @@ class AnyDeviceRunner(Runner):
             set.
         TypeError: If ``compile`` is neither a bool nor a dict.
     """
-
-    def __init__(
-        self, *args: Any, cfg: Config | None = None, **kwargs: Any
-    ) -> None:
-        if isinstance(cfg, Config):
-            cfg = copy.deepcopy(cfg)
-            # An assignment would be of a key of the config.
-            object.__setattr__(cfg, '__class__', FormattedOnce)
-        super().__init__(*args, cfg=cfg, **kwargs)
 
     def train(self) -> nn.Module:
         """Train; a run that fails leaves signals to their old handlers."""

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     MMLogger.get_current_instance().setLevel('WARNING')
     pairs = make_pairs(plan)
     storage = args.storage or sqlite_url(work_dir / 'study.db')
-    studies = Studies(storage, plan.name, args.stale_after)
+    studies = Studies(storage, args.stale_after)
     worker = Worker(studies, pairs, work_dir)
     if args.retry_failed:
         worker.retry_failed()

@@ -12,6 +12,7 @@ from torch import Tensor
 from ...host import asked_to_resume, open_datasets
 from ...tasks import FROZEN_SHA256, require_fit
 from ...weights import warn_of_preprocessing
+from ..prefix import StatePreprocessor
 from ..unwrap import unwrap_model
 
 
@@ -47,10 +48,10 @@ class CheckpointCheckHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Warn if images are not prepared as in pre-training."""
         model = unwrap_model(runner.model)
-        warn_of_preprocessing(
-            getattr(model, 'backbone', None),
-            getattr(model, 'data_preprocessor', None),
-        )
+        preprocessor = getattr(model, 'data_preprocessor', None)
+        if isinstance(preprocessor, StatePreprocessor):  # trained before
+            preprocessor = preprocessor.images
+        warn_of_preprocessing(getattr(model, 'backbone', None), preprocessor)
 
     def before_train(self, runner: Runner) -> None:
         """Compare the head with all images that the run will read."""
