@@ -26,8 +26,8 @@ from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
 from .progress import progress
 from .tasks import (
+    build_classifier,
     inner_datasets,
-    load_classifier,
     prediction_pipeline,
     read_task,
     task_file_name,
@@ -101,7 +101,7 @@ class Adapted:
 
 
 @dataclass(frozen=True)
-class Read:
+class Outputs:
     """What a classifier reads from images, and says of them.
 
     Args:
@@ -302,7 +302,7 @@ def cut(dataset: dict, seed: int) -> dict[str, dict]:
 
 
 def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
-    """Read a CSV file of images, and write it as the host's data set does.
+    """Outputs a CSV file of images, and write it as the host's data set does.
 
     Args:
         source: A path, relative to the file's folder, and a label in each
@@ -364,28 +364,30 @@ def tune(cfg: Config, epochs: int) -> Config:
 
 
 @torch.no_grad()
-def read_images(cfg: Config, checkpoint: Path, part: str) -> Read:
+def read_images(cfg: Config, checkpoint: Path, part: str) -> Outputs:
     """Run a classifier over a part of the images, without augmentation."""
     loader = copy.deepcopy(cfg[f'{part}_dataloader'])
     for dataset in inner_datasets(loader.dataset):
         dataset['pipeline'] = prediction_pipeline(cfg)
     loader.sampler = dict(type='DefaultSampler', shuffle=False)
     loader.collate_fn = dict(type='default_collate')
-    model = load_classifier(cfg, checkpoint, cfg.get('device') or get_device())
+    model = build_classifier(
+        cfg, checkpoint, cfg.get('device') or get_device()
+    )
     features, predicted, labels = [], [], []
     for batch in progress(Runner.build_dataloader(loader), f'{part} images'):
         data = model.data_preprocessor(batch, False)
-        read = model.extract_feat(data['inputs'])
-        features.append(read[-1].cpu())
-        for sample in model.head.predict(read, data['data_samples']):
+        found = model.extract_feat(data['inputs'])
+        features.append(found[-1].cpu())
+        for sample in model.head.predict(found, data['data_samples']):
             predicted.append(sample.pred_label.item())
             labels.append(sample.gt_label.item())
-    return Read(
+    return Outputs(
         torch.cat(features).numpy(), np.array(predicted), np.array(labels)
     )
 
 
-def probe(train: Read, val: Read, test: Read) -> Accuracy:
+def probe(train: Outputs, val: Outputs, test: Outputs) -> Accuracy:
     """Return the accuracy of logistic regression, tuned on validation."""
     best = max(
         (
@@ -405,12 +407,12 @@ def count_right(predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
 
 
 def confusions(
-    read: Read, classes: tuple[str, ...]
+    outputs: Outputs, classes: tuple[str, ...]
 ) -> list[tuple[str, str, int]]:
     """Count the pairs of true and predicted class of all mistakes."""
     pairs = Counter(
         (classes[label], classes[said])
-        for label, said in zip(read.labels, read.predicted, strict=True)
+        for label, said in zip(outputs.labels, outputs.predicted, strict=True)
         if label != said
     )
     return [(*pair, count) for pair, count in pairs.most_common()]

@@ -18,10 +18,10 @@ from .models.encoder import FrozenEncoder
 from .tasks import (
     Task,
     VPTMTaskPool,
+    build_classifier,
     classifier_of,
     read_task,
 )
-from .tasks import load_classifier as load_checkpoint
 
 TaskPool = VPTMTaskPool
 
@@ -62,7 +62,7 @@ def load_classifier(
         )
     if isinstance(source, (str, Path)):
         source = config_path(str(source))
-    return load_checkpoint(source, checkpoint, device)
+    return build_classifier(source, checkpoint, device)
 
 
 def export(
@@ -105,10 +105,10 @@ def export(
             'package, which the file is made of.'
         )
     if images is None:
-        channels = encoder.patch_embed.projection.in_channels
         seed = torch.Generator().manual_seed(0)
-        shape = (4, channels, *encoder.img_size)
-        images = torch.randint(256, shape, generator=seed).to(torch.uint8)
+        images = torch.randint(
+            256, (4, *encoder.input_shape), generator=seed
+        ).to(torch.uint8)
     return export_classifier(
         copy.deepcopy(source).cpu(),
         path,

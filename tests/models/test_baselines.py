@@ -19,7 +19,7 @@ from vptm_mm.models import (
     VPTBackbone,
 )
 from vptm_mm.nn import tuned_parameters
-from vptm_mm.tasks import load_classifier, make_task, task_state, write_task
+from vptm_mm.tasks import build_classifier, make_task, task_state, write_task
 
 from ..conftest import ENCODER, ROOT, randomize
 
@@ -422,7 +422,7 @@ def test_a_task_file_holds_what_is_tuned(tmp_path, name):
     path = tmp_path / 'task.safetensors'
     write_task(task, path)
     torch.manual_seed(1)
-    other = load_classifier(cfg, path)
+    other = build_classifier(cfg, path)
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(other(images), model(images))
     assert not torch.equal(classifier(name, seed=1)[1](images), model(images))

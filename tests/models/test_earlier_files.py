@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from vptm_mm.tasks import classifier_of, load_classifier, read_task
+from vptm_mm.tasks import build_classifier, classifier_of, read_task
 
 from ..conftest import ROOT
 
@@ -38,7 +38,7 @@ def test_a_slim_checkpoint():
     config.model.backbone.update(prompt_length=2, prompt_location='after_cls')
     config.model.head.update(prototype_dim=4)
     path = FIXTURES / 'slim_checkpoint.pth'
-    check(load_classifier(config, path), 'slim')
+    check(build_classifier(config, path), 'slim')
     config.model.backbone.encoder.layer_cfgs = dict(act_cfg=dict(type='ReLU'))
     with pytest.raises(ValueError, match='encoder of another configuration'):
-        load_classifier(config, path)
+        build_classifier(config, path)

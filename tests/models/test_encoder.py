@@ -38,12 +38,12 @@ def test_blocks_in_parts_are_the_whole(encode, images):
     encoder = encode()
     bias = encoder.rel_pos_bias()
     tokens = encoder.embed(images)
-    whole = encoder.run(tokens, bias, read=slice(1, 3))
+    whole = encoder.run(tokens, bias, needed=slice(1, 3))
     assert whole.shape == (2, 2, 16)
     half = encoder.run(tokens, bias, range(2))
     assert half.shape == (2, 17, 16)
     assert encoder.run(half, bias, (2,), slice(1, 3)).equal(whole)
-    plain = encode(speedups=()).run(tokens, bias, read=slice(1, 3))
+    plain = encode(speedups=()).run(tokens, bias, needed=slice(1, 3))
     torch.testing.assert_close(whole, plain)
 
 

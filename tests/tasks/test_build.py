@@ -19,9 +19,9 @@ from vptm_mm.tasks import (
     ENCODER_SETTINGS,
     FROZEN_SHA256,
     VPTMTaskPool,
+    build_classifier,
     classifier_of,
     frozen_init,
-    load_classifier,
     load_state,
     make_task,
     read_checkpoint,
@@ -69,15 +69,15 @@ def test_scores_of_checkpoint_and_task_are_identical(
     expected = scores(model, images)
     config = model._config
     for loaded in (
-        load_classifier(config, path),
-        load_classifier(config, tmp_path / 'whole.pth'),
-        load_classifier(config, tmp_path / 'compiled.pth'),
+        build_classifier(config, path),
+        build_classifier(config, tmp_path / 'whole.pth'),
+        build_classifier(config, tmp_path / 'compiled.pth'),
         classifier_of(task_of(model)),
         get_model(config, str(path)),
     ):
         assert torch.equal(scores(loaded, images), expected)
         assert not loaded.training
-    assert load_classifier(config, path)._dataset_meta['classes'] == tuple(
+    assert build_classifier(config, path)._dataset_meta['classes'] == tuple(
         f'class {i}' for i in range(5)
     )
 
@@ -141,7 +141,7 @@ def test_another_backbone_is_refused(model, path, tmp_path, checkpoint):
     config = make_config(tmp_path / 'other.pth', prompt_length=3, mask_grid=2)
     theirs = get_model(config).backbone.frozen_sha256
     assert theirs != digest
-    for load in (load_classifier, get_model):
+    for load in (build_classifier, get_model):
         with pytest.raises(
             ValueError, match=f'sha256 {digest}, and these have {theirs}'
         ):
@@ -159,7 +159,7 @@ def test_a_backbone_without_weights_is_refused(path):
     with pytest.raises(
         ValueError, match='VPTMBackbone has no pre-trained weights yet; set'
     ):
-        load_classifier(config, path)
+        build_classifier(config, path)
 
 
 def test_an_encoder_of_another_configuration_is_refused(model, path):
@@ -171,13 +171,13 @@ def test_an_encoder_of_another_configuration_is_refused(model, path):
         (dict(norm_cfg=dict(type='LN', eps=1e-3)), 'eps=1e-06 / eps=0.001'),
     ):
         config.model.backbone.encoder = {**encoder, **options}
-        for load in (load_classifier, get_model):
+        for load in (build_classifier, get_model):
             with pytest.raises(ValueError, match=line):
                 load(config, str(path))
         with pytest.raises(ValueError, match='of another configuration'):
             make_task(model, config)
     config.model.backbone.encoder = dict(encoder, drop_path_rate=0.1)
-    assert load_classifier(config, path)
+    assert build_classifier(config, path)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_encoder_of_another_configuration_is_refused(model, path):
 def test_another_architecture_is_refused(checkpoint, path, options, line):
     config = make_config(checkpoint, mask_grid=2, **options)
     with pytest.raises(ValueError, match=line):
-        load_classifier(config, path)
+        build_classifier(config, path)
     # MMPretrain alone would only warn.
     with pytest.raises(ValueError, match='does not fit'):
         get_model(config, str(path))
@@ -200,7 +200,7 @@ def test_another_architecture_is_refused(checkpoint, path, options, line):
 def test_names_of_classes(model, path):
     numbered = make_task(model, model._config)
     assert numbered.classes == ('0', '1', '2', '3', '4')
-    loaded = load_classifier(model._config, path)
+    loaded = build_classifier(model._config, path)
     of_the_file = make_task(loaded, model._config)
     assert of_the_file.classes == tuple(f'class {i}' for i in range(5))
     with pytest.raises(ValueError, match='2 class names do not fit the head'):
@@ -348,16 +348,16 @@ def test_a_task_of_mixup_needs_no_mixup(model, images, tmp_path):
 def test_a_config_without_test_images(model, path, images):
     config = copy.deepcopy(model._config)
     config.test_dataloader = None
-    loaded = load_classifier(config, path)
+    loaded = build_classifier(config, path)
     assert torch.equal(scores(loaded, images), scores(model, images))
     assert 'test_dataloader' in config
 
 
 def test_missing_files(model, tmp_path):
     with pytest.raises(FileNotFoundError, match='no config at .*gone.py'):
-        load_classifier(tmp_path / 'gone.py', 'x')
+        build_classifier(tmp_path / 'gone.py', 'x')
     with pytest.raises(FileNotFoundError, match='no checkpoint at .*gone.pth'):
-        load_classifier(model._config, tmp_path / 'gone.pth')
+        build_classifier(model._config, tmp_path / 'gone.pth')
 
 
 def test_a_file_does_not_decide_what_is_imported_or_fetched(

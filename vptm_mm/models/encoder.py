@@ -1,7 +1,7 @@
 """The frozen BEiT v2: its weights, its identity, the loop over its blocks.
 
 Symbols: B batch; H, W rows and columns of patches, N = H * W of them;
-M added masks; S sequence length; R tokens that are read; C embedding width;
+M added masks; S sequence length; R tokens that are needed; C embedding width;
 h heads.
 """
 
@@ -47,7 +47,7 @@ class BlockSteps:
         """Return what is called in place of a block's own attention.
 
         It takes ``(tokens, rel_pos_bias=, queries=)``; the last one says
-        which tokens are read, where speed-ups allow it.
+        which tokens are needed, where speed-ups allow it.
         """
         return own
 
@@ -152,11 +152,16 @@ class FrozenEncoder(nn.Module):
             }
             self.to(DTYPES[dtype])
         if init_cfg is not None:
-            self._read(init_cfg)
+            self._load_pretrained(init_cfg)
         self.eval()
 
     # The host's, of which it asks no more than ``num_layers``.
     get_layer_depth = BEiTViT.get_layer_depth
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image."""
+        return (self.patch_embed.projection.in_channels, *self.img_size)
 
     @property
     def is_pretrained(self) -> bool:
@@ -231,15 +236,15 @@ class FrozenEncoder(nn.Module):
         tokens = self.drop_after_pos(torch.cat([cls_token, patches], dim=1))
         if not num_masks:
             return tokens
-        masks = self.mask_token.expand(images.size(0), num_masks, -1)
-        return torch.cat([tokens, masks], dim=1)
+        mask_tokens = self.mask_token.expand(images.size(0), num_masks, -1)
+        return torch.cat([tokens, mask_tokens], dim=1)
 
     def run(
         self,
         tokens: Tensor,
         bias: Tensor | Callable[[int], Tensor],
         blocks: Iterable[int] | None = None,
-        read: slice | None = None,
+        needed: slice | None = None,
         steps: BlockSteps = NOTHING,
         with_cp: bool = False,
     ) -> Tensor:
@@ -251,8 +256,8 @@ class FrozenEncoder(nn.Module):
                 function that returns it for a block, after
                 ``steps.enter``.
             blocks: Indices of the blocks; None for all.
-            read: The tokens that are read after the last block, the others
-                are left out there; None for all.
+            needed: The only tokens whose states are returned after the last
+                block; None for all.
             steps: What else is done at each block.
             with_cp: Whether to keep the inputs of blocks only, and to compute
                 a block again for its gradient.
@@ -272,7 +277,7 @@ class FrozenEncoder(nn.Module):
                 before,
                 bias(block) if callable(bias) else bias,
                 block,
-                read if is_last else None,
+                needed if is_last else None,
                 steps,
             )
             tokens = steps.leave(tokens, before, block)
@@ -283,31 +288,31 @@ class FrozenEncoder(nn.Module):
         tokens: Tensor,
         bias: Tensor,
         block: int,
-        read: slice | None,
+        needed: slice | None,
         steps: BlockSteps,
     ) -> Tensor:
         layer = self.layers[block]
         attention = steps.attention(layer.attn, block)
         branch = steps.branch(block)
-        is_lean = read is not None and 'lean_last_block' in self.speedups
+        is_lean = needed is not None and 'lean_last_block' in self.speedups
         if attention is layer.attn and branch is None and not is_lean:
             # As a whole, so that hooks on a block see it.
             tokens = layer(tokens, rel_pos_bias=bias)
-            return tokens if read is None else tokens[:, read]
+            return tokens if needed is None else tokens[:, needed]
         how: dict[str, Any] = {}
         if is_lean and isinstance(layer.attn, FusedAttention):
-            how = dict(queries=read)
+            how = dict(queries=needed)
         attended = attention(layer.ln1(tokens), rel_pos_bias=bias, **how)
         if is_lean:
-            tokens = tokens[:, read]
-            attended = attended if how else attended[:, read]
+            tokens = tokens[:, needed]
+            attended = attended if how else attended[:, needed]
         tokens = tokens + layer.drop_path(_scale(layer.gamma_1, attended))
         normed = layer.ln2(tokens)
         changed = layer.drop_path(_scale(layer.gamma_2, layer.ffn(normed)))
         if branch is not None:
             changed = changed + branch(normed).to(changed.dtype)
         tokens = tokens + changed
-        return tokens if read is None or is_lean else tokens[:, read]
+        return tokens if needed is None or is_lean else tokens[:, needed]
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Run all blocks and the final norm with nothing added.
@@ -329,7 +334,7 @@ class FrozenEncoder(nn.Module):
     def _own_state(self) -> dict[str, Tensor]:
         return without_derived(self.state_dict())
 
-    def _read(self, init_cfg: Any) -> None:
+    def _load_pretrained(self, init_cfg: Any) -> None:
         if (
             not isinstance(init_cfg, dict)
             or init_cfg.get('type') != 'Pretrained'
@@ -340,13 +345,16 @@ class FrozenEncoder(nn.Module):
                 "dict(type='Pretrained', checkpoint=...): a frozen backbone "
                 'is of use only with pre-trained weights.'
             )
-        wanted = {file_name(k): v for k, v in self._own_state().items()}
+        wanted = {checkpoint_name(k): v for k, v in self._own_state().items()}
         tensors, self.trained_with = read_pretrained(
             init_cfg['checkpoint'], wanted
         )
         # What is not in the file is derived.
         self.load_state_dict(
-            {name: tensors[file_name(name)] for name in self._own_state()},
+            {
+                name: tensors[checkpoint_name(name)]
+                for name in self._own_state()
+            },
             strict=False,
         )
 
@@ -378,7 +386,7 @@ class FrozenEncoder(nn.Module):
                     for name, tensor in brought.items()
                 }
         elif brought:
-            missing = sorted(map(file_name, set(own) - set(brought)))
+            missing = sorted(map(checkpoint_name, set(own) - set(brought)))
             raise ValueError(
                 f'a state dict fits {len(brought)} of {len(own)} frozen '
                 f'tensors; two backbones must not be mixed. Missing or of '
@@ -437,18 +445,16 @@ class FrozenEncoder(nn.Module):
                 "type='Pretrained', checkpoint=...), or load a checkpoint "
                 'that holds the frozen tensors.'
             )
-        channels = self.patch_embed.projection.in_channels
-        expected = (channels, *self.img_size)
-        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+        if images.ndim != 4 or images.shape[1:] != self.input_shape:
             raise ValueError(
                 f'input of shape {tuple(images.shape)} must be (B, '
-                f'{", ".join(map(str, expected))}); resize or crop the images '
-                'in the pipeline, or set img_size and in_channels of the '
-                'encoder.'
+                f'{", ".join(map(str, self.input_shape))}); resize or crop '
+                'the images in the pipeline, or set img_size and in_channels '
+                'of the encoder.'
             )
 
 
-def file_name(name: str) -> str:
+def checkpoint_name(name: str) -> str:
     """Return the name of a tensor of the encoder in checkpoints and digests.
 
     The token predictor stands beside the encoder there.
@@ -457,7 +463,7 @@ def file_name(name: str) -> str:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    return tensors_sha256({file_name(k): v for k, v in tensors.items()})
+    return tensors_sha256({checkpoint_name(k): v for k, v in tensors.items()})
 
 
 def _scale(gamma: Tensor | None, states: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..nn import NO_MASKS, Masks, TokenSequence, is_int
+from ..nn import NO_MASKS, MaskLayout, TokenSequence, is_int
 from .encoder import FrozenEncoder
 
 VISUAL_TOKENS = ('hidden', 'logits')
@@ -22,19 +22,19 @@ class Readout(nn.Module):
         encoder: The encoder; ``out_channels`` is its width C by default.
 
     Shape:
-        - Input: ``(B, S, C)``, or those of ``read`` after the last block
+        - Input: ``(B, S, C)``, or those of ``needed`` after the last block
         - Output: ``(B, out_channels)`` by default
     """
 
     # The [MASK]s that join the image: the side of their grid, their bias.
-    masks: Masks = NO_MASKS
+    mask_layout: MaskLayout = NO_MASKS
 
     def __init__(self, encoder: FrozenEncoder) -> None:
         super().__init__()
         self.out_channels = encoder.embed_dims
         self.num_blocks = encoder.num_layers
 
-    def read(self, sequence: TokenSequence) -> slice | None:
+    def needed(self, sequence: TokenSequence) -> slice | None:
         """Return the only tokens that the last block must compute, if any."""
         return None
 
@@ -93,11 +93,11 @@ class MaskReadout(Readout):
                     'token predictor of the pre-training, as 8192.'
                 )
             width = encoder.token_predictor.out_features
-        self.masks = (mask_grid, mask_bias)
+        self.mask_layout = (mask_grid, mask_bias)
         self.visual_token = visual_token
         self.out_channels = mask_grid**2 * width
 
-    def read(self, sequence: TokenSequence) -> slice:
+    def needed(self, sequence: TokenSequence) -> slice:
         """Return the places of the [MASK]s."""
         return sequence.masks
 
@@ -115,7 +115,7 @@ class MaskReadout(Readout):
 class ClsReadout(Readout):
     """The state of [CLS], after the final norm."""
 
-    def read(self, sequence: TokenSequence) -> slice:
+    def needed(self, sequence: TokenSequence) -> slice:
         """Return the place of [CLS]."""
         return slice(0, 1)
 

@@ -22,7 +22,7 @@ from ..nn import (
     NO_MASKS,
     BottleneckAdapter,
     LowRankUpdate,
-    Masks,
+    MaskLayout,
     PromptTokens,
     TokenSequence,
     is_finite,
@@ -40,7 +40,7 @@ class Tuning(nn.Module, BlockSteps):
 
     Args:
         encoder: The encoder.
-        masks: The [MASK]s that are read: how many along one side of the
+        mask_layout: The [MASK]s that are read: how many along one side of the
             image, and their position bias.
         prompts: Length, location and position bias of prompts.
     """
@@ -48,12 +48,12 @@ class Tuning(nn.Module, BlockSteps):
     def __init__(
         self,
         encoder: FrozenEncoder,
-        masks: Masks = NO_MASKS,
+        mask_layout: MaskLayout = NO_MASKS,
         prompts: tuple[int, str, str] = (0, 'after_patches', 'zero'),
     ) -> None:
         super().__init__()
         self.prefix_depth = encoder.num_layers
-        mask_grid, mask_bias = masks
+        mask_grid, mask_bias = mask_layout
         self.sequence = TokenSequence(
             encoder.patch_resolution, mask_grid, mask_bias, *prompts
         )
@@ -69,7 +69,7 @@ class PromptTuning(Tuning):
 
     Args:
         encoder: As in ``Tuning``.
-        masks: As in ``Tuning``.
+        mask_layout: As in ``Tuning``.
         prompt_length: Prompt tokens P per prompted block; 0 for none.
         prompt_blocks: Blocks, counted from 0, at whose input prompts are
             inserted (the first one) or replaced (later ones): ``(0,)`` is
@@ -88,7 +88,7 @@ class PromptTuning(Tuning):
     def __init__(
         self,
         encoder: FrozenEncoder,
-        masks: Masks = NO_MASKS,
+        mask_layout: MaskLayout = NO_MASKS,
         prompt_length: int = 10,
         prompt_blocks: Iterable[int] = (0,),
         prompt_location: str = 'after_patches',
@@ -109,7 +109,7 @@ class PromptTuning(Tuning):
                 f'the encoder has {depth} blocks.'
             )
         prompts = (prompt_length, prompt_location, prompt_bias)
-        super().__init__(encoder, masks, prompts)
+        super().__init__(encoder, mask_layout, prompts)
         self.prefix_depth = min(prompt_tokens.blocks, default=depth)
         self.prompt_tokens = prompt_tokens
         if encoder.is_pretrained:
@@ -138,7 +138,7 @@ class GatedPromptTuning(PromptTuning):
 
     Args:
         encoder: As in ``Tuning``.
-        masks: As in ``Tuning``.
+        mask_layout: As in ``Tuning``.
         prompt_length: Prompt tokens P.
         initial_gate: Value g of all gates before training.
         prompt_location: As in ``PromptTuning``.
@@ -152,7 +152,7 @@ class GatedPromptTuning(PromptTuning):
     def __init__(
         self,
         encoder: FrozenEncoder,
-        masks: Masks = NO_MASKS,
+        mask_layout: MaskLayout = NO_MASKS,
         prompt_length: int = 10,
         initial_gate: float = 0.5,
         prompt_location: str = 'after_patches',
@@ -169,7 +169,12 @@ class GatedPromptTuning(PromptTuning):
                 'leaves both ways open.'
             )
         super().__init__(
-            encoder, masks, prompt_length, (0,), prompt_location, prompt_bias
+            encoder,
+            mask_layout,
+            prompt_length,
+            (0,),
+            prompt_location,
+            prompt_bias,
         )
         logit = math.log(initial_gate / (1 - initial_gate))
         self.gate_logits = nn.Parameter(
@@ -200,7 +205,7 @@ class LoRATuning(Tuning):
 
     Args:
         encoder: As in ``Tuning``.
-        masks: As in ``Tuning``.
+        mask_layout: As in ``Tuning``.
         rank: Rank r of each update.
         alpha: Scale of the updates, divided by r.
 
@@ -211,11 +216,11 @@ class LoRATuning(Tuning):
     def __init__(
         self,
         encoder: FrozenEncoder,
-        masks: Masks = NO_MASKS,
+        mask_layout: MaskLayout = NO_MASKS,
         rank: int = 4,
         alpha: float = 4.0,
     ) -> None:
-        super().__init__(encoder, masks)
+        super().__init__(encoder, mask_layout)
         self.prefix_depth = 0
         width = encoder.embed_dims
         self.lora_q, self.lora_v = (
@@ -253,7 +258,7 @@ class AdaptFormerTuning(Tuning):
 
     Args:
         encoder: As in ``Tuning``.
-        masks: As in ``Tuning``.
+        mask_layout: As in ``Tuning``.
         bottleneck_dims: Width of each bottleneck.
         scale: s.
 
@@ -265,11 +270,11 @@ class AdaptFormerTuning(Tuning):
     def __init__(
         self,
         encoder: FrozenEncoder,
-        masks: Masks = NO_MASKS,
+        mask_layout: MaskLayout = NO_MASKS,
         bottleneck_dims: int = 64,
         scale: float = 0.1,
     ) -> None:
-        super().__init__(encoder, masks)
+        super().__init__(encoder, mask_layout)
         self.prefix_depth = 0
         self.adapters = nn.ModuleList(
             BottleneckAdapter(encoder.embed_dims, bottleneck_dims, scale)
@@ -291,16 +296,16 @@ class FullTuning(Tuning):
 
     Args:
         encoder: As in ``Tuning``.
-        masks: As in ``Tuning``.
+        mask_layout: As in ``Tuning``.
 
     Raises:
         ValueError: If the encoder is stored in ``bfloat16``.
     """
 
     def __init__(
-        self, encoder: FrozenEncoder, masks: Masks = NO_MASKS
+        self, encoder: FrozenEncoder, mask_layout: MaskLayout = NO_MASKS
     ) -> None:
-        super().__init__(encoder, masks)
+        super().__init__(encoder, mask_layout)
         self.prefix_depth = 0
         if encoder.cls_token.dtype != torch.float32:
             raise ValueError(
@@ -310,7 +315,7 @@ class FullTuning(Tuning):
             )
         for name, parameter in encoder.named_parameters():
             # Without a [MASK] nothing reads its token.
-            is_read = name != 'mask_token' or masks[0] > 0
+            is_read = name != 'mask_token' or mask_layout[0] > 0
             parameter.requires_grad_(is_read and self.trains(name))
 
     def trains(self, name: str) -> bool:

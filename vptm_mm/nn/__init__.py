@@ -8,7 +8,7 @@ from .prompt_tokens import PromptTokens
 from .qkv_bias import qkv_bias
 from .state_difference import StateDifference, compare_states, without_derived
 from .tensor_digest import tensors_sha256
-from .token_sequence import NO_MASKS, Masks, TokenSequence
+from .token_sequence import NO_MASKS, MaskLayout, TokenSequence
 from .unfilled import Unfilled
 from .vector_quantizer import VectorQuantizer
 from .verbalizer import PrototypicalVerbalizer, instance_loss
@@ -20,7 +20,7 @@ __all__ = [
     'ZERO',
     'BottleneckAdapter',
     'LowRankUpdate',
-    'Masks',
+    'MaskLayout',
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',

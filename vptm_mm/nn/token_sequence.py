@@ -22,8 +22,8 @@ LOCATIONS = ('after_cls', 'after_patches', 'after_mask')
 PROMPT_BIASES = {'zero': ZERO, 'cls': CLS}
 MASK_BIASES = {'grid': PLACED, 'zero': ZERO, 'cls': CLS}
 # [MASK]s along one side of the image, and their position bias.
-Masks = tuple[int, str]
-NO_MASKS: Masks = (0, 'zero')
+MaskLayout = tuple[int, str]
+NO_MASKS: MaskLayout = (0, 'zero')
 
 
 class TokenSequence(nn.Module):

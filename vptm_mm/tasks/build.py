@@ -155,7 +155,7 @@ def inner_datasets(dataset: Any) -> Iterator[Any]:
         yield from inner_datasets(inner)
 
 
-def load_classifier(
+def build_classifier(
     config: str | Path | Config, checkpoint: str | Path, device: Any = None
 ) -> BaseModel:
     """Build a classifier and load a checkpoint or a task file, strictly.
@@ -193,7 +193,7 @@ def classifier_of(
         device: Device of the model.
 
     Returns:
-        The classifier in ``eval()``, as ``load_classifier`` returns it.
+        The classifier in ``eval()``, as ``build_classifier`` returns it.
 
     Raises:
         FileNotFoundError: If the weights are missing.
@@ -277,7 +277,7 @@ def open_task(path: str | Path) -> Task:
     if Path(path).suffix not in CHECKPOINTS or not Path(path).is_file():
         return read_task(path)
     config = config_of(path)
-    return make_task(load_classifier(config, path, 'cpu'), config)
+    return make_task(build_classifier(config, path, 'cpu'), config)
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:

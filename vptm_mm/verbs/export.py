@@ -16,7 +16,7 @@ from torch import Tensor
 from ..datasets import check_data_roots
 from ..exporting import OPSET, TOLERANCE, export_classifier
 from ..host import dataset_meta
-from ..tasks import load_classifier, prediction_pipeline
+from ..tasks import build_classifier, prediction_pipeline
 from .open_config import open_config
 
 NUM_IMAGES = 8
@@ -60,11 +60,10 @@ def run(args: argparse.Namespace) -> int:
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
     cfg = open_config(args)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
-    model = load_classifier(cfg, args.checkpoint, device='cpu')
+    model = build_classifier(cfg, args.checkpoint, device='cpu')
     classes = dataset_meta(model).get('classes')
     encoder = model.backbone.encoder
-    channels = encoder.patch_embed.projection.in_channels
-    images, kind = verification_images(cfg, (channels, *encoder.img_size))
+    images, kind = verification_images(cfg, encoder.input_shape)
     difference = export_classifier(
         model,
         args.out,

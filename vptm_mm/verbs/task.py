@@ -16,8 +16,8 @@ from rich.table import Table
 
 from ..engine.cfg_options import read_config
 from ..tasks import (
+    build_classifier,
     classifier_of,
-    load_classifier,
     make_task,
     name_and_path,
     open_task,
@@ -50,7 +50,7 @@ def checkpoint_to_task(args: argparse.Namespace) -> None:
         config.model.backbone.init_cfg = dict(
             type='Pretrained', checkpoint=args.weights
         )
-    model = load_classifier(config, args.source)
+    model = build_classifier(config, args.source)
     write_task(make_task(model, config), args.out)
 
 
@@ -116,9 +116,8 @@ def check(args: argparse.Namespace) -> None:
         if not torch.equal(loaded[key], tensor):
             raise ValueError(f'{key} was not loaded to the bit.')
     encoder = model.backbone.encoder
-    channels = encoder.patch_embed.projection.in_channels
     with torch.no_grad():
-        scores = model(torch.zeros(1, channels, *encoder.img_size))
+        scores = model(torch.zeros(1, *encoder.input_shape))
     if not scores.isfinite().all():
         raise ValueError(f'scores of a black image are not finite: {scores}')
     print(

@@ -121,7 +121,7 @@ def _training_states(
     ):
         data = model.data_preprocessor(batch, False)
         feats = model.extract_feat(data['inputs'])
-        states.append(model.head.read(feats).cpu())
+        states.append(model.head.last_feature(feats).cpu())
         samples = data['data_samples']
         labels.append(torch.cat([s.gt_label for s in samples]).cpu())
     if views == 1 or not states:

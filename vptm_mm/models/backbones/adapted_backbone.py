@@ -97,9 +97,9 @@ class AdaptedBackbone(BaseBackbone):
             Tuning,
             dict(type=Tuning) if tuning is None else tuning,
             self.encoder,
-            self.readout.masks,
+            self.readout.mask_layout,
         )
-        self._read = self.readout.read(self.sequence)
+        self._needed = self.readout.needed(self.sequence)
         is_late = self.tuning.prefix_depth >= self.readout.num_blocks
         if is_late and list(self.tuning.parameters()):
             raise ValueError(
@@ -152,7 +152,7 @@ class AdaptedBackbone(BaseBackbone):
         tokens = self.encoder.embed(x, num_masks=self.sequence.num_masks)
         bias = self.sequence.plain_bias(self.encoder.position_table)
         return self.encoder.run(
-            tokens, bias, range(self.prefix_depth), self._read
+            tokens, bias, range(self.prefix_depth), self._needed
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
@@ -165,7 +165,7 @@ class AdaptedBackbone(BaseBackbone):
             tokens,
             self.sequence.prompted_bias(self.encoder.position_table),
             range(self.prefix_depth, self.readout.num_blocks),
-            self._read,
+            self._needed,
             self.tuning,
             self.with_cp and torch.is_grad_enabled(),
         )
@@ -213,14 +213,14 @@ class AdaptedBackbone(BaseBackbone):
         # All of ours, in turn, so that they keep their order.
         for name in [name for name in state if name.startswith(prefix)]:
             ours = name.removeprefix(prefix)
-            state[prefix + _to_file_name(ours)] = state.pop(name)
+            state[prefix + _to_checkpoint_name(ours)] = state.pop(name)
         return state
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
         for name in [name for name in state_dict if name.startswith(prefix)]:
-            ours = _from_file_name(name.removeprefix(prefix))
+            ours = _from_checkpoint_name(name.removeprefix(prefix))
             state_dict[prefix + ours] = state_dict.pop(name)
         if f'{prefix}encoder.{FROZEN_SHA256}' in state_dict:
             self._require_tuned(state_dict, f'{prefix}tuning.')
@@ -242,13 +242,13 @@ class AdaptedBackbone(BaseBackbone):
             )
 
 
-def _to_file_name(name: str) -> str:
+def _to_checkpoint_name(name: str) -> str:
     part, _, rest = name.partition('.')
     of_encoder = part == 'encoder' and not rest.startswith(PREDICTOR)
     return name if of_encoder or part == 'readout' else rest
 
 
-def _from_file_name(name: str) -> str:
+def _from_checkpoint_name(name: str) -> str:
     if name.startswith(('encoder.', 'readout.')):
         return name
     of_encoder = name in (FROZEN_SHA256, ENCODER_SETTINGS)

@@ -134,7 +134,7 @@ class PrototypeVerbalizerHead(ClsHead):
             self.awaits_class_means = False
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def read(self, feats: tuple[Tensor, ...]) -> Tensor:
+    def last_feature(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Return the last feature, ``(B, in_channels)``."""
         feature = feats[-1]
         if feature.ndim != 2 or feature.size(1) != self.in_channels:
@@ -152,7 +152,7 @@ class PrototypeVerbalizerHead(ClsHead):
 
     def pre_logits(self, feats: tuple[Tensor, ...]) -> Tensor:
         """Project the last feature to the space of the prototypes."""
-        return self.verbalizer.projection(self.read(feats))  # (B, d)
+        return self.verbalizer.projection(self.last_feature(feats))  # (B, d)
 
     def forward(self, feats: tuple[Tensor, ...]) -> Tensor:
         return self._scores(self.pre_logits(feats))  # (B, K)

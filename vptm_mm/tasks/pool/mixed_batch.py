@@ -60,7 +60,7 @@ class MixedBatch(BlockSteps):
         parents, self.tasks = [], []
         rows = []
         for (image, task), row in zip(self.asked, self.rows, strict=True):
-            own = task if task.start <= block else task.masks
+            own = task if task.start <= block else task.mask_layout
             if (image, own) not in sequences:
                 sequences[image, own] = len(sequences)
                 parents.append(row)
@@ -93,7 +93,7 @@ class MixedBatch(BlockSteps):
         for task in self.tasks:
             # Without prompts in, only the masks matter.
             prompted = task.start <= block
-            kind = task.layout if prompted else task.masks
+            kind = task.layout if prompted else task.mask_layout
             if kind not in maps:
                 maps[kind] = (
                     self._pad(
@@ -134,7 +134,7 @@ class MixedBatch(BlockSteps):
             places.setdefault(task, []).append(place)
         scores: dict[int, Tensor] = {}
         for task, own in places.items():
-            read = states[[self.rows[place] for place in own]]
-            found = task.score(read, self.encoder)
+            own_states = states[[self.rows[place] for place in own]]
+            found = task.score(own_states, self.encoder)
             scores.update(zip(own, found, strict=True))
         return [scores[place] for place in range(len(self.asked))]

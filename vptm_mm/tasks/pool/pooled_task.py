@@ -109,9 +109,9 @@ class PooledTask(nn.Module):
         self.start = min(self.prompt_tokens.blocks, default=math.inf)
         # What decides the position bias; tasks with the same share it. Where
         # the prompts stand cannot change the result; here they are last.
-        self.masks = self.readout.masks
+        self.mask_layout = self.readout.mask_layout
         self.layout = (
-            *self.masks,
+            *self.mask_layout,
             self.prompt_tokens.length,
             'after_mask',
             options['prompt_bias'],
@@ -194,9 +194,9 @@ class PooledTask(nn.Module):
             ``(B, K)``.
         """
         own = states[:, : self.sequence.num_masks]
-        read = self.readout(own, encoder, self.sequence)
-        tuned = next(self.parameters(), read)
-        return self.head((read.to(tuned.dtype),))
+        feature = self.readout(own, encoder, self.sequence)
+        tuned = next(self.parameters(), feature)
+        return self.head((feature.to(tuned.dtype),))
 
     def prediction(self, score: Tensor) -> Prediction:
         """Turn scores ``(K,)`` into what MMPretrain's inferencer gives."""

@@ -356,7 +356,7 @@ class VPTMTaskPool(nn.Module):
         batch = self._batch(names)
         tokens = self.encoder.embed(x, num_masks=batch.num_masks)
         states = self.encoder.run(
-            tokens, batch.bias, read=batch.masks, steps=batch
+            tokens, batch.bias, needed=batch.masks, steps=batch
         )
         scores = iter(batch.score(states))
         return [{name: next(scores) for name in group} for group in names]
