@@ -141,9 +141,10 @@ def cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def device(parser: argparse.ArgumentParser) -> None:
+def device(parser: argparse.ArgumentParser, dest: str = 'device') -> None:
     parser.add_argument(
         '--device',
+        dest=dest,
         default='auto',
         help='where the model runs: auto, cpu, cuda, cuda:1, mps, ...',
     )
@@ -422,20 +423,19 @@ def report(parser: argparse.ArgumentParser) -> None:
     device(parser)
 
 
-def demo(parser: argparse.ArgumentParser) -> None:
-    tasks(parser)
-    weights(parser)
+def listening(parser: argparse.ArgumentParser, port: int) -> None:
+    """Add the flags of what is reached over the network."""
     parser.add_argument(
         '--host',
         default='127.0.0.1',
         help='address to listen at; by default, this machine only',
     )
-    parser.add_argument('--port', type=number(int, 1, 65535), default=7860)
+    parser.add_argument('--port', type=number(int, 1, 65535), default=port)
     parser.add_argument(
         '--max-mb',
         type=number(float, 0.001, 10_000),
         default=10,
-        help='of an uploaded file',
+        help='of an upload',
     )
     parser.add_argument(
         '--max-pixels',
@@ -443,7 +443,79 @@ def demo(parser: argparse.ArgumentParser) -> None:
         default=20_000_000,
         help='of an uploaded image, width times height',
     )
+
+
+def demo(parser: argparse.ArgumentParser) -> None:
+    tasks(parser)
+    weights(parser)
+    listening(parser, 7860)
     device(parser)
+
+
+def serve(parser: argparse.ArgumentParser) -> None:
+    tasks(parser)
+    parser.add_argument(
+        '--tasks',
+        metavar='FOLDER',
+        help='where task files are, which can come and go: a folder, or an '
+        'address as s3://bucket/tasks; files of --task are copied there',
+    )
+    weights(parser)
+    listening(parser, 8000)
+    device(parser, dest='on')
+    parser.add_argument(
+        '--dtype',
+        choices=['float32', 'bfloat16'],
+        help='of the frozen blocks; as each task was tuned by default',
+    )
+    parser.add_argument(
+        '--max-batch',
+        type=number(int, 1),
+        default=32,
+        help='images in a batch, of any tasks',
+    )
+    parser.add_argument(
+        '--max-wait-ms',
+        type=number(float, 0),
+        default=5,
+        help='how long a batch waits for more images',
+    )
+    parser.add_argument(
+        '--replicas',
+        type=number(int, 1),
+        default=1,
+        help='processes that hold the backbone',
+    )
+    parser.add_argument(
+        '--max-tasks',
+        type=number(int, 1),
+        default=1000,
+        help='tasks that a replica keeps in memory; others are loaded when '
+        'they are asked for',
+    )
+    parser.add_argument(
+        '--max-queue',
+        type=number(int, 1),
+        default=256,
+        help='requests that wait; more are refused with 503',
+    )
+    parser.add_argument(
+        '--token-file',
+        metavar='FILE',
+        help='holds the bearer token that PUT and DELETE need',
+    )
+    parser.add_argument(
+        '--token-for',
+        choices=['changes', 'all'],
+        default='changes',
+        help='what needs the token',
+    )
+    parser.add_argument(
+        '--write-config',
+        metavar='FILE',
+        type=Path,
+        help='serve nothing: write what `serve deploy` takes on a cluster',
+    )
 
 
 def compare(parser: argparse.ArgumentParser) -> None:
@@ -615,6 +687,7 @@ VERBS = {
     'draw': Verb('draw pictures of a classifier', draw),
     'report': Verb('make one HTML page of a run', report),
     'demo': Verb('serve a page that classifies an image', demo),
+    'serve': Verb('serve tasks over HTTP, by Ray Serve', serve),
     'pretrain': Verb(
         'pre-train a backbone in rounds',
         pretrain,

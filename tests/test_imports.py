@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vptm_mm.run_verb import EXTRAS
+
 from .conftest import ROOT
 
 PACKAGE = ROOT / 'vptm_mm'
@@ -18,6 +20,7 @@ ABOVE = (
     'visualization',
     'demo',
     'report',
+    'serving',
     'pretraining',
     'compare',
 )
@@ -73,6 +76,7 @@ def test_nn_knows_torch_only():
         ('exporting', ('engine', 'datasets')),
         ('visualization', ('models', 'engine', 'datasets')),
         ('demo', ('engine',)),
+        ('serving', ('engine', 'models', 'datasets', 'demo')),
         ('report', ('models', 'engine', 'exporting')),
         ('pretraining', ('models',)),
         ('compare', ('models',)),
@@ -109,7 +113,11 @@ def test_package_has_no_assert():
 def test_every_module_is_imported_by_the_package():
     for path in FILES:
         parts = path.relative_to(ROOT).with_suffix('').parts
-        importlib.import_module('.'.join(parts).removesuffix('.__init__'))
+        try:
+            importlib.import_module('.'.join(parts).removesuffix('.__init__'))
+        except ModuleNotFoundError as error:
+            assert path.is_relative_to(PACKAGE / 'serving'), path  # noqa: PT017
+            assert EXTRAS[error.name] == 'serve'  # noqa: PT017
 
 
 def test_the_import_adds_little_to_the_hosts():

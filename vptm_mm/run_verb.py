@@ -5,6 +5,7 @@ import importlib
 import io
 import logging
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -31,6 +32,7 @@ EXTRAS = dict(
     gradio='demo',
     fastapi='serve',
     prometheus_client='serve',
+    pydantic='serve',
     ray='serve',
 )
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
@@ -116,6 +118,21 @@ def find_device(name: str) -> str:
             'auto, cpu, and what torch finds, as cuda, cuda:1 or mps.'
         ) from error
     return name
+
+
+def require_free(host: str, port: int) -> None:
+    """Say so if nothing can be served at an address.
+
+    Raises:
+        OSError: If it is taken, or not of this machine.
+    """
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise OSError(
+            f'cannot serve at --host={host} --port={port} '
+            f'({error.strerror}); choose others.'
+        ) from error
 
 
 def parse_options(words: list[str]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from vptm_mm.demo import write_examples
+from vptm_mm.run_verb import require_free
 from vptm_mm.tasks import read_task, write_task
-from vptm_mm.verbs.demo import require_free
 from vptm_mm_cli import parse
 
 from ..conftest import ROOT

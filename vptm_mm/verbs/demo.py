@@ -6,29 +6,18 @@ vptm demo --task birds.safetensors --task dogs.safetensors
 import argparse
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from .. import demo
+from ..run_verb import require_free
 from ..tasks import VPTMTaskPool, name_and_path
 from ..upload import MB, Limits
 from ..weights.checkpoint_file import PACKAGED, fetch
 
 DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
-
-
-def require_free(host: str, port: int) -> None:
-    """Say so if nothing can be served at an address."""
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise OSError(
-            f'cannot serve at --host={host} --port={port} '
-            f'({error.strerror}); choose others.'
-        ) from error
 
 
 def run(args: argparse.Namespace) -> None:

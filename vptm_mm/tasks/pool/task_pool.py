@@ -156,6 +156,7 @@ class VPTMTaskPool(nn.Module):
             The name.
 
         Raises:
+            OtherEncoderError: If the task was tuned on another encoder.
             ValueError: If the name is taken, or the task does not fit.
         """
         if not isinstance(task, Task):
@@ -171,6 +172,8 @@ class VPTMTaskPool(nn.Module):
             )
         try:
             pooled = self._fit(task)
+        except OtherEncoderError as error:
+            raise OtherEncoderError(f'task {name!r}: {error}') from error
         except Exception as error:  # a config can be wrong in any way
             raise ValueError(f'task {name!r}: {error}') from error
         warn_of_preprocessing(self.encoder, pooled.data_preprocessor)

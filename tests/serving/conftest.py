@@ -1,0 +1,96 @@
+"""A server in this process, without Ray: each image is a batch."""
+
+import io
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vptm_mm.tasks import write_task
+from vptm_mm.upload import Limits
+
+from ..made_tasks import make_classifier, task_of
+
+OPTIONS = {
+    'birds': dict(prompt_length=3, num_classes=5),
+    'cars': dict(prompt_length=0, num_classes=2),
+    'dogs': dict(prompt_length=4, prompt_blocks=(0, 2), num_classes=9),
+    'tokens': dict(prompt_length=1, visual_token='logits', mask_grid=2),
+}
+LIMITS = Limits(max_bytes=200_000, max_pixels=10_000)
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 24, 3))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(buffer, 'PNG')
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope='session')
+def files(checkpoint, tmp_path_factory):
+    """Task files on one backbone."""
+    folder = tmp_path_factory.mktemp('files')
+    for seed, (name, options) in enumerate(OPTIONS.items()):
+        model = make_classifier(checkpoint, seed, **options)
+        write_task(task_of(model), folder / f'{name}.safetensors')
+    return {path.stem: path for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture
+def folder(files, tmp_path):
+    """A store with some of them."""
+    store = tmp_path / 'store'
+    store.mkdir()
+    for name in ('birds', 'dogs'):
+        (store / files[name].name).write_bytes(files[name].read_bytes())
+    return store
+
+
+@pytest.fixture
+def serve(folder):
+    """Serve a store; returns a client of the interface."""
+    from fastapi.testclient import TestClient
+
+    from vptm_mm.serving.api import Access, build_api
+    from vptm_mm.serving.predictor import Predictor
+    from vptm_mm.serving.served_tasks import ServedTasks
+    from vptm_mm.serving.task_store import TaskStore
+
+    clients = []
+
+    def _serve(
+        store=folder, access=None, limits=LIMITS, **options
+    ) -> TestClient:
+        tasks = ServedTasks(TaskStore(store), **options)
+
+        async def classify(image):
+            return (await tasks.classify([image]))[0]
+
+        api = build_api(
+            Predictor(tasks, classify, limits),
+            limits.max_bytes,
+            access or Access(),
+        )
+        client = TestClient(api, raise_server_exceptions=False)
+        client.tasks = tasks
+        clients.append(client)
+        return client.__enter__()
+
+    yield _serve
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+def count_loads(tasks) -> Counter:
+    """Count from now on which tasks are read."""
+    counts: Counter = Counter()
+    load = tasks._load
+
+    async def counting(name, stored):
+        counts[name] += 1
+        return await load(name, stored)
+
+    tasks._load = counting
+    return counts

@@ -1,0 +1,156 @@
+"""The server as an application of Ray Serve.
+
+``serve run vptm_mm.serving.deployment:app tasks=DIR`` and ``serve deploy`` on
+a file that ``vptm serve --write-config`` wrote run the same application.
+"""
+
+import os
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+from pydantic import BaseModel
+from ray import serve
+from ray.serve.config import BackpressureConfig
+
+from ..run_verb import find_device
+from ..tasks.pool import PreparedImage
+from ..upload import MB, Limits
+
+IMPORT_PATH = f'{__name__}:app'
+NAME = 'vptm'
+FOLDER = 'PROMETHEUS_MULTIPROC_DIR'
+QUIET = dict(log_level='WARNING', enable_access_log=False)
+
+
+class Settings(BaseModel, extra='forbid'):
+    """What an application is told.
+
+    Args:
+        tasks: Folder or address of the store of tasks.
+        weights: Path or address of the pre-trained weights.
+        device: As in torch; auto for a GPU if there is one.
+        dtype: Of the frozen blocks; as each task was tuned by default.
+        max_batch: Images in a batch.
+        max_wait_ms: How long a batch waits for more images.
+        replicas: Processes that hold the backbone.
+        cpus: Cores of a replica.
+        gpus: GPUs of a replica, or the share of one.
+        max_tasks: Tasks that a replica keeps in memory.
+        max_queue: Requests that wait for a replica; others are refused.
+        max_mb: Of the body of a request.
+        max_pixels: Of an image, width times height.
+        token_file: Holds the token that callers must know.
+        token_for: ``changes`` or ``all``: what needs the token.
+    """
+
+    tasks: str
+    weights: str | None = None
+    device: str = 'auto'
+    dtype: str | None = None
+    max_batch: int = 32
+    max_wait_ms: float = 5
+    replicas: int = 1
+    cpus: float = 1
+    gpus: float = 0
+    max_tasks: int = 1000
+    max_queue: int = 256
+    max_mb: float = 10
+    max_pixels: int = 20_000_000
+    token_file: str | None = None
+    token_for: str = 'changes'
+
+
+@serve.deployment
+@serve.ingress()
+class Server:
+    """A replica: a pool, and the interface.
+
+    Args:
+        settings: What it is told.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        Path(os.environ[FOLDER]).mkdir(parents=True, exist_ok=True)
+        # Behind that: metrics are written there.
+        from .api import Access, build_api
+        from .predictor import Predictor
+        from .served_tasks import ServedTasks
+        from .task_store import TaskStore
+
+        token = None
+        if settings.token_file:
+            token = read_token(settings.token_file)
+        tasks = ServedTasks(
+            TaskStore(settings.tasks),
+            settings.weights,
+            find_device(settings.device),
+            settings.dtype,
+            settings.max_tasks,
+        )
+
+        @serve.batch(
+            max_batch_size=settings.max_batch,
+            batch_wait_timeout_s=settings.max_wait_ms / 1000,
+        )
+        async def classify(images: list[PreparedImage]) -> list[Any]:
+            return await tasks.classify(images)
+
+        limits = Limits(int(settings.max_mb * MB), settings.max_pixels)
+        self.api = build_api(
+            Predictor(tasks, classify, limits),
+            limits.max_bytes,
+            Access(token, settings.token_for == 'all'),
+        )
+
+    def __serve_build_asgi_app__(self) -> Any:
+        """Return the interface; named by Ray Serve."""
+        return self.api
+
+
+def read_token(path: str) -> str:
+    """Read a token.
+
+    Raises:
+        ValueError: If there is none in the file.
+    """
+    token = Path(path).expanduser().read_text('utf-8').strip()
+    if not token:
+        raise ValueError(f'--token-file {path} is empty; write a token to it.')
+    return token
+
+
+def app(args: Settings) -> serve.Application:
+    """Return the application."""
+    folder = Path(gettempdir(), 'vptm_mm_metrics')
+    server: Any = Server  # what the decorator made of it
+    return server.options(
+        name=NAME,
+        num_replicas=args.replicas,
+        # One batch runs, and the next one is prepared.
+        max_ongoing_requests=2 * args.max_batch,
+        max_queued_requests=args.max_queue,
+        backpressure_config=BackpressureConfig(retry_after_s=1),
+        ray_actor_options=dict(
+            num_cpus=args.cpus,
+            num_gpus=args.gpus,
+            runtime_env=dict(env_vars={FOLDER: str(folder)}),
+        ),
+    ).bind(args)
+
+
+def cluster_config(settings: Settings, host: str, port: int) -> dict[str, Any]:
+    """Return what ``serve deploy`` takes."""
+    return dict(
+        proxy_location='EveryNode',
+        http_options=dict(host=host, port=port),
+        logging_config=QUIET,
+        applications=[
+            dict(
+                name=NAME,
+                route_prefix='/',
+                import_path=IMPORT_PATH,
+                args=settings.model_dump(exclude_defaults=True),
+            )
+        ],
+    )

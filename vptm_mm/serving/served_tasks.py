@@ -1,0 +1,370 @@
+"""The tasks of a store on one backbone: loaded when asked for, and forgotten.
+
+Bookkeeping is done on the event loop. The pool is changed and run by one
+thread; others read files and prepare images.
+"""
+
+import asyncio
+import difflib
+import hashlib
+import itertools
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+import numpy as np
+
+from ..tasks import Task, VPTMTaskPool, frozen_init, read_task
+from ..tasks.pool import Prediction, PreparedImage
+from ..weights import count_visual_tokens
+from ..weights.checkpoint_file import SUFFIX
+from ..weights.identity import OtherEncoderError
+from . import metrics
+from .errors import RequestError
+from .task_store import StoredTask, StoreError, TaskStore, require_name
+
+POLL_SECONDS = 2
+RETRY_SECONDS = 5
+Result = dict[str, Prediction] | Exception
+T = TypeVar('T')
+
+
+@dataclass(eq=False)
+class ServedTask:
+    """A task that is in memory.
+
+    Args:
+        name: Its name.
+        key: Its name in the pool, where two versions may be at a time.
+        stored: Its file.
+        sha256: Digest of the file.
+        task: What the file says, without tensors.
+        num_bytes: Size of its tensors.
+        users: Requests that are being answered by it.
+        is_current: Whether new requests get it.
+    """
+
+    name: str
+    key: str
+    stored: StoredTask
+    sha256: str
+    task: Task
+    num_bytes: int
+    users: int = 0
+    is_current: bool = True
+
+
+class ServedTasks:
+    """The tasks of a store, on one backbone.
+
+    The backbone is that of the first task that could be loaded.
+
+    Args:
+        store: Where the files are.
+        weights: Path or address of the pre-trained weights; those that the
+            first task names by default.
+        device: As in torch.
+        dtype: Of the frozen blocks; as each task was tuned by default.
+        max_tasks: Keep so many in memory: those that were used last.
+        num_threads: How many prepare images.
+    """
+
+    def __init__(
+        self,
+        store: TaskStore,
+        weights: str | None = None,
+        device: str = 'cpu',
+        dtype: str | None = None,
+        max_tasks: int = 1000,
+        num_threads: int = 2,
+    ) -> None:
+        self.store = store
+        self.weights = weights
+        self.device = device
+        self.dtype = dtype
+        self.max_tasks = max_tasks
+        self.pool: VPTMTaskPool | None = None
+        self.stored: dict[str, StoredTask] = {}
+        self.loaded: OrderedDict[str, ServedTask] = OrderedDict()
+        self.problem = ''
+        self._refreshed = 0.0
+        self._numbers = itertools.count()
+        self._readers = ThreadPoolExecutor(num_threads, 'reader')
+        self._model = ThreadPoolExecutor(1, 'model')
+        self._refreshing = asyncio.Lock()
+        self._loading = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Look what is there, and load the first task that can be."""
+        await self._look()
+        for name in self.stored:
+            try:
+                async with self.held([name]):
+                    return
+            except RequestError as error:
+                self._report(str(error))
+
+    async def poll(self) -> None:
+        """Look from time to time what has changed, until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            await self.refresh()
+        except RequestError as error:
+            self._report(str(error))
+        else:
+            self.problem = ''
+
+    def _report(self, problem: str) -> None:
+        if problem != self.problem:
+            print(problem, file=sys.stderr, flush=True)
+        self.problem = problem
+
+    async def refresh(self) -> None:
+        """Look what is in the store; callers at the same time share it.
+
+        Raises:
+            RequestError: If the store cannot be read.
+        """
+        asked = time.monotonic()
+        async with self._refreshing:
+            if self._refreshed > asked:
+                return
+            started = time.monotonic()
+            self.stored = await self._ask_store(self.store.tasks)
+            self._refreshed = started
+        for name, served in [*self.loaded.items()]:
+            if self.stored.get(name) != served.stored:
+                self._drop(name)
+
+    async def find(self, name: str) -> StoredTask:
+        """Return the file of a task.
+
+        Raises:
+            RequestError: If there is none.
+        """
+        if name not in self.stored:
+            await self.refresh()
+        if name not in self.stored:
+            near = difflib.get_close_matches(name, self.stored, 1)
+            hint = f'; the nearest name is {near[0]!r}.' if near else '.'
+            raise RequestError(404, f'there is no task {name!r}{hint}')
+        return self.stored[name]
+
+    @asynccontextmanager
+    async def held(
+        self, names: Sequence[str]
+    ) -> AsyncIterator[list[ServedTask]]:
+        """Load tasks, and keep them in memory meanwhile.
+
+        Raises:
+            RequestError: If one is unknown or cannot be loaded.
+        """
+        held: list[ServedTask] = []
+        try:
+            with metrics.STAGES.labels('tasks').time():
+                for name in names:
+                    served = await self._load_once(name)
+                    served.users += 1
+                    self.loaded.move_to_end(name)
+                    held.append(served)
+                    self._evict()
+            yield held
+        finally:
+            for served in held:
+                served.users -= 1
+                self._remove_unused(served)
+            self._evict()
+
+    async def _load_once(self, name: str) -> ServedTask:
+        stored = await self.find(name)
+        if name not in self.loaded:
+            async with self._loading:
+                if name not in self.loaded:
+                    self.loaded[name] = await self._load(name, stored)
+        return self.loaded[name]
+
+    async def _load(self, name: str, stored: StoredTask) -> ServedTask:
+        content = await self._ask_store(self.store.read, stored)
+        path = Path(stored.path) if self.store.is_local else None
+        task = await self.in_thread(self._parse, name, content, path)
+        return ServedTask(
+            name,
+            await self._in_model_thread(self._add, task, name),
+            stored,
+            hashlib.sha256(content).hexdigest(),
+            replace(task, tensors={}),
+            task.num_bytes,
+        )
+
+    def _parse(self, name: str, content: bytes, path: Path | None) -> Task:
+        with TemporaryDirectory(prefix='vptm_mm_') as folder:
+            file = Path(folder, f'{name}{SUFFIX}')
+            file.write_bytes(content)
+            try:
+                task = read_task(file)
+            except ValueError as error:
+                text = str(error).replace(str(file), f'task {name!r}')
+                raise RequestError(422, text) from error
+        if self.dtype:
+            backbone = dict(task.backbone, dtype=self.dtype)
+            task = replace(task, backbone=backbone)
+        return replace(task, path=path)  # its weights may lie beside it
+
+    def _add(self, task: Task, name: str) -> str:
+        """Add a task to the pool and run it; return its name there."""
+        key = f'{name} {next(self._numbers)}'
+        pool = self.pool
+        try:
+            pool = pool or self._build(task)
+            pool.add(task, key)
+            image = np.full((64, 64, 3), 127, np.uint8)
+            (result,) = pool.classify([_prepare(pool, image, [key])])
+            if not np.isfinite(result[key]['pred_scores']).all():
+                raise ValueError('its scores of a grey image are not finite.')
+        except Exception as error:  # a config can be wrong in any way
+            if pool and key in pool.tasks:
+                pool.remove(key)
+            raise _refused(name, key, error) from error
+        self.pool = pool
+        return key
+
+    def _build(self, task: Task) -> VPTMTaskPool:
+        checkpoint = frozen_init(task, self.weights)['checkpoint']
+        try:
+            num_visual_tokens = count_visual_tokens(checkpoint)
+        except ValueError:  # it has none
+            num_visual_tokens = None
+        pool = VPTMTaskPool.for_task(task, checkpoint, num_visual_tokens)
+        return pool.to(self.device)
+
+    def _drop(self, name: str) -> None:
+        served = self.loaded.pop(name)
+        served.is_current = False
+        self._remove_unused(served)
+
+    def _remove_unused(self, served: ServedTask) -> None:
+        if not served.is_current and served.users == 0:
+            self._model.submit(self._remove, served.key)
+
+    def _remove(self, key: str) -> None:
+        if self.pool:
+            self.pool.remove(key)
+
+    def _evict(self) -> None:
+        for name, served in [*self.loaded.items()]:
+            if len(self.loaded) > self.max_tasks and not served.users:
+                self._drop(name)
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Put a task file into the store, if it can be served.
+
+        Raises:
+            RequestError: If the file is refused; nothing changes then.
+        """
+        try:
+            require_name(name)
+        except ValueError as error:
+            raise RequestError(422, str(error)) from error
+        task = await self.in_thread(self._parse, name, content, None)
+        key = await self._in_model_thread(self._add, task, name)
+        await self._in_model_thread(self._remove, key)
+        await self._ask_store(self.store.write, name, content)
+        await self.refresh()
+
+    async def remove(self, name: str) -> None:
+        """Remove a task from the store.
+
+        Raises:
+            RequestError: If there is none of that name.
+        """
+        await self.find(name)
+        await self._ask_store(self.store.remove, name)
+        await self.refresh()
+
+    async def added(self, served: ServedTask) -> str | None:
+        """Return when a task was put into the store, if that is known."""
+        return await self.in_thread(self.store.added, served.stored)
+
+    async def prepare(
+        self, image: np.ndarray, tasks: Sequence[ServedTask]
+    ) -> PreparedImage:
+        """Make an image ready for tasks that are held.
+
+        Raises:
+            RequestError: If their pipelines fail.
+        """
+        keys = [served.key for served in tasks]
+        try:
+            return await self.in_thread(_prepare, self.pool, image, keys)
+        except Exception as error:  # a pipeline can be wrong in any way
+            names = ', '.join(served.name for served in tasks)
+            raise RequestError(
+                422, f'task {names} cannot take this image: {error}'
+            ) from error
+
+    async def classify(self, images: Sequence[PreparedImage]) -> list[Result]:
+        """Classify images as one batch; one that fails is alone with it."""
+        metrics.BATCH_IMAGES.observe(len(images))
+        names = {name for image in images for name in image.names}
+        metrics.BATCH_TASKS.observe(len(names))
+        with metrics.STAGES.labels('model').time():
+            return await self._in_model_thread(self._classify, images)
+
+    def _classify(self, images: Sequence[PreparedImage]) -> list[Result]:
+        try:
+            return [*self.pool.classify(images)]  # type: ignore[union-attr]
+        except Exception as error:
+            if len(images) == 1:
+                return [error]
+            return [self._classify([image])[0] for image in images]
+
+    async def _ask_store(self, function: Callable[..., T], *args: object) -> T:
+        try:
+            return await self.in_thread(function, *args)
+        except StoreError as error:
+            raise RequestError(503, str(error), RETRY_SECONDS) from error
+
+    async def in_thread(self, function: Callable[..., T], *args: object) -> T:
+        """Call what reads a file or prepares an image."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, function, *args)
+
+    async def _in_model_thread(
+        self, function: Callable[..., T], *args: object
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._model, function, *args)
+
+
+def _prepare(
+    pool: VPTMTaskPool, image: np.ndarray, keys: Sequence[str]
+) -> PreparedImage:
+    prepared = pool.prepare(image, keys)
+    channels = pool.encoder.patch_embed.projection.in_channels
+    shape = (channels, *pool.encoder.img_size)
+    for one in prepared.inputs:
+        if one.shape != shape:  # it would spoil the batch
+            raise ValueError(
+                f'its pipeline makes inputs of shape {tuple(one.shape)}, and '
+                f'the backbone takes {shape}.'
+            )
+    return prepared
+
+
+def _refused(name: str, key: str, error: Exception) -> RequestError:
+    status = 409 if isinstance(error, OtherEncoderError) else 422
+    text = str(error).replace(repr(key), repr(name))
+    if repr(name) not in text:
+        text = f'task {name!r}: {text}'
+    return RequestError(status, text)
