@@ -5,14 +5,18 @@ a file that ``vptm serve --write-config`` wrote run the same application.
 """
 
 import os
+import re
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import Any, Literal
 
+import ray
+from mmengine.logging import MMLogger
 from pydantic import BaseModel
 from ray import serve
 from ray.serve.config import BackpressureConfig
 
+from ..host import quiet_host
 from ..run_verb import find_device
 from ..tasks.pool import PreparedImage
 from ..upload import MB, Limits
@@ -42,6 +46,7 @@ class Settings(BaseModel, extra='forbid'):
         max_pixels: Of an image, width times height.
         token_file: Holds the token that callers must know.
         token_for: ``changes`` or ``all``: what needs the token.
+        metrics: Folder of the counts of the replicas on a machine.
     """
 
     tasks: str
@@ -58,7 +63,8 @@ class Settings(BaseModel, extra='forbid'):
     max_mb: float = 10
     max_pixels: int = 20_000_000
     token_file: str | None = None
-    token_for: str = 'changes'
+    token_for: Literal['changes', 'all'] = 'changes'
+    metrics: str | None = None
 
 
 @serve.deployment
@@ -71,6 +77,8 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
+        quiet_host()
+        MMLogger.get_current_instance().setLevel('WARNING')
         Path(os.environ[FOLDER]).mkdir(parents=True, exist_ok=True)
         # Behind that: metrics are written there.
         from .api import Access, build_api
@@ -122,7 +130,8 @@ def read_token(path: str) -> str:
 
 def app(args: Settings) -> serve.Application:
     """Return the application."""
-    folder = Path(gettempdir(), 'vptm_mm_metrics')
+    cluster = re.sub(r'\W', '_', ray.get_runtime_context().gcs_address)
+    folder = args.metrics or f'{gettempdir()}/vptm_mm_metrics_{cluster}'
     server: Any = Server  # what the decorator made of it
     return server.options(
         name=NAME,
@@ -134,7 +143,7 @@ def app(args: Settings) -> serve.Application:
         ray_actor_options=dict(
             num_cpus=args.cpus,
             num_gpus=args.gpus,
-            runtime_env=dict(env_vars={FOLDER: str(folder)}),
+            runtime_env=dict(env_vars={FOLDER: folder}),
         ),
     ).bind(args)
 

@@ -35,7 +35,7 @@ LOCAL = ('127.0.0.1', 'localhost', '::1')
 FROM_FLAGS = (
     *('tasks', 'weights', 'dtype', 'max_batch', 'max_wait_ms', 'replicas'),
     *('max_tasks', 'max_queue', 'max_mb', 'max_pixels'),
-    *('token_file', 'token_for'),
+    *('token_file', 'token_for', 'metrics'),
 )
 OBJECT_STORE_BYTES = 100 * 10**6  # the least is 75 MB; little goes through it
 # Before Ray is imported.
@@ -72,8 +72,9 @@ def run(args: argparse.Namespace) -> None:
             '--write-config needs --tasks: a folder or an address that every '
             'machine of the cluster reaches.'
         )
-    with TemporaryDirectory(prefix='vptm_mm_tasks_') as folder:
+    with TemporaryDirectory(prefix='vptm_mm_serve_') as folder:
         args.tasks = _absolute(args.tasks or folder)
+        args.metrics = None if args.write_config else f'{folder}/metrics'
         store = TaskStore(args.tasks)
         if args.task:
             args.weights = _fill(store, args.task, args.weights)
