@@ -318,14 +318,28 @@ def predict(parser: argparse.ArgumentParser) -> None:
     weights(parser)
     parser.add_argument('--topk', type=number(int, 1), default=1)
     parser.add_argument('--batch-size', type=number(int, 1), default=32)
+    parser.add_argument(
+        '--workers',
+        type=number(int, 0),
+        default=0,
+        help='processes that read images; with --ray, that classify them',
+    )
+    parser.add_argument(
+        '--ray',
+        action='store_true',
+        help='classify on the Ray cluster at RAY_ADDRESS, or on this machine',
+    )
     device(parser)
     parser.add_argument(
         '--out',
         type=Path,
         help='file for the results, whose suffix decides the format; - is '
-        'the screen',
+        'the screen; .jsonl and .parquet, a folder, go on where the same '
+        'command was stopped',
     )
-    parser.add_argument('--format', choices=['table', 'json', 'csv'])
+    parser.add_argument(
+        '--format', choices=['table', 'json', 'csv', 'jsonl', 'parquet']
+    )
 
 
 def task(parser: argparse.ArgumentParser) -> None:

@@ -39,7 +39,7 @@ def find_files(folder: Path) -> tuple[list[Path], list[Path]]:
     Hidden files and folders and ``__MACOSX`` are left out. Linked folders are
     followed, and each real folder is read once.
     """
-    files = sorted(_walk(folder))
+    files = sorted(walk_files(folder))
     images = [path for path in files if is_image(path)]
     return images, [path for path in files if not is_image(path)]
 
@@ -70,23 +70,33 @@ def show_names(paths: Iterable[Path]) -> str:
     return ', '.join(names[:SHOWN] + ['...'] * (len(names) > SHOWN))
 
 
-def _walk(home: Path) -> Iterator[Path]:
-    folders, links = deque([str(home)]), deque[str]()
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of ``find_files``, and hold one folder's names at most.
+
+    A folder's own come first, then those of the folders in it, by name.
+    """
+    folders, links = deque([str(folder)]), deque[str]()
     seen: set[str] = set()
     while folders or links:
         # Links last: they give no image another name.
-        folder = folders.popleft() if folders else links.popleft()
-        real = osp.realpath(folder)
+        home = folders.popleft() if folders else links.popleft()
+        real = osp.realpath(home)
         if real in seen:
             continue
         seen.add(real)
-        for entry in sorted(os.scandir(folder), key=lambda one: one.name):
+        names: list[str] = []
+        inner: list[os.DirEntry] = []
+        for entry in os.scandir(home):
             if _is_left_out(entry.name):
                 continue
-            if not _is_folder(entry):
-                yield Path(entry)
+            if _is_folder(entry):
+                inner.append(entry)
             else:
-                (links if entry.is_symlink() else folders).append(entry.path)
+                names.append(entry.name)
+        for name in sorted(names):
+            yield Path(home, name)
+        for entry in sorted(inner, key=lambda one: one.name):
+            (links if entry.is_symlink() else folders).append(entry.path)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

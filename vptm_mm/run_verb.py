@@ -33,6 +33,7 @@ EXTRAS = dict(
     fastapi='serve',
     prometheus_client='serve',
     pydantic='serve',
+    pyarrow='bulk',
     ray='serve',
 )
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends

@@ -8,7 +8,7 @@ import pytest
 
 from vptm_mm import image_content, image_files
 from vptm_mm.image_files import describe_skipped, find_files
-from vptm_mm.verbs.predict import find_images
+from vptm_mm.verbs.predict import count_images, find_images
 
 from ..made_datasets import write_image
 
@@ -43,7 +43,9 @@ def test_what_is_found_and_what_is_skipped(tmp_path, monkeypatch):
 def test_prediction_finds_the_same(tmp_path, monkeypatch, capsys):
     root = fill(tmp_path / 'images')
     monkeypatch.setattr(image_files, 'can_read_heif', lambda: False)
-    assert find_images([root]) == find_files(root)[0]
+    images = find_files(root)[0]
+    assert list(find_images([root])) == images
+    assert count_images([root]) == len(images)
     assert 'HEIC' in capsys.readouterr().err
 
 

@@ -68,6 +68,7 @@ def test_round_trip(task, path, tmp_path):
             assert json.dumps(ours) == json.dumps(theirs), field.name
     assert again.version == __version__
     assert again.num_bytes == 4 * (10 * 16 + 8 * 16 + 5 * 8 + 1)
+    assert again.sha256 == task.sha256
     write_task(again, tmp_path / 'again.safetensors')
     assert (tmp_path / 'again.safetensors').read_bytes() == path.read_bytes()
     assert not list(tmp_path.glob('*.part'))

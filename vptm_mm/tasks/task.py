@@ -114,6 +114,11 @@ class Task:
         """Size of all tensors, in bytes."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
+    @property
+    def sha256(self) -> str:
+        """Digest of all that it is, as its file has it."""
+        return _sha256(json.dumps(_to_content(self)), self.tensors)
+
 
 @lru_cache(maxsize=8)  # the tasks of a pool have one encoder
 def _settings_of(encoder: str) -> dict[str, str]:
@@ -247,10 +252,17 @@ def write_task(task: Task, path: str | Path) -> None:
     tensors = {
         k: v.detach().cpu().contiguous() for k, v in task.tensors.items()
     }
+    content = dict(_to_content(task), sha256=task.sha256)
+    # One entry: safetensors writes several in any order.
+    write_whole(path, save(tensors, {TASK_KEY: json.dumps(content)}))
+
+
+def _to_content(task: Task) -> dict[str, Any]:
+    """Return what a task file says of a task, but for its digest."""
     init_cfg = task.weights and dict(
         type='Pretrained', checkpoint=task.weights
     )
-    content = plain(
+    return plain(
         dict(
             format_version=FORMAT_VERSION,
             version=task.version,
@@ -265,9 +277,6 @@ def write_task(task: Task, path: str | Path) -> None:
             pipeline=task.pipeline,
         )
     )
-    content['sha256'] = _sha256(json.dumps(content), tensors)
-    # One entry: safetensors writes several in any order.
-    write_whole(path, save(tensors, {TASK_KEY: json.dumps(content)}))
 
 
 def read_task(path: str | Path) -> Task:

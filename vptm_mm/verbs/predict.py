@@ -4,34 +4,93 @@ vptm predict IMAGES_OR_FOLDERS --task birds.safetensors
 """
 
 import argparse
-import csv
-import io
 import itertools
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Protocol
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from torch.utils.data import DataLoader, Dataset
 
-from ..datasets import EXTENSIONS, describe_skipped, find_files
+from ..image_files import EXTENSIONS, describe_skipped, is_image, walk_files
 from ..progress import progress
-from ..tasks import VPTMTaskPool
+from ..tasks import VPTMTaskPool, name_files, open_task
 from ..tasks.pool import Prediction, PreparedImage
-from ..weights import write_whole
+from .prediction_files import FORMATS, RESUMABLE, as_text, open_predictions
+
+# By task, the likeliest classes of an image, each with its confidence.
+Tops = dict[str, list[dict]]
 
 
-def find_images(paths: list[Path]) -> list[Path]:
-    """List images; a folder gives those below it, sorted."""
-    found: list[Path] = []
+class Predictor(Protocol):
+    """Loads images in any process, and classifies batches of them in one."""
+
+    def load(self, path: Path) -> Any:
+        """Read an image; ``OSError`` or ``ValueError`` if it cannot be."""
+
+    def classify(self, images: list) -> list[Tops]:
+        """Classify what ``load`` returned."""
+
+
+class PoolPredictor:
+    """A pool in this process.
+
+    Args:
+        files: Task files, as ``VPTMTaskPool.from_files`` takes them.
+        weights: As there.
+        topk: How many classes of an image are kept.
+    """
+
+    def __init__(self, files: Any, weights: str | None, topk: int) -> None:
+        self.pool = VPTMTaskPool.from_files(files, weights)
+        self.topk = topk
+
+    def load(self, path: Path) -> PreparedImage:
+        return self.pool.prepare(path, list(self.pool.tasks))
+
+    def classify(self, images: list[PreparedImage]) -> list[Tops]:
+        return [
+            {name: self._top(name, one) for name, one in result.items()}
+            for result in self.pool.classify(images)
+        ]
+
+    def _top(self, name: str, prediction: Prediction) -> list[dict]:
+        classes = self.pool.tasks[name].classes
+        scores = prediction['pred_scores']
+        order = np.argsort(-scores, kind='stable')[: self.topk]
+        return [
+            {'class': classes[i], 'confidence': float(scores[i])}
+            for i in order
+        ]
+
+
+class LoadedImages(Dataset):
+    """Images by their paths: what was loaded, or what is wrong, as text."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def __getitem__(self, path: Path) -> tuple[str, Any]:
+        try:
+            return str(path), self.predictor.load(path)
+        except (OSError, ValueError) as error:
+            return str(path), str(error)
+
+
+def count_images(paths: list[Path]) -> int:
+    """Count images; say which files of a folder are none."""
+    total = 0
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            total += 1
             continue
-        inside, others = find_files(path)
+        inside, others = 0, []
+        for file in walk_files(path):
+            if is_image(file):
+                inside += 1
+            else:
+                others.append(file)
         if skipped := describe_skipped(path, others):
             print(skipped, file=sys.stderr)
         if not inside:
@@ -39,107 +98,126 @@ def find_images(paths: list[Path]) -> list[Path]:
                 f'no image below {path.absolute()}; looked for '
                 f'{sorted(EXTENSIONS)}'
             )
-        found += inside
-    return found
+        total += inside
+    return total
 
 
-def read_batches(
-    pool: VPTMTaskPool, paths: list[Path], size: int, errors: dict[str, str]
-) -> Iterator[tuple[list[Path], list[PreparedImage]]]:
-    """Prepare images in batches; what is unreadable goes to ``errors``."""
-    shown = progress(paths, 'Images', disable=len(paths) < 2)
-    readable = _read(pool, shown, errors)
-    while batch := list(itertools.islice(readable, size)):
-        names, images = zip(*batch, strict=True)
-        yield list(names), list(images)
-
-
-def _read(
-    pool: VPTMTaskPool, paths: Iterable[Path], errors: dict[str, str]
-) -> Iterator[tuple[Path, PreparedImage]]:
+def find_images(paths: list[Path]) -> Iterator[Path]:
+    """Yield images; a folder gives those below it, as ``walk_files`` does."""
     for path in paths:
-        try:
-            yield path, pool.prepare(path, list(pool.tasks))
-        except (OSError, ValueError) as error:
-            errors[str(path)] = str(error)
-            print(f'{path}: {error}', file=sys.stderr)
+        if path.is_dir():
+            yield from filter(is_image, walk_files(path))
+        else:
+            yield path
 
 
-def top(result: Prediction, classes: tuple[str, ...], k: int) -> list[dict]:
-    order = np.argsort(-result['pred_scores'], kind='stable')[:k]
-    return [
-        {'class': classes[i], 'confidence': float(result['pred_scores'][i])}
-        for i in order
-    ]
+def skip_written(
+    images: Iterator[Path], written: Iterable[dict], out: Path | None
+) -> tuple[int, int]:
+    """Take from ``images`` those whose rows are written.
+
+    Returns:
+        How many they are, and how many of them were unreadable.
+
+    Raises:
+        ValueError: If they are others, or in another order.
+    """
+    count = errors = 0
+    for row in written:
+        image = next(images, None)
+        if as_text(row['image']) != as_text(str(image)):
+            raise ValueError(
+                f'{out} goes on with {row["image"]!r} after {count} images, '
+                f'and the images here with {str(image)!r}; give the images '
+                'that it was begun with, or another --out.'
+            )
+        count += 1
+        errors += 'error' in row
+    return count, errors
+
+
+def in_batches(paths: Iterator[Path], size: int) -> Iterator[list[Path]]:
+    while batch := list(itertools.islice(paths, size)):
+        yield batch
+
+
+def predict_here(
+    args: argparse.Namespace, images: Iterator[Path]
+) -> Iterator[list[dict]]:
+    """Yield the rows of each image, in their order."""
+    predictor = PoolPredictor(args.task, args.weights, args.topk)
+    loader: DataLoader = DataLoader(
+        LoadedImages(predictor),
+        batch_sampler=in_batches(images, args.batch_size),
+        num_workers=args.workers,
+        collate_fn=list,
+    )
+    batches = iter(loader)  # workers are forked before there is a GPU
+    predictor.pool.to(args.device)
+    for batch in batches:
+        yield from to_rows(predictor, batch)
+
+
+def to_rows(
+    predictor: Predictor, batch: list[tuple[str, Any]]
+) -> Iterator[list[dict]]:
+    """Classify a batch of ``LoadedImages``; yield the rows of each image.
+
+    A row is of an image and a task, or of an image that is unreadable.
+    """
+    loaded = [one for _, one in batch if not isinstance(one, str)]
+    results = iter(predictor.classify(loaded))
+    for image, one in batch:
+        if isinstance(one, str):
+            yield [dict(image=image, error=one)]
+        else:
+            tops = next(results).items()
+            yield [dict(image=image, task=k, top=top) for k, top in tops]
 
 
 def format_of(args: argparse.Namespace) -> str:
     """Return ``--format``, or what the suffix of ``--out`` says."""
     suffix = args.out.suffix.removeprefix('.').lower() if args.out else ''
-    if args.format is None and suffix in ('json', 'csv'):
+    if args.format is None and suffix in FORMATS:
         return suffix
     return args.format or 'table'
 
 
-def write_rows(
-    rows: list[dict], errors: dict[str, str], kind: str, out: TextIO
-) -> None:
-    if kind == 'json':
-        content = dict(predictions=rows, errors=errors)
-        # An escape of another kind would be no JSON.
-        is_unicode = (out.encoding or 'utf-8').lower().startswith('utf')
-        text = json.dumps(content, indent=2, ensure_ascii=not is_unicode)
-        out.write(f'{text}\n')
-        return
-    flat = [
-        (row['image'], row['task'], rank, p['class'], p['confidence'])
-        for row in rows
-        for rank, p in enumerate(row['top'], 1)
-    ]
-    header = ('image', 'task', 'rank', 'class', 'confidence')
-    if kind == 'csv':
-        csv.writer(out, lineterminator='\n').writerows([header, *flat])
-        return
-    table = Table(*header)
-    for image, task, rank, name, share in flat:
-        table.add_row(image, task, str(rank), name, f'{share:.1%}')
-    width = None if out.isatty() else 160
-    Console(file=out, width=width).print(table, markup=False)
+def settings_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what the rows depend on, beside the images."""
+    tasks = name_files(args.task)
+    digests = {k: open_task(path).sha256[:16] for k, path in tasks.items()}
+    return dict(tasks=digests, topk=args.topk)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run ``vptm predict``."""
-    paths = find_images(args.images)
+    total = count_images(args.images)
     if args.out == Path('-'):
         args.out = None
     if args.out and not args.out.absolute().parent.is_dir():
         raise FileNotFoundError(f'no folder {args.out.absolute().parent}')
-    pool = VPTMTaskPool.from_files(args.task, args.weights).to(args.device)
-    names = list(pool.tasks)
-    errors: dict[str, str] = {}
-    rows = []
-    for images, batch in read_batches(pool, paths, args.batch_size, errors):
-        results = pool.classify(batch)
-        rows += [
-            dict(
-                image=str(image),
-                task=name,
-                top=top(result[name], pool.tasks[name].classes, args.topk),
-            )
-            for image, result in zip(images, results, strict=True)
-            for name in names
-        ]
-    if args.out:
-        text = io.StringIO()
-        write_rows(rows, errors, format_of(args), text)
-        # What is not text in the name of a file is escaped.
-        content = text.getvalue().encode(errors='backslashreplace')
-        write_whole(args.out, content)
+    kind = format_of(args)
+    settings = settings_of(args) if kind in RESUMABLE else {}
+    file = open_predictions(kind, args.out, settings)
+    images = find_images(args.images)
+    done, errors = skip_written(images, file.written(), args.out)
+    if done:
+        print(f'{done} of {total} images are there.', file=sys.stderr)
+    if args.ray:
+        from .predict_on_ray import predict_on_ray as predict
     else:
-        write_rows(rows, errors, format_of(args), sys.stdout)
+        predict = predict_here
+    rows_of_images = progress(
+        predict(args, images), 'Images', total - done, disable=total < 2
+    )
+    for rows in rows_of_images:
+        for row in rows:
+            if 'error' in row:
+                errors += 1
+                print(f'{row["image"]}: {row["error"]}', file=sys.stderr)
+        file.write(rows)
+    file.close()
     if errors:
-        print(
-            f'{len(errors)} of {len(paths)} images were unreadable.',
-            file=sys.stderr,
-        )
+        print(f'{errors} of {total} images were unreadable.', file=sys.stderr)
     return int(bool(errors))

@@ -318,6 +318,8 @@ class VPTMTaskPool(nn.Module):
         if not images:
             return []
         inputs = torch.stack([x for image in images for x in image.inputs])
+        # Another process may have prepared them, which has no GPU.
+        inputs = inputs.to(self.encoder.cls_token.device)
         scores = iter(self(inputs, [r for i in images for r in i.readers]))
         results = []
         for image in images:
