@@ -257,19 +257,6 @@ def test_several_data_sets_have_an_overview(tmp_path):
     ]
 
 
-def test_a_group_of_all_data_sets_has_the_mean_of_all(tmp_path):
-    plan = make_plan(
-        datasets=(
-            DataSet('digits', group='a'),
-            DataSet(
-                'other', None, {'train_dataloader.batch_size': 8}, {}, 'a'
-            ),
-        )
-    )
-    text = markdown(*finish(tmp_path, plan, FakeRuns()))
-    assert '| method | digits | other | mean of 2 |' in text
-
-
 def test_what_failed_along_an_axis_is_said_there(tmp_path):
     """One value of one method, and all of another one's search."""
     axis = make_axis('length', 'model.backbone.prompt_length', (1, 2))

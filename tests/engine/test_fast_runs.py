@@ -1,5 +1,7 @@
 """Keys that make runs faster or smaller, on real runs over the digits."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,10 +19,12 @@ def _with_our_runner(monkeypatch):
     monkeypatch.setattr(made_digits, 'Runner', AnyDeviceRunner)
 
 
-@pytest.fixture
-def plain(tmp_path):
-    runner = digits_runner(tmp_path / 'plain')
-    runner.train()
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(made_digits, 'Runner', AnyDeviceRunner)
+        runner = digits_runner(tmp_path_factory.mktemp('plain') / 'run')
+        runner.train()
     return runner
 
 
@@ -40,9 +44,8 @@ def test_compiled_run_equals_a_plain_one(tmp_path, plain):
     for name, tensor in tuned_parameters(runner.model).items():
         difference = (tensor - wanted[name]).norm()
         assert difference <= 1e-4 * wanted[name].norm(), name
-    files = [
-        load_file(tmp_path / name / 'epoch_1.pth') for name in ('run', 'plain')
-    ]
+    folders = tmp_path / 'run', Path(plain.work_dir)
+    files = [load_file(folder / 'epoch_1.pth') for folder in folders]
     assert files[0]['state_dict'].keys() == files[1]['state_dict'].keys()
 
 
@@ -64,10 +67,10 @@ def test_bfloat16_run(tmp_path, plain):
     runner = train(tmp_path / 'run', **{'model.backbone.dtype': 'bfloat16'})
     assert runner.model.backbone.encoder.cls_token.dtype == torch.bfloat16
     states, digests = [], []
-    for name in ('plain', 'run'):
-        checkpoint = load_file(tmp_path / name / 'epoch_1.pth')
+    for folder in (Path(plain.work_dir), tmp_path / 'run'):
+        checkpoint = load_file(folder / 'epoch_1.pth')
         states.append(checkpoint['state_dict'])
-        task = read_task(tmp_path / name / TASK)
+        task = read_task(folder / TASK)
         digests.append(task.frozen_sha256)
     assert digests[0] == digests[1]
     tuned = {

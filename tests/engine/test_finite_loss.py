@@ -38,19 +38,18 @@ def assert_unchanged(runner) -> None:
         assert torch.equal(after, before), name
 
 
-@pytest.mark.parametrize('loss', [NAN, -torch.tensor(torch.inf)])
-def test_no_step_is_taken_with_such_a_loss(tmp_path, loss):
+def test_no_step_is_taken_with_such_a_loss(tmp_path):
     runner = digits_runner(
         tmp_path,
         **{'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.25},
     )
     runner.param_schedulers = []
-    spoil_loss(runner, 4, loss)
+    spoil_loss(runner, 4, -torch.tensor(torch.inf))
     with pytest.raises(RuntimeError, match='the loss is not finite') as error:
         runner.train()
     text = str(error.value)
     assert text.startswith('iteration 4, epoch 2: ')
-    assert f'process 0: loss = {loss.item():g}; 32 images' in text
+    assert 'process 0: loss = -inf; 32 images' in text
     assert 'learning rate: 0.25\n' in text
     assert f'last checkpoint: {tmp_path}/epoch_1.pth\n' in text
     (names,) = re.findall('the first 10: (.*)', text)

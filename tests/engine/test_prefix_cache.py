@@ -1,13 +1,10 @@
 """Training from kept states, on real runs over the digits."""
 
 import shutil
-import threading
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
 
@@ -118,36 +115,6 @@ def test_a_second_run_reads_the_file(tmp_path, written):
     assert path.stat().st_mtime_ns == written
     for name, tensor in first.items():
         assert torch.equal(second[name], tensor)
-
-
-def test_a_run_waits_for_one_that_writes_the_same_file(tmp_path, written):
-    shutil.copytree(written[1], tmp_path / 'c')
-    path = cache_file(tmp_path)
-    content = path.read_bytes()
-    path.unlink()
-    started = threading.Event()
-
-    class StartedHook(Hook):
-        def before_train(self, runner):
-            started.set()
-
-    def write():
-        with FileLock(f'{path}.lock'):
-            held.set()
-            started.wait()
-            time.sleep(1)
-            path.write_bytes(content)
-
-    held = threading.Event()
-    other = threading.Thread(target=write)
-    other.start()
-    held.wait()
-    runner = cached_runner(tmp_path / 'two', folder=str(tmp_path / 'c'))
-    runner.register_hook(StartedHook(), 'HIGHEST')
-    runner.train()
-    other.join()
-    log = read_log(tmp_path / 'two')
-    assert f'Prefix cache, train: read {path}.' in log
 
 
 def test_a_damaged_file_is_written_again(tmp_path, written):

@@ -64,6 +64,8 @@ def two_steps(name, folder):
         persistent_workers=False,
         num_batch_per_epoch=2,
     )
+    for part in ('masked_tokens', 'visual_tokens'):
+        cfg.default_hooks.report[part].num_workers = 0
     cfg.train_cfg.max_epochs = 1
     # A gigabyte of the base model and its optimizer.
     cfg.default_hooks.checkpoint.interval = -1
