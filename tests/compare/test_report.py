@@ -320,11 +320,11 @@ def test_the_legend_of_parameters_follows_the_points(tmp_path, monkeypatch):
     monkeypatch.setattr(
         Figure, 'savefig', lambda figure, *a, **k: figures.append(figure)
     )
-    means = {'low': 20.0, 'high': 80.0, 'middle': 50.0}
+    means = {'low $': 20.0, 'high': 80.0, 'middle': 50.0}
     rows = made_rows(
         {name: (1000, mean, np.nan) for name, mean in means.items()}
     )
     plots.plot_parameters(rows, 'digits', tmp_path)
     (legend,) = figures[0].legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ['high', 'middle', 'low']
+    assert names == ['high', 'middle', 'low $']

@@ -47,11 +47,10 @@ def environment(monkeypatch):
     [
         (
             'pytorch',
-            '--launcher pytorch: LOCAL_RANK, RANK, WORLD_SIZE, MASTER_ADDR, '
-            'MASTER_PORT not set; start by torchrun, or tools/dist_train.sh',
+            '--launcher pytorch: RANK is not set; start by torchrun, or tools',
         ),
-        ('slurm', 'SLURM_PROCID.* not set; start by srun'),
-        ('mpi', 'MASTER_ADDR not set; start by mpirun -x MASTER_ADDR'),
+        ('slurm', 'SLURM_PROCID is not set; start by srun'),
+        ('mpi', 'OMPI_COMM_WORLD_RANK is not set; start by mpirun -x MASTER'),
     ],
 )
 def test_a_launcher_that_did_not_start_us(

@@ -42,13 +42,13 @@ def plot_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
             capsize=3,
             linewidth=1,
             linestyle='',
-            label=_plain(row.method),
+            label=row.method,
         )
     axes.set_xscale('log')
     axes.set(
         xlabel='trainable parameters',
         ylabel='test top-1 (%), mean ± standard deviation',
-        title=_plain(dataset),
+        title=dataset,
     )
     axes.grid(color='0.92')
     axes.set_axisbelow(True)
@@ -82,14 +82,14 @@ def plot_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
         )
         end = mean + deviation
         axes.text(end + 1, place, row.test, va='center', fontsize=9)
-    names = [_plain(method) for method in ranked.method]
+    names = ranked.method
     axes.set_yticks(range(len(ranked)), names)
     # Room for the figures beside the bars.
     axes.set_xlim(0, 105 + 1.8 * rows.test.str.len().max())
     axes.margins(y=0.02)
     axes.set_xticks(range(0, 101, 20))
     axes.spines[['top', 'right']].set_visible(False)
-    axes.set(xlabel='test top-1 (%)', title=_plain(dataset))
+    axes.set(xlabel='test top-1 (%)', title=dataset)
     return write_png(figure, folder / f'bars_{slug(dataset)}.png')
 
 
@@ -122,7 +122,7 @@ def plot_axis(
         mean = own.test_mean.to_numpy()
         deviation = own.test_std.to_numpy()
         places = [ticks.index(value) for value in own.value if value]
-        label, line = _plain(method), f'{marker}-'
+        label, line = method, f'{marker}-'
         if not places:
             places = [0, max(len(ticks) - 1, 1)]
             mean, deviation = np.repeat(mean, 2), np.repeat(deviation, 2)
@@ -139,11 +139,11 @@ def plot_axis(
             alpha=0.18,
             linewidth=0,
         )
-    axes.set_xticks(range(len(ticks)), [_plain(tick) for tick in ticks])
+    axes.set_xticks(range(len(ticks)), ticks)
     axes.set(
         xlabel=axis.name,
         ylabel='test top-1 (%), mean' + ('' if crowded else ' ± std'),
-        title=_plain(dataset),
+        title=dataset,
     )
     axes.grid(color='0.92')
     _add_legend(figure, sorted(ends, key=lambda line: -ends[line]))
@@ -153,11 +153,6 @@ def plot_axis(
 
 def _add_legend(figure: Figure, handles: Sequence[Any]) -> None:
     figure.legend(handles=handles, loc='outside right upper', frameon=False)
-
-
-def _plain(name: str) -> str:
-    """Return a name as it is to be shown: a $ begins no formula."""
-    return name.replace('$', r'\$')
 
 
 def _styles() -> list[tuple[str, str]]:

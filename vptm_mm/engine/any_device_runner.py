@@ -16,27 +16,11 @@ from .resumable_train_loop import EPOCH_START
 from .resumed_settings import Settings, follow_config
 from .unwrap import unwrap_model
 
-# What each launcher sets for its processes; the first is the local rank.
+# Local rank and rank, as each launcher names them.
 VARIABLES = {
-    'pytorch': (
-        'LOCAL_RANK',
-        'RANK',
-        'WORLD_SIZE',
-        'MASTER_ADDR',
-        'MASTER_PORT',
-    ),
-    'slurm': (
-        'SLURM_LOCALID',
-        'SLURM_PROCID',
-        'SLURM_NTASKS',
-        'SLURM_NODELIST',
-    ),
-    'mpi': (
-        'OMPI_COMM_WORLD_LOCAL_RANK',
-        'OMPI_COMM_WORLD_RANK',
-        'OMPI_COMM_WORLD_SIZE',
-        'MASTER_ADDR',
-    ),
+    'pytorch': ('LOCAL_RANK', 'RANK'),
+    'slurm': ('SLURM_LOCALID', 'SLURM_PROCID'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK'),
 }
 # Hooks that the host has whatever a config says; None removes one.
 HOOKS_OF_HOST = (
@@ -72,8 +56,7 @@ class AnyDeviceRunner(Runner):
     checkpoint, and says where they differ.
 
     Raises:
-        RuntimeError: If the launcher has not set the variables that it should
-            set.
+        RuntimeError: If the launcher has not set the rank.
         TypeError: If ``compile`` is neither a bool nor a dict.
     """
 
@@ -100,7 +83,12 @@ class AnyDeviceRunner(Runner):
         if not self.distributed or is_distributed():
             super().setup_env(env_cfg)
             return
-        variable = _require_variables(self.launcher)[0]
+        for variable in reversed(VARIABLES[self.launcher]):
+            if variable not in os.environ:
+                raise RuntimeError(
+                    f'--launcher {self.launcher}: {variable} is not set; '
+                    f'start by {STARTERS[self.launcher]}, or leave it out.'
+                )
         local_rank = os.environ[variable]
         if get_device() == 'cpu':
             dist_cfg = {**env_cfg.get('dist_cfg', {}), 'backend': 'gloo'}
@@ -177,14 +165,3 @@ class AnyDeviceRunner(Runner):
             'The backbone is compiled in the first iteration, which takes '
             'its time.'
         )
-
-
-def _require_variables(launcher: str) -> tuple[str, ...]:
-    variables = VARIABLES[launcher]
-    missing = [name for name in variables if name not in os.environ]
-    if missing:
-        raise RuntimeError(
-            f'--launcher {launcher}: {", ".join(missing)} not set; '
-            f'start by {STARTERS[launcher]}, or use --launcher none.'
-        )
-    return variables

@@ -97,11 +97,9 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(
             'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '
-            'supported: they cut the frozen encoder in pieces, which are not '
-            'what its sha256, its checkpoints and its task files are of. '
-            'Remove runner_type and strategy: only what is tuned has '
-            'gradients and a state of the optimizer, so there is little else '
-            'to cut; see docs/train.md.'
+            'supported: they cut the frozen encoder in pieces, which have '
+            'another sha256. Remove runner_type and strategy; see '
+            'docs/train.md.'
         )
     cfg.setdefault('runner_type', AnyDeviceRunner.__name__)
     quiet_host()
