@@ -94,22 +94,12 @@ def test_images_of_two_data_sets_have_streams_of_their_own(digits):
     assert not set(both[4][1:]) & set(alone[1:])
 
 
-@pytest.mark.parametrize(
-    'changes',
-    [
-        {'train_dataloader.sampler': dict(type='RepeatAugSampler')},
-        {'train_dataloader.dataset': dict(times=2)},
-    ],
-)
-def test_a_run_augments_repeats_each_in_its_own_way(changes, tmp_path):
+def test_a_run_augments_repeats_each_in_its_own_way(tmp_path):
     """Its resumed end is not the same to the bit, and the log says so."""
     cfg = Config.fromfile(DIGITS)
     part = dict(cfg.train_dataloader.dataset, indices=32)
-    if 'train_dataloader.dataset' in changes:
-        changes['train_dataloader.dataset'] |= dict(
-            _delete_=True, type='RepeatDataset', dataset=part
-        )
-    runner = digits_runner(tmp_path, **changes)
+    twice = dict(_delete_=True, type='RepeatDataset', times=2, dataset=part)
+    runner = digits_runner(tmp_path, **{'train_dataloader.dataset': twice})
     record = Record()
     for transforms in pipelines(runner.train_dataloader.dataset):
         transforms.insert(0, record)

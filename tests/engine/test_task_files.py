@@ -5,7 +5,6 @@ import shutil
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 
 from vptm_mm.engine import TaskFileHook
 from vptm_mm.engine.hooks.resumable_checkpoint import find_best
@@ -13,22 +12,6 @@ from vptm_mm.tasks import read_task
 from vptm_mm.weights import load_file
 
 from .made_digits import DIGITS, TASK, digits_runner, read_log, read_log_of
-
-
-class NotingHook(Hook):
-    """Writes to checkpoints what the host's hooks may rely on."""
-
-    def before_save_checkpoint(self, runner, checkpoint):
-        checkpoint['meta']['note'] = 'x'
-
-
-def test_a_task_file_of_the_last_state_is_no_checkpoint(tmp_path):
-    runner = digits_runner(
-        tmp_path, **{'default_hooks.checkpoint.save_best': None}
-    )
-    runner.register_hook(NotingHook())
-    runner.train()
-    assert read_task(tmp_path / TASK).tensors
 
 
 def test_a_task_file_of_the_best_checkpoint(finished):
