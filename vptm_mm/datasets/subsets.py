@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from ..nn import is_finite, is_int
+from ..nn import is_finite, is_int, require_int
 
 PARTS = ('train', 'val')
 # Registry names; each has a ``dataset`` of which it takes a part, by ``seed``.
@@ -98,8 +98,7 @@ def KShot(  # noqa: N802 (a registry name)
             not one, a class has fewer images, or an image has no label,
             several, or one beyond the classes.
     """
-    if not is_int(shots) or shots < 1:
-        raise ValueError(f'shots={shots!r} must be an int above 0.')
+    require_int('shots', shots, 1)
     whole = _build_source(dataset, 'KShot')
     by_class = rank_classes(whole, seed)
     classes = whole.metainfo.get('classes')
@@ -173,11 +172,7 @@ def NWay(  # noqa: N802 (a registry name)
             f'{type(whole).__name__} does not name its classes, which NWay '
             'samples from; give it metainfo=dict(classes=[...]).'
         )
-    if not is_int(ways) or not 2 <= ways <= len(names):
-        raise ValueError(
-            f'ways={ways!r} must be an int from 2 to {len(names)}, '
-            'the number of classes.'
-        )
+    require_int('ways', ways, 2, len(names), ', the number of classes')
     _require_seed(seed)
     # Labels, not names: two classes may have the same.
     ranked = sorted(

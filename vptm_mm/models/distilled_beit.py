@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
-from ..nn import is_int
+from ..nn import require_int
 
 
 @MODELS.register_module()
@@ -30,7 +30,7 @@ class DistilledBEiT(BEiT):
         **kwargs: Of MMPretrain's ``BEiT``, with a neck.
 
     Raises:
-        ValueError: If ``image_dims`` is not an int > 0, or an image has
+        ValueError: If ``image_dims`` is not an int >= 1, or an image has
             no vector of this width.
     """
 
@@ -42,8 +42,7 @@ class DistilledBEiT(BEiT):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not is_int(image_dims) or image_dims < 1:
-            raise ValueError(f'image_dims={image_dims!r} must be an int > 0.')
+        require_int('image_dims', image_dims, 1)
         self.distillation_head = nn.Linear(
             self.backbone.embed_dims, image_dims
         )

@@ -17,7 +17,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..nn import Unfilled, is_int, tensors_sha256, without_derived
+from ..nn import Unfilled, require_int, tensors_sha256, without_derived
 from ..weights import read_pretrained
 from ..weights.identity import (
     ENCODER_SETTINGS,
@@ -108,13 +108,9 @@ class FrozenEncoder(nn.Module):
         super().__init__()
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
-        if num_visual_tokens is not None and not (
-            is_int(num_visual_tokens) and num_visual_tokens >= 1
-        ):
-            raise ValueError(
-                f'num_visual_tokens={num_visual_tokens!r} must be an int '
-                '>= 1, or None to do without a token predictor.'
-            )
+        if num_visual_tokens is not None:
+            hint = ', or None to do without a token predictor'
+            require_int('num_visual_tokens', num_visual_tokens, 1, hint=hint)
         self.speedups = _check_speedups(speedups)
         # A file fills all of it, or fails.
         with nullcontext() if init_cfg is None else Unfilled():

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ..nn import NO_MASKS, MaskLayout, TokenSequence, is_int
+from ..nn import NO_MASKS, MaskLayout, TokenSequence, require_int
 from .encoder import FrozenEncoder
 
 VISUAL_TOKENS = ('hidden', 'logits')
+ALONG_A_SIDE = ', the patches along one side of the image'
 
 
 class Readout(nn.Module):
@@ -75,11 +76,7 @@ class MaskReadout(Readout):
     ) -> None:
         super().__init__(encoder)
         side = min(encoder.patch_resolution)
-        if not is_int(mask_grid) or not 1 <= mask_grid <= side:
-            raise ValueError(
-                f'mask_grid={mask_grid!r} must be an int in '
-                f'1..{side}, the patches along one side of the image.'
-            )
+        require_int('mask_grid', mask_grid, 1, side, ALONG_A_SIDE)
         if visual_token not in VISUAL_TOKENS:
             raise ValueError(
                 f'visual_token={visual_token!r} must be one of '
@@ -141,11 +138,7 @@ class PatchReadout(Readout):
     def __init__(self, encoder: FrozenEncoder, pool_grid: int = 1) -> None:
         super().__init__(encoder)
         side = min(encoder.patch_resolution)
-        if not is_int(pool_grid) or not 1 <= pool_grid <= side:
-            raise ValueError(
-                f'pool_grid={pool_grid!r} must be an int in '
-                f'1..{side}, the patches along one side.'
-            )
+        require_int('pool_grid', pool_grid, 1, side, ALONG_A_SIDE)
         self.pool_grid = pool_grid
         self.out_channels = pool_grid**2 * encoder.embed_dims
 
@@ -175,11 +168,7 @@ class BlockReadout(Readout):
 
     def __init__(self, encoder: FrozenEncoder, block: int) -> None:
         super().__init__(encoder)
-        depth = encoder.num_layers
-        if not is_int(block) or not 0 <= block < depth:
-            raise ValueError(
-                f'block={block!r} must be an int in 0..{depth - 1}.'
-            )
+        require_int('block', block, 0, encoder.num_layers - 1)
         self.num_blocks = block + 1
 
     def forward(

@@ -26,7 +26,7 @@ from ..nn import (
     PromptTokens,
     TokenSequence,
     is_finite,
-    is_int,
+    require_int,
 )
 from .encoder import BlockSteps, FrozenEncoder
 
@@ -158,11 +158,8 @@ class GatedPromptTuning(PromptTuning):
         prompt_location: str = 'after_patches',
         prompt_bias: str = 'zero',
     ) -> None:
-        if not is_int(prompt_length) or prompt_length < 1:
-            raise ValueError(
-                f'prompt_length={prompt_length!r} must be an int >= '
-                '1: a gate needs prompts; FrozenFeatures runs without them.'
-            )
+        hint = ': a gate needs prompts; FrozenFeatures runs without them'
+        require_int('prompt_length', prompt_length, 1, hint=hint)
         if not is_finite(initial_gate) or not 0 < initial_gate < 1:
             raise ValueError(
                 f'initial_gate={initial_gate!r} must be between 0 and 1; 0.5 '

@@ -1,5 +1,5 @@
 from .bottleneck_adapter import BottleneckAdapter
-from .checks import is_finite, is_int
+from .checks import is_finite, is_int, require_int, require_positive
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
@@ -36,6 +36,8 @@ __all__ = [
     'is_finite',
     'is_int',
     'qkv_bias',
+    'require_int',
+    'require_positive',
     'shrunk_covariance',
     'tensors_sha256',
     'tuned_parameters',

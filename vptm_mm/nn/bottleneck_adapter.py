@@ -6,7 +6,7 @@ Symbols: B batch; S sequence length; C embedding width; s scale.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import is_finite, is_int
+from .checks import require_int, require_positive
 
 
 class BottleneckAdapter(nn.Module):
@@ -34,16 +34,9 @@ class BottleneckAdapter(nn.Module):
         self, embed_dims: int, bottleneck_dims: int, scale: float
     ) -> None:
         super().__init__()
-        if not is_int(bottleneck_dims) or bottleneck_dims < 1:
-            raise ValueError(
-                f'bottleneck_dims={bottleneck_dims!r} must be an int '
-                '>= 1; the paper has 64 at width 768.'
-            )
-        if not is_finite(scale) or scale <= 0:
-            raise ValueError(
-                f'scale={scale!r} must be positive and finite; the paper has '
-                '0.1.'
-            )
+        hint = '; the paper has 64 at width 768'
+        require_int('bottleneck_dims', bottleneck_dims, 1, hint=hint)
+        require_positive('scale', scale, '; the paper has 0.1')
         self.scale = scale
         self.down = nn.Linear(embed_dims, bottleneck_dims)
         self.up = nn.Linear(bottleneck_dims, embed_dims)

@@ -6,7 +6,7 @@ Symbols: r rank; A, B the two factors; alpha their scale.
 import torch
 from torch import Tensor, nn
 
-from .checks import is_finite, is_int
+from .checks import require_int, require_positive
 
 
 class LowRankUpdate(nn.Module):
@@ -35,16 +35,10 @@ class LowRankUpdate(nn.Module):
     ) -> None:
         super().__init__()
         largest = min(in_features, out_features)
-        if not is_int(rank) or not 1 <= rank <= largest:
-            raise ValueError(
-                f'rank={rank!r} must be an int in 1..{largest}, the '
-                f'rank of a {out_features}x{in_features} weight.'
-            )
-        if not is_finite(alpha) or alpha <= 0:
-            raise ValueError(
-                f'alpha={alpha!r} must be positive and finite; alpha=rank='
-                f'{rank} scales the update by 1.'
-            )
+        hint = f', the rank of a {out_features}x{in_features} weight'
+        require_int('rank', rank, 1, largest, hint)
+        hint = f'; alpha=rank={rank} scales the update by 1'
+        require_positive('alpha', alpha, hint)
         self.scale = alpha / rank
         self.down = nn.Parameter(torch.empty(rank, in_features))
         self.up = nn.Parameter(torch.empty(out_features, rank))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from .checks import is_int
+from .checks import is_int, require_int
 
 
 class PromptTokens(nn.Module):
@@ -38,11 +38,8 @@ class PromptTokens(nn.Module):
         self, embed_dims: int, length: int, blocks: Iterable[int] = (0,)
     ) -> None:
         super().__init__()
-        if not is_int(length) or length < 0:
-            raise ValueError(
-                f'prompt_length={length!r} must be an int >= 0; '
-                'use 0 to run without prompts.'
-            )
+        hint = '; use 0 to run without prompts'
+        require_int('prompt_length', length, 0, hint=hint)
         blocks = tuple(blocks) if length else ()
         if length and not (
             blocks

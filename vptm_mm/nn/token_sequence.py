@@ -9,7 +9,7 @@ import math
 import torch
 from torch import nn
 
-from .checks import is_int
+from .checks import require_int
 from .position_bias import (
     CLS,
     PLACED,
@@ -67,12 +67,8 @@ class TokenSequence(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
-        if not is_int(mask_grid) or not 0 <= mask_grid <= min(grid_size):
-            raise ValueError(
-                f'mask_grid={mask_grid!r} must be an int in '
-                f'0..{min(grid_size)}, the patches along one side of the '
-                'image.'
-            )
+        hint = ', the patches along one side of the image'
+        require_int('mask_grid', mask_grid, 0, min(grid_size), hint)
         num_patches = math.prod(grid_size)
         self.num_masks = mask_grid**2
         start = {

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed, nn
 
-from .checks import is_finite, is_int
+from .checks import is_finite, require_int
 
 # Of the use that every entry would have if all had the same.
 DEAD_SHARE = 0.02
@@ -47,8 +47,7 @@ class VectorQuantizer(nn.Module):
         beta: float = 1.0,
     ) -> None:
         super().__init__()
-        if not is_int(num_embed) or num_embed < 2:
-            raise ValueError(f'num_embed={num_embed!r} must be an int >= 2.')
+        require_int('num_embed', num_embed, 2)
         if not is_finite(decay) or not 0 <= decay < 1:
             raise ValueError(f'decay={decay!r} must be in 0..1, below 1.')
         self.decay = decay

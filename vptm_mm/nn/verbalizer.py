@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import is_finite, is_int
+from .checks import require_int, require_positive
 
 
 class PrototypicalVerbalizer(nn.Module):
@@ -48,19 +48,10 @@ class PrototypicalVerbalizer(nn.Module):
         learnable_temperature: bool = False,
     ) -> None:
         super().__init__()
-        sizes = dict(
-            in_channels=in_channels,
-            num_classes=num_classes,
-            prototype_dim=prototype_dim,
-        )
-        for name, size in sizes.items():
-            if not is_int(size) or size < 1:
-                raise ValueError(f'{name}={size!r} must be an int >= 1.')
-        if not is_finite(temperature) or temperature <= 0:
-            raise ValueError(
-                f'temperature={temperature!r} must be positive and finite; '
-                '0.1 is a good start.'
-            )
+        require_int('in_channels', in_channels, 1)
+        require_int('num_classes', num_classes, 1)
+        require_int('prototype_dim', prototype_dim, 1)
+        require_positive('temperature', temperature, '; 0.1 is a good start')
         if not isinstance(learnable_temperature, bool):
             raise ValueError(
                 f'learnable_temperature={learnable_temperature!r} must be '

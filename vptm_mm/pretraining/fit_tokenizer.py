@@ -10,7 +10,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ..engine.unwrap import unwrap_model
-from ..nn import is_int
+from ..nn import require_int
 
 
 @HOOKS.register_module()
@@ -29,10 +29,7 @@ class FitTokenizerHook(Hook):
     """
 
     def __init__(self, max_patches: int = 200_000) -> None:
-        if not is_int(max_patches) or max_patches < 1:
-            raise ValueError(
-                f'max_patches={max_patches!r} must be an int >= 1.'
-            )
+        require_int('max_patches', max_patches, 1)
         self.max_patches = max_patches
 
     def before_train(self, runner: Runner) -> None:

@@ -17,7 +17,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...nn import discriminant_projection, is_int, shrunk_covariance
+from ...nn import discriminant_projection, require_int, shrunk_covariance
 from ...progress import progress
 from ..position_seeds import View, pipelines
 from ..unwrap import unwrap_model
@@ -49,10 +49,7 @@ class ClassMeanPrototypesHook(Hook):
     """
 
     def __init__(self, least_views: int = 1000) -> None:
-        if not (is_int(least_views) and least_views >= 1):
-            raise ValueError(
-                f'least_views={least_views!r} must be an int >= 1.'
-            )
+        require_int('least_views', least_views, 1)
         self.least_views = least_views
 
     @torch.no_grad()

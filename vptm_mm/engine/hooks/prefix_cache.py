@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...host import loops_of
-from ...nn import is_int
+from ...nn import require_int
 from ...progress import progress
 from ..position_seeds import SampleSeed
 from ..prefix import (
@@ -80,10 +80,8 @@ class PrefixCacheHook(Hook):
         seed: int = 0,
     ) -> None:
         parts = (parts,) if isinstance(parts, str) else tuple(parts)
-        if not (is_int(views) and views >= 1):
-            raise ValueError(f'views={views!r} must be an int >= 1.')
-        if not (is_int(seed) and seed >= 0):
-            raise ValueError(f'seed={seed!r} must be an int >= 0.')
+        require_int('views', views, 1)
+        require_int('seed', seed, 0)
         if dtype not in (*DTYPES,):
             raise ValueError(f'dtype={dtype!r} must be one of {(*DTYPES,)}.')
         if not parts or not set(parts) <= set(PARTS):

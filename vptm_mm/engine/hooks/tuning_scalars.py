@@ -16,7 +16,7 @@ from torch import Tensor
 from ...nn import (
     PromptTokens,
     PrototypicalVerbalizer,
-    is_int,
+    require_int,
     tuned_parameters,
 )
 from ..unwrap import unwrap_model
@@ -50,8 +50,7 @@ class TuningScalarsHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 10) -> None:
-        if not is_int(interval) or interval < 1:
-            raise ValueError(f'interval={interval!r} must be an int >= 1.')
+        require_int('interval', interval, 1)
         self.interval = interval
         self._grad_norm: Tensor | None = None
         self._scores: Tensor | None = None

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...nn import is_int
+from ...nn import require_int
 
 
 @MODELS.register_module()
@@ -33,10 +33,7 @@ class KeptTokens(BaseModule):
 
     def __init__(self, num_visual_tokens: int) -> None:
         super().__init__()
-        if not is_int(num_visual_tokens) or num_visual_tokens < 2:
-            raise ValueError(
-                f'num_visual_tokens={num_visual_tokens!r} must be an int >= 2.'
-            )
+        require_int('num_visual_tokens', num_visual_tokens, 2)
         self.num_visual_tokens = num_visual_tokens
 
     def forward(self, images: Tensor) -> Tensor:

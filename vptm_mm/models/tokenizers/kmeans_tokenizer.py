@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ...nn import is_int
+from ...nn import require_int
 
 # Descriptions that are held in memory to start from, and by which dead
 # entries of the codebook are found.
@@ -50,10 +50,7 @@ class KMeansTokenizer(BaseModule):
 
     def __init__(self, num_visual_tokens: int, width: int, seed: int) -> None:
         super().__init__()
-        if not is_int(num_visual_tokens) or num_visual_tokens < 2:
-            raise ValueError(
-                f'num_visual_tokens={num_visual_tokens!r} must be an int >= 2.'
-            )
+        require_int('num_visual_tokens', num_visual_tokens, 2)
         self.num_visual_tokens = num_visual_tokens
         self.seed = seed
         self.register_buffer(
