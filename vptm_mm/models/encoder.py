@@ -342,13 +342,12 @@ class FrozenEncoder(nn.Module):
                 'is of use only with pre-trained weights.'
             )
         wanted = {checkpoint_name(k): v for k, v in self._own_state().items()}
-        tensors, self.trained_with = read_pretrained(
-            init_cfg['checkpoint'], wanted
-        )
+        weights = read_pretrained(init_cfg['checkpoint'], wanted)
+        self.trained_with = weights.trained_with
         # What is not in the file is derived.
         self.load_state_dict(
             {
-                name: tensors[checkpoint_name(name)]
+                name: weights.tensors[checkpoint_name(name)]
                 for name in self._own_state()
             },
             strict=False,

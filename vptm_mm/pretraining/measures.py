@@ -201,7 +201,7 @@ def states_of_model(model: BaseModel) -> Read:
 
 def states_of_file(checkpoint: str, device: torch.device) -> Read:
     """Read the states of a pre-trained backbone, in its own size."""
-    encoder = encoder_config(checkpoint).encoder
+    encoder, _ = encoder_config(checkpoint)
     backbones = {
         readout: MODELS.build(
             dict(

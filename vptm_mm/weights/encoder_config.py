@@ -2,40 +2,30 @@
 
 import math
 from os import PathLike
-from typing import Any, NamedTuple
+from typing import Any
 
-from .checkpoint_file import fetch, read_tensors
-from .checkpoint_layouts import to_our_names
-from .preprocessing import Preprocessing, trained_with
-
-
-class EncoderConfig(NamedTuple):
-    """Which encoder a file of weights is of.
-
-    Args:
-        encoder: Its config.
-        trained_with: How images were normalised; None if nobody knows.
-    """
-
-    encoder: dict[str, Any]
-    trained_with: Preprocessing | None
+from .preprocessing import Preprocessing
+from .pretrained import read_weights
 
 
-def encoder_config(checkpoint: str | PathLike) -> EncoderConfig:
+def encoder_config(
+    checkpoint: str | PathLike,
+) -> tuple[dict[str, Any], Preprocessing | None]:
     """Return the config of the encoder that a file of weights fits.
 
     Shapes say all of it but the activation, which is BEiT's.
 
     Args:
-        checkpoint: As in ``read_pretrained``.
+        checkpoint: As in ``read_weights``.
+
+    Returns:
+        The config, and how images were normalised; None if nobody knows.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a BEiT v2.
     """
-    path = fetch(checkpoint)
-    read, meta = read_tensors(path)
-    layout, tensors, dropped = to_our_names(read, path)
+    path, _, tensors, _, known = read_weights(checkpoint)
     try:
         width, channels, patch, _ = tensors[
             'encoder.patch_embed.projection.weight'
@@ -68,4 +58,4 @@ def encoder_config(checkpoint: str | PathLike) -> EncoderConfig:
         in_channels=channels,
         layer_scale_init_value=0.1 if has_scale else 0,
     )
-    return EncoderConfig(encoder, trained_with(path, layout, dropped, meta))
+    return encoder, known

@@ -28,21 +28,47 @@ TABLE = 'encoder.rel_pos_bias.relative_position_bias_table'
 CUBIC = 3
 
 
-class Pretrained(NamedTuple):
-    """What was read.
+class EncoderWeights(NamedTuple):
+    """The tensors of a BEiT v2, whatever their layout was.
 
     Args:
-        tensors: A tensor for each name that was wanted.
+        path: The file.
+        layout: Name of its layout.
+        tensors: By the names of ``FrozenEncoder``; unknown ones by their own.
+        dropped: Names in the file that only pre-training or training reads.
         trained_with: How images were normalised; None if nobody knows.
     """
 
+    path: Path
+    layout: str
     tensors: dict[str, Tensor]
+    dropped: list[str]
     trained_with: Preprocessing | None
+
+
+def read_weights(checkpoint: str | PathLike) -> EncoderWeights:
+    """Read the tensors of a file, by the names of ``FrozenEncoder``.
+
+    Args:
+        checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
+            address; the last names a file that comes with the package.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RuntimeError: If a download fails.
+        TypeError: If ``checkpoint`` is neither a path nor an address.
+        ValueError: If it is not a checkpoint of a BEiT v2, or is damaged.
+    """
+    path = fetch(checkpoint)
+    found, meta = read_tensors(path)
+    layout, tensors, dropped = to_our_names(found, path)
+    known = trained_with(path, layout, dropped, meta)
+    return EncoderWeights(path, layout, tensors, dropped, known)
 
 
 def read_pretrained(
     checkpoint: str | PathLike, frozen: dict[str, Tensor]
-) -> Pretrained:
+) -> EncoderWeights:
     """Read the frozen tensors of a backbone, all of them or none.
 
     Reads Microsoft's layout, MMPretrain's pre-training layout, transformers'
@@ -50,26 +76,23 @@ def read_pretrained(
     interpolated. What was read, dropped and resized is logged.
 
     Args:
-        checkpoint: A path, or a ``file://``, ``http(s)://`` or ``vptm_mm://``
-            address; the last names a file that comes with the package.
+        checkpoint: As in ``read_weights``.
         frozen: The tensors that are wanted, by the names of ``FrozenEncoder``;
             their shapes count, not their values.
 
+    Returns:
+        A tensor for each name that is wanted, and where it came from.
+
     Raises:
-        FileNotFoundError: If there is no such file.
-        RuntimeError: If a download fails.
-        TypeError: If ``checkpoint`` is neither a path nor an address.
-        ValueError: If the file is not a checkpoint, is damaged, is fine-tuned,
-            or does not fit; the text lists ``-`` missing, ``+`` unexpected
-            and ``!`` wrong tensors.
+        As ``read_weights``, and
+        ValueError: If the file does not fit, as a fine-tuned one; the text
+            lists ``-`` missing, ``+`` unexpected and ``!`` wrong tensors.
     """
     path = fetch(checkpoint)
     # Side by side: a digest takes as long as reading.
     with ThreadPoolExecutor(max_workers=1) as pool:
         digest = pool.submit(sha256, path)
-        tensors, meta = read_tensors(path)
-        layout, tensors, dropped = to_our_names(tensors, path)
-    preprocessing = trained_with(path, layout, dropped, meta)
+        _, layout, tensors, dropped, known = read_weights(path)
     if not any(name.startswith(PREDICTOR) for name in frozen):
         dropped += [name for name in tensors if name.startswith(PREDICTOR)]
         tensors = {k: v for k, v in tensors.items() if k not in set(dropped)}
@@ -83,28 +106,26 @@ def read_pretrained(
         f'  loaded {len(tensors)} of {len(frozen)} frozen tensors\n'
         f'  dropped {len(dropped)} ({", ".join(prefixes) or "none"})\n'
         f'  resized {resized or "none"}\n'
-        f'  trained with {preprocessing or "unknown preprocessing"}'
+        f'  trained with {known or "unknown preprocessing"}'
     )
-    return Pretrained(tensors, preprocessing)
+    return EncoderWeights(path, layout, tensors, dropped, known)
 
 
 def count_visual_tokens(checkpoint: str | PathLike) -> int:
     """Return how many visual tokens the predictor of a file tells apart.
 
     Args:
-        checkpoint: As in ``read_pretrained``.
+        checkpoint: As in ``read_weights``.
 
     Raises:
         ValueError: If it has no token predictor.
     """
-    path = fetch(checkpoint)
-    read, _ = read_tensors(path)
-    _, tensors, _ = to_our_names(read, path)
-    weight = tensors.get(f'{PREDICTOR}weight')
+    weights = read_weights(checkpoint)
+    weight = weights.tensors.get(f'{PREDICTOR}weight')
     if weight is None:
         raise ValueError(
-            f'{path} has no token predictor, which names visual tokens; take '
-            'the file of a pre-training that has one.'
+            f'{weights.path} has no token predictor, which names visual '
+            'tokens; take the file of a pre-training that has one.'
         )
     return len(weight)
 
