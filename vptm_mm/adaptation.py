@@ -243,21 +243,6 @@ def with_size(pipeline: list[dict], size: int) -> list[dict]:
 
 def use_images(cfg: Config, source: Path, seed: int) -> None:
     """Lead the data loaders of a config to a folder, or to a CSV file."""
-    size = cfg.model.backbone.encoder.img_size
-    load = dict(type='LoadCheckedImage')
-    pack = dict(type='PackInputs')
-    augment = [
-        dict(
-            type='RandomResizedCrop',
-            scale=size,
-            crop_ratio_range=(0.7, 1.0),
-            interpolation='bicubic',
-        ),
-        dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    ]
-    resize = dict(type='Resize', scale=(size, size), interpolation='bicubic')
-    pipelines = dict.fromkeys(PARTS, [load, resize, pack])
-    pipelines['train'] = [load, *augment, pack]
     if source.is_dir():
         num_classes = count_classes(str(source))
         parts = {
@@ -275,9 +260,9 @@ def use_images(cfg: Config, source: Path, seed: int) -> None:
         images = dict(type='CustomDataset', classes=classes, **listed)
         parts = cut(images, seed)
     for part, dataset in parts.items():
-        for inner in inner_datasets(dataset):
-            inner['pipeline'] = pipelines[part]
         loader = cfg[f'{part}_dataloader']
+        for inner in inner_datasets(dataset):
+            inner['pipeline'] = loader.dataset.pipeline
         loader.dataset = dataset
         loader.num_workers = min(loader.num_workers, os.cpu_count() or 1)
     cfg.model.head.num_classes = num_classes

@@ -57,16 +57,16 @@ class ListedImage:
     Args:
         name: Its path, or split and index if it is in memory.
         split: Name of the split.
-        label: Several are a tuple, none is None.
-        classes: Names of its classes.
+        label: None if it has none.
+        class_name: Name of its class; empty without a label.
         loader: What reads it; None if it is in memory.
         facts: What was found out about it.
     """
 
     name: str
     split: str
-    label: Any
-    classes: list[str]
+    label: int | None
+    class_name: str
     loader: Any = None
     facts: ImageFacts = ImageFacts()
 
@@ -82,7 +82,7 @@ class ListedImage:
             'image': self.name,
             'split': self.split,
             'label': self.label,
-            'class': ', '.join(self.classes),
+            'class': self.class_name,
         }
 
 
@@ -160,7 +160,7 @@ def print_report(report: dict[str, Any], console: Console, show: int) -> None:
             name,
             f'{split["images"]:,}',
             f'{len(ranked):,}',
-            *(_printable(f'{c}: {n:,}') for c, n in ranked[:1] + ranked[-1:]),
+            *(f'{c}: {n:,}' for c, n in ranked[:1] + ranked[-1:]),
             *[''] * (0 if ranked else 2),
             *(
                 ', '.join(map(str, split[side] or ()))
@@ -181,9 +181,7 @@ def print_report(report: dict[str, Any], console: Console, show: int) -> None:
         if len(group) > show:
             lines.append(f'  ... and {len(group) - show:,} more')
     for line in lines:
-        console.print(
-            _printable(line), markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def examine_file(path: str, loader: LoadImageFromFile) -> ImageFacts:
@@ -263,15 +261,12 @@ def _list_images(
             LoadCheckedImage(),
         )
         for info in map(part.get_data_info, range(len(part))):
-            label = np.asarray(info.get('gt_label')).tolist()
-            label = tuple(label) if isinstance(label, list) else label
-            names = [
-                classes[one]
-                if _is_index(one, len(classes))
-                else f'label {one}'
-                for one in _labels_of(label)
-            ]
-            image = ListedImage(f'{split}[{count}]', split, label, names)
+            label = info.get('gt_label')
+            label = None if label is None else int(label)
+            name = '' if label is None else f'label {label}'
+            if label is not None and 0 <= label < len(classes):
+                name = classes[label]
+            image = ListedImage(f'{split}[{count}]', split, label, name)
             if 'img' in info:
                 image.facts = examine_pixels(info['img'])
             else:
@@ -288,16 +283,6 @@ def _unwrap(dataset: Any) -> Iterator[Any]:
         yield from _unwrap(dataset.dataset)
     else:
         yield dataset
-
-
-def _labels_of(label: Any) -> tuple:
-    if label is None:
-        return ()
-    return label if isinstance(label, tuple) else (label,)
-
-
-def _is_index(label: Any, count: int) -> bool:
-    return isinstance(label, int) and 0 <= label < count
 
 
 def _examine(images: list[ListedImage], workers: int) -> None:
@@ -348,7 +333,7 @@ def _count_classes(
     images: list[ListedImage], classes: list[str]
 ) -> dict[str, int]:
     named = dict.fromkeys(classes, 0)
-    return {**named, **Counter(one for i in images for one in i.classes)}
+    return {**named, **Counter(i.class_name for i in images if i.class_name)}
 
 
 def _measure_sizes(images: list[ListedImage]) -> dict[str, Any]:
@@ -393,8 +378,7 @@ def _find_in_labels(
                 'another order: one label means two things.',
             )
         for image in images:
-            labels = _labels_of(image.label)
-            if count and not all(_is_index(one, count) for one in labels):
+            if count and not 0 <= (image.label or 0) < count:
                 yield _finding(
                     PROBLEM,
                     'label out of range',
@@ -444,8 +428,3 @@ def _describe_finding(found: dict, show: int) -> Iterator[str]:
         yield f'    {name}, class {image["class"]}'
     if len(images) > show:
         yield f'    ... and {len(images) - show:,} more'
-
-
-def _printable(text: str) -> str:
-    """Escape what would move the cursor, or is not text."""
-    return text if text.isprintable() else ascii(text)

@@ -2,7 +2,6 @@
 
 import re
 from collections import defaultdict
-from os import path as osp
 from pathlib import Path
 from typing import Any
 
@@ -291,23 +290,9 @@ def _find_classes(folder: Path, known: list[str] | None) -> ClassImages:
         )
     images: ClassImages = {}
     others = []
-    owners: dict[str, str] = {}
     for home in homes:
-        # Surrogates stand for bytes that are not UTF-8.
-        if re.search('[\ud800-\udfff]', home.name):
-            raise ValueError(
-                f'{folder}: the name {home.name!r} is not UTF-8, and could '
-                'not be written into a task file; rename the folder.'
-            )
         images[home.name], skipped = find_files(home)
         others += skipped
-        for place in {path.parent for path in images[home.name]}:
-            owner = owners.setdefault(osp.realpath(place), home.name)
-            if owner != home.name:
-                raise ValueError(
-                    f'{place} is a link to images that are of another class, '
-                    f'{owner}, too; remove it.'
-                )
     _check_files(
         folder, [p for paths in images.values() for p in paths], others
     )
