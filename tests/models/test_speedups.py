@@ -196,13 +196,6 @@ def test_rows_of_the_bias_are_aligned(build, prompts, tokens, row):
     assert bias.stride() == (tokens * row, row, 1)
 
 
-@pytest.mark.parametrize(
-    ('speedups', 'message'),
-    [
-        (('faster',), r"holds \['faster'\]; allowed are"),
-        ('faster', r"holds \['faster'\]; allowed are"),
-    ],
-)
-def test_unknown_speedups(build, speedups, message):
-    with pytest.raises(ValueError, match=message):
-        build(speedups=speedups)
+def test_unknown_speedups(build):
+    with pytest.raises(ValueError, match=r"holds \['faster'\]; allowed are"):
+        build(speedups=('faster',))

@@ -5,7 +5,7 @@ from vptm_mm.nn import PromptTokens
 
 
 def test_first_block_inserts_and_later_ones_replace():
-    prompts = PromptTokens(4, 2, blocks=(1, 3))
+    prompts = PromptTokens(4, 2, (1, 3), depth=4)
     tokens = torch.randn(5, 7, 4)
     assert prompts(tokens, 0, start=3) is tokens
     inserted = prompts(tokens, 1, start=3)
@@ -22,7 +22,7 @@ def test_first_block_inserts_and_later_ones_replace():
 
 
 def test_length_zero_has_no_parameter_and_changes_nothing():
-    prompts = PromptTokens(4, 0)
+    prompts = PromptTokens(4, 0, (), depth=4)
     tokens = torch.randn(1, 3, 4)
     assert not list(prompts.parameters())
     assert prompts(tokens, 0, start=1) is tokens
@@ -32,7 +32,7 @@ def test_initial_prompts_are_seeded_and_have_the_stated_width():
     drawn = []
     for _ in range(2):
         torch.manual_seed(3)
-        prompts = PromptTokens(64, 50)
+        prompts = PromptTokens(64, 50, (0,), depth=4)
         prompts.reset_parameters(std=0.3)
         drawn.append(prompts.prompts.detach())
     assert torch.equal(*drawn)
@@ -46,16 +46,17 @@ def test_initial_prompts_are_seeded_and_have_the_stated_width():
             dict(length=-1),
             r'prompt_length=-1 must be an int >= 0; use 0',
         ),
-        (dict(length=1, blocks=()), r'prompt_blocks=\(\) must name'),
+        (dict(length=1, blocks=()), r'prompt_blocks=\(\) must be in 0\.\.3'),
         (
             dict(length=1, blocks=(1, 1)),
             r'prompt_blocks=\(1, 1\) .*none twice',
         ),
-        (dict(length=1, blocks=(0, 2.5)), r'\(0, 2\.5\) .* ints'),
+        (dict(length=1, blocks=(0, 2.5)), r'\(0, 2\.5\) .* one int'),
         (dict(length=True), 'prompt_length=True must be an int'),
         (dict(length=1, blocks=(-1,)), r'prompt_blocks=\(-1,\)'),
+        (dict(length=1, blocks=(4,)), r'prompt_blocks=\(4,\) must be in 0'),
     ],
 )
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
-        PromptTokens(4, **options)
+        PromptTokens(4, **{**dict(length=1, blocks=(0,), depth=4), **options})

@@ -111,7 +111,14 @@ class FrozenEncoder(nn.Module):
         if num_visual_tokens is not None:
             hint = ', or None to do without a token predictor'
             require_int('num_visual_tokens', num_visual_tokens, 1, hint=hint)
-        self.speedups = _check_speedups(speedups)
+        speedups = tuple(speedups)
+        unknown = [s for s in speedups if s not in (*SPEEDUPS, *RETIRED)]
+        if unknown:
+            raise ValueError(
+                f'speedups={speedups} holds {unknown}; allowed are '
+                f'{SPEEDUPS}, or () for none.'
+            )
+        self.speedups = tuple(s for s in speedups if s in SPEEDUPS)
         # A file fills all of it, or fails.
         with nullcontext() if init_cfg is None else Unfilled():
             host = _build_host(encoder)
@@ -463,19 +470,6 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 def _scale(gamma: Tensor | None, states: Tensor) -> Tensor:
     return states if gamma is None else gamma * states
-
-
-def _check_speedups(speedups: Any) -> tuple[str, ...]:
-    is_list = isinstance(speedups, Iterable)
-    is_list = is_list and not isinstance(speedups, (str, dict))
-    names = tuple(speedups) if is_list else (speedups,)
-    unknown = [name for name in names if name not in (*SPEEDUPS, *RETIRED)]
-    if unknown:
-        raise ValueError(
-            f'speedups={names} holds {unknown}; allowed are {SPEEDUPS}, '
-            'or () for none.'
-        )
-    return tuple(name for name in names if name not in RETIRED)
 
 
 def _build_host(cfg: dict) -> BEiTViT:

@@ -57,7 +57,9 @@ class Tuning(nn.Module, BlockSteps):
         self.sequence = TokenSequence(
             encoder.patch_resolution, mask_grid, mask_bias, *prompts
         )
-        self.prompt_tokens = PromptTokens(encoder.embed_dims, 0)
+        self.prompt_tokens = PromptTokens(
+            encoder.embed_dims, 0, (), encoder.num_layers
+        )
 
 
 @MODELS.register_module()
@@ -100,14 +102,10 @@ class PromptTuning(Tuning):
                 f'prompt_blocks={prompt_blocks!r} must list blocks, as in '
                 f'({prompt_blocks},).'
             )
-        blocks = tuple(prompt_blocks)
-        prompt_tokens = PromptTokens(encoder.embed_dims, prompt_length, blocks)
         depth = encoder.num_layers
-        if prompt_length and max(blocks) >= depth:
-            raise ValueError(
-                f'prompt_blocks={blocks} must be in 0..{depth - 1}: '
-                f'the encoder has {depth} blocks.'
-            )
+        prompt_tokens = PromptTokens(
+            encoder.embed_dims, prompt_length, prompt_blocks, depth
+        )
         prompts = (prompt_length, prompt_location, prompt_bias)
         super().__init__(encoder, mask_layout, prompts)
         self.prefix_depth = min(prompt_tokens.blocks, default=depth)

@@ -22,6 +22,7 @@ class PromptTokens(nn.Module):
         embed_dims: Width C of a token.
         length: Prompt tokens P per prompted block; 0 disables prompting.
         blocks: Indices of the prompted blocks, counted from 0.
+        depth: Blocks of the encoder.
 
     Shape:
         - Input: ``(B, S - P, C)`` at the first prompted block, ``(B, S, C)``
@@ -30,12 +31,16 @@ class PromptTokens(nn.Module):
 
     Raises:
         ValueError: If ``length`` is not an int, or negative; or, with
-            prompts, ``blocks`` is empty, repeats or holds anything but whole
-            numbers from 0.
+            prompts, ``blocks`` is empty, repeats or holds anything but ints
+            in 0..``depth`` - 1.
     """
 
     def __init__(
-        self, embed_dims: int, length: int, blocks: Iterable[int] = (0,)
+        self,
+        embed_dims: int,
+        length: int,
+        blocks: Iterable[int],
+        depth: int,
     ) -> None:
         super().__init__()
         hint = '; use 0 to run without prompts'
@@ -43,13 +48,13 @@ class PromptTokens(nn.Module):
         blocks = tuple(blocks) if length else ()
         if length and not (
             blocks
-            and all(is_int(block) and block >= 0 for block in blocks)
+            and all(is_int(one) and 0 <= one < depth for one in blocks)
             and len(set(blocks)) == len(blocks)
         ):
             raise ValueError(
-                f'prompt_blocks={blocks} must name at least one block by '
-                'ints, counted from 0, and none twice; to run '
-                'without prompts set prompt_length=0.'
+                f'prompt_blocks={blocks} must be in 0..{depth - 1}, one int '
+                'at least and none twice; to run without prompts set '
+                'prompt_length=0.'
             )
         self.length = length
         self.blocks = tuple(sorted(blocks))

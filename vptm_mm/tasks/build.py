@@ -62,11 +62,6 @@ def make_task(
         classes = dataset_meta(model).get('classes')
     if classes is None:
         classes = [str(i) for i in range(num_classes)]
-    if len(classes) != num_classes:
-        raise ValueError(
-            f'{len(classes)} class names do not fit the head: num_classes='
-            f'{num_classes}.'
-        )
     state = task_state(model)
     model_cfg = plain(cfg.model)
     if model_cfg.get('neck'):

@@ -99,12 +99,8 @@ class PooledTask(nn.Module):
             encoder.embed_dims,
             options['prompt_length'],
             options['prompt_blocks'],
+            encoder.num_layers,
         )
-        if max(self.prompt_tokens.blocks, default=0) >= encoder.num_layers:
-            raise ValueError(
-                f'prompt_blocks={self.prompt_tokens.blocks} must be in '
-                f'0..{encoder.num_layers - 1}.'
-            )
         # The block that its prompts enter; no block, without prompts.
         self.start = min(self.prompt_tokens.blocks, default=math.inf)
         # What decides the position bias; tasks with the same share it. Where
