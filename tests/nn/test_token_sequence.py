@@ -67,8 +67,6 @@ def test_masks_without_a_place(mask_bias):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (dict(mask_grid=2.0), r'mask_grid=2\.0 must be an int'),
-        (dict(mask_grid=3), r'mask_grid=3 must be an int in 0\.\.2'),
         (dict(mask_bias='no'), "mask_bias='no' must be one of"),
         (dict(prompt_bias='grid'), "prompt_bias='grid' must be one of"),
         (dict(prompt_location='end'), "prompt_location='end' must be one of"),

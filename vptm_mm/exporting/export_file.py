@@ -15,6 +15,7 @@ from mmengine.utils import digit_version
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from ..nn import require_positive
 from ..weights import whole_path
 from .exported_classifier import ExportedClassifier
 
@@ -83,11 +84,7 @@ def export_classifier(
     write, load = FORMATS[path.suffix]
     if not path.parent.is_dir():
         raise FileNotFoundError(f'no folder {path.parent}; make it first.')
-    if not 0 < tolerance < float('inf'):
-        raise ValueError(
-            f'tolerance={tolerance} must be positive and finite; {TOLERANCE} '
-            'is a good one.'
-        )
+    require_positive('tolerance', tolerance)
     if path.suffix == '.onnx':
         _require_onnx()
     exported = ExportedClassifier(classifier, preprocessing)

@@ -25,7 +25,8 @@ class ExportedClassifier(nn.Module):
 
     Args:
         classifier: An ``ImageClassifier`` on a frozen BEiT v2, with any head
-            that returns ``(B, K)``; float32, on the CPU, in ``eval()``.
+            that returns ``(B, K)``; float32, on the CPU. It is put into
+            ``eval()``.
         preprocessing: Whether the classifier's data preprocessor is a part of
             the function.
 
@@ -38,7 +39,6 @@ class ExportedClassifier(nn.Module):
     Raises:
         TypeError: If it is not such a classifier, or its data preprocessor is
             not MMPretrain's ``ClsDataPreprocessor``.
-        RuntimeError: If a part of it is in training mode.
         ValueError: If a tensor is not float32, or not on the CPU.
     """
 
@@ -47,7 +47,7 @@ class ExportedClassifier(nn.Module):
     ) -> None:
         super().__init__()
         _require_kind(classifier)
-        _require_state(classifier)
+        _require_float32(classifier)
         self.classifier = classifier
         self.preprocessing = preprocessing
         self.eval()
@@ -131,12 +131,7 @@ def _require_kind(classifier: ImageClassifier) -> None:
         )
 
 
-def _require_state(classifier: ImageClassifier) -> None:
-    if any(module.training for module in classifier.modules()):
-        raise RuntimeError(
-            'the classifier, or a part of it, is in training mode: dropout '
-            'would be a part of the file. Call classifier.eval().'
-        )
+def _require_float32(classifier: ImageClassifier) -> None:
     # Not the state dict: there a frozen bfloat16 tensor is float32.
     for name, tensor in chain(
         classifier.named_parameters(), classifier.named_buffers()

@@ -9,7 +9,6 @@ import math
 import torch
 from torch import nn
 
-from .checks import require_int
 from .position_bias import (
     CLS,
     PLACED,
@@ -46,8 +45,7 @@ class TokenSequence(nn.Module):
         prompt_bias: ``'zero'`` or ``'cls'``.
 
     Raises:
-        ValueError: If one of them is none of these, or ``mask_grid`` is
-            not an int within the patches along one side.
+        ValueError: If a bias or the location is none of these.
     """
 
     def __init__(
@@ -67,8 +65,6 @@ class TokenSequence(nn.Module):
         ):
             if value not in allowed:
                 raise ValueError(f'{name}={value!r} must be one of {allowed}.')
-        hint = ', the patches along one side of the image'
-        require_int('mask_grid', mask_grid, 0, min(grid_size), hint)
         num_patches = math.prod(grid_size)
         self.num_masks = mask_grid**2
         start = {
