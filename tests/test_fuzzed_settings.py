@@ -87,7 +87,7 @@ KEYS = (
 )
 
 
-@fuzz(60)
+@fuzz(25)
 @given(options=st.dictionaries(KEYS, VALUES, max_size=2))
 def test_fuzzed_options(options):
     cfg = copy.deepcopy(CFG)
@@ -97,7 +97,7 @@ def test_fuzzed_options(options):
         assert '--cfg-options' in str(error)  # noqa: PT017
 
 
-@fuzz(150)
+@fuzz(50)
 @given(setting=st.sampled_from(SETTINGS), value=SMALL)
 def test_fuzzed_parts(setting, value):
     part, name, right = setting
@@ -113,7 +113,7 @@ def test_fuzzed_parts(setting, value):
             assert math.isfinite(value)
 
 
-@fuzz(60)
+@fuzz(25)
 @given(data=st.data())
 def test_fuzzed_plans(data, tmp_path_factory):
     plan = copy.deepcopy(data.draw(st.sampled_from(PLANS)))
@@ -126,7 +126,7 @@ def test_fuzzed_plans(data, tmp_path_factory):
     check_plan(yaml.safe_dump(plan), tmp_path_factory)
 
 
-@fuzz(100)
+@fuzz(40)
 @given(text=st.text())
 def test_fuzzed_yaml(text, tmp_path_factory):
     check_plan(text, tmp_path_factory)

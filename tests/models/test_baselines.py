@@ -468,5 +468,7 @@ def test_bad_options(baseline, name, options, message):
 
 
 def test_prompt_blocks_that_are_no_list(baseline):
-    with pytest.raises(TypeError, match=r'prompt_blocks=2 must list .*\(2,\)'):
+    with pytest.raises(
+        TypeError, match=r'prompt_blocks=2 must be a list, as \(2,\)'
+    ):
         baseline('vpt-deep', prompt_blocks=2)

@@ -401,7 +401,9 @@ def test_bad_options(build, options, message):
 
 
 def test_blocks_that_are_no_list(build):
-    with pytest.raises(TypeError, match=r'prompt_blocks=2 must list .*\(2,\)'):
+    with pytest.raises(
+        TypeError, match=r'prompt_blocks=2 must be a list, as \(2,\)'
+    ):
         build(prompt_blocks=2)
 
 

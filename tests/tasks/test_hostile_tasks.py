@@ -128,7 +128,7 @@ def places(content, path=()):
         yield from places(value, (*path, key))
 
 
-@fuzz(60)
+@fuzz(25)
 @given(data=st.data())
 def test_fuzzed_descriptions_are_built_or_refused(
     data, task, checkpoint, tmp_path_factory

@@ -170,7 +170,7 @@ def test_files_of_before_hold_what_only_training_reads(task, path):
         read_task(path)
 
 
-@fuzz(60)
+@fuzz(25)
 @given(data=st.data())
 def test_any_changed_byte_is_noticed_or_a_blank(data, task, tmp_path_factory):
     path = tmp_path_factory.mktemp('fuzz') / 'task.safetensors'

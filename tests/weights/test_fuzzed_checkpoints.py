@@ -47,7 +47,7 @@ def read(path, model):
         assert path.name in text or 'the checkpoint does not fit' in text  # noqa: PT017
 
 
-@fuzz(100)
+@fuzz(40)
 @given(data=st.data())
 def test_fuzzed_bytes(data, whole, model):
     path = whole.with_name('changed.pth')

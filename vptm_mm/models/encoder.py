@@ -17,7 +17,13 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..nn import Unfilled, require_int, tensors_sha256, without_derived
+from ..nn import (
+    Unfilled,
+    require_int,
+    require_list,
+    tensors_sha256,
+    without_derived,
+)
 from ..weights import read_pretrained
 from ..weights.identity import (
     ENCODER_SETTINGS,
@@ -93,7 +99,7 @@ class FrozenEncoder(nn.Module):
     Raises:
         ValueError: If the encoder is not a BEiT v2, an image has another
             shape than it expects, or an option is out of range.
-        TypeError: If ``encoder`` is not a dict.
+        TypeError: If ``encoder`` is not a dict, or ``speedups`` not a list.
         RuntimeError: If it runs without pre-trained weights.
     """
 
@@ -111,7 +117,7 @@ class FrozenEncoder(nn.Module):
         if num_visual_tokens is not None:
             hint = ', or None to do without a token predictor'
             require_int('num_visual_tokens', num_visual_tokens, 1, hint=hint)
-        speedups = tuple(speedups)
+        speedups = require_list('speedups', speedups)
         unknown = [s for s in speedups if s not in (*SPEEDUPS, *RETIRED)]
         if unknown:
             raise ValueError(

@@ -27,6 +27,7 @@ from ..nn import (
     TokenSequence,
     is_finite,
     require_int,
+    require_list,
 )
 from .encoder import BlockSteps, FrozenEncoder
 
@@ -96,15 +97,10 @@ class PromptTuning(Tuning):
         prompt_location: str = 'after_patches',
         prompt_bias: str = 'zero',
     ) -> None:
-        is_list = isinstance(prompt_blocks, Iterable)
-        if not is_list or isinstance(prompt_blocks, (str, dict)):
-            raise TypeError(
-                f'prompt_blocks={prompt_blocks!r} must list blocks, as in '
-                f'({prompt_blocks},).'
-            )
+        blocks = require_list('prompt_blocks', prompt_blocks)
         depth = encoder.num_layers
         prompt_tokens = PromptTokens(
-            encoder.embed_dims, prompt_length, prompt_blocks, depth
+            encoder.embed_dims, prompt_length, blocks, depth
         )
         prompts = (prompt_length, prompt_location, prompt_bias)
         super().__init__(encoder, mask_layout, prompts)

@@ -1,5 +1,11 @@
 from .bottleneck_adapter import BottleneckAdapter
-from .checks import is_finite, is_int, require_int, require_positive
+from .checks import (
+    is_finite,
+    is_int,
+    require_int,
+    require_list,
+    require_positive,
+)
 from .discriminants import discriminant_projection, shrunk_covariance
 from .freezing import freeze, tuned_parameters
 from .low_rank_update import LowRankUpdate
@@ -37,6 +43,7 @@ __all__ = [
     'is_int',
     'qkv_bias',
     'require_int',
+    'require_list',
     'require_positive',
     'shrunk_covariance',
     'tensors_sha256',

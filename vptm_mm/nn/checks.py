@@ -41,6 +41,17 @@ def require_int(
         raise ValueError(f'{name}={value!r} must be an int {limits}{hint}.')
 
 
+def require_list(name: str, value: Any) -> tuple:
+    """Return a list, a tuple or a range as a tuple; refuse anything else.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if not isinstance(value, (list, tuple, range)):
+        raise TypeError(f'{name}={value!r} must be a list, as ({value!r},).')
+    return tuple(value)
+
+
 def require_positive(name: str, value: Any, hint: str = '') -> None:
     """Refuse what is not a finite number above 0, as ``require_int`` does."""
     if not is_finite(value) or value <= 0:
