@@ -8,7 +8,6 @@ from typing import Any
 
 from mmpretrain.registry import MODELS
 
-from ..encoder import SPEEDUPS
 from .adapted_backbone import AdaptedBackbone
 
 TUNINGS = {'all': 'FullTuning', 'bias': 'BitFitTuning'}
@@ -23,11 +22,7 @@ class FrozenFeatures(AdaptedBackbone):
         readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
             states of the patches; both after the final norm.
         pool_grid: As in ``PatchReadout``.
-        init_cfg: As in ``AdaptedBackbone``.
-        speedups: As in ``AdaptedBackbone``.
-        dtype: As in ``AdaptedBackbone``.
-        with_cp: As in ``AdaptedBackbone``.
-        tuning: As in ``AdaptedBackbone``.
+        **options: As in ``AdaptedBackbone``.
 
     Raises:
         ValueError: If ``readout`` is unknown, [CLS] is to be pooled, or as
@@ -39,11 +34,7 @@ class FrozenFeatures(AdaptedBackbone):
         encoder: dict,
         readout: str = 'cls',
         pool_grid: int = 1,
-        init_cfg: dict | None = None,
-        speedups: Iterable[str] = SPEEDUPS,
-        dtype: str = 'float32',
-        with_cp: bool = False,
-        tuning: dict | None = None,
+        **options: Any,
     ) -> None:
         if readout not in ('cls', 'patches'):
             raise ValueError(
@@ -57,15 +48,7 @@ class FrozenFeatures(AdaptedBackbone):
                     f"pool_grid={pool_grid!r} must be 1 with readout='cls'; "
                     "set readout='patches' to average patches in cells."
                 )
-        super().__init__(
-            encoder,
-            part,
-            tuning,
-            init_cfg=init_cfg,
-            speedups=speedups,
-            dtype=dtype,
-            with_cp=with_cp,
-        )
+        super().__init__(encoder, part, **options)
 
 
 @MODELS.register_module()

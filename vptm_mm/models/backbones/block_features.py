@@ -1,10 +1,9 @@
 """Feature maps of any block of a frozen BEiT v2."""
 
-from collections.abc import Iterable
+from typing import Any
 
 from mmpretrain.registry import MODELS
 
-from ..encoder import SPEEDUPS
 from .adapted_backbone import AdaptedBackbone
 
 
@@ -19,26 +18,12 @@ class BlockFeatures(AdaptedBackbone):
     Args:
         encoder: As in ``AdaptedBackbone``.
         block: As in ``BlockReadout``.
-        init_cfg: As in ``AdaptedBackbone``.
-        speedups: As in ``AdaptedBackbone``.
-        dtype: As in ``AdaptedBackbone``.
+        **options: As in ``AdaptedBackbone``.
 
     Raises:
         ValueError: If the encoder has no such block.
     """
 
-    def __init__(
-        self,
-        encoder: dict,
-        block: int,
-        init_cfg: dict | None = None,
-        speedups: Iterable[str] = SPEEDUPS,
-        dtype: str = 'float32',
-    ) -> None:
-        super().__init__(
-            encoder,
-            dict(type='BlockReadout', block=block),
-            init_cfg=init_cfg,
-            speedups=speedups,
-            dtype=dtype,
-        )
+    def __init__(self, encoder: dict, block: int, **options: Any) -> None:
+        readout = dict(type='BlockReadout', block=block)
+        super().__init__(encoder, readout, **options)

@@ -108,30 +108,22 @@ def _build_timm(cfg: dict) -> nn.Module:
         return MODELS.build(cfg)
     path = fetch(overlay['file'])
     tensors, _ = read_tensors(path)
-    backbones = []
-    for shift in (1, 0):
+
+    def build(shift: int) -> nn.Module:
         shifted = {
             name: tensor + shift if tensor.is_floating_point() else tensor
             for name, tensor in tensors.items()
         }
-        rest = {k: v for k, v in overlay.items() if k != 'file'}
+        given = {k: v for k, v in overlay.items() if k != 'file'}
+        given['state_dict'] = shifted
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            backbones.append(
-                MODELS.build(
-                    {
-                        **cfg,
-                        'pretrained_cfg_overlay': {
-                            **rest,
-                            'state_dict': shifted,
-                        },
-                    }
-                )
-            )
-    other, backbone = (backbone.state_dict() for backbone in backbones)
+            return MODELS.build(dict(cfg, pretrained_cfg_overlay=given))
+
+    backbone, other = build(0), build(1).state_dict()
     unread = [
         name
-        for name, tensor in backbone.items()
+        for name, tensor in backbone.state_dict().items()
         if tensor.is_floating_point() and torch.equal(tensor, other[name])
     ]
     if unread:
@@ -141,7 +133,7 @@ def _build_timm(cfg: dict) -> nn.Module:
             f'{", ..." * (len(unread) > 5)}. Names in the file must be those '
             'of timm.'
         )
-    return backbones[1]
+    return backbone
 
 
 def _build_backbone(cfg: dict) -> nn.Module:
