@@ -42,7 +42,7 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of the probe; validation chooses
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Images that were predicted right.
+    """A number of images, and how many of them are predicted right.
 
     Args:
         right: How many.
@@ -74,7 +74,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What adapting to a folder gave.
+    """The task file of a folder, and the accuracies on the way to it.
 
     Args:
         path: The task file.
@@ -102,7 +102,7 @@ class Adapted:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a classifier reads from images, and says of them.
+    """Features, predictions and true classes of a part of the images.
 
     Args:
         features: What its backbone reads, ``(N, F)``.
@@ -116,7 +116,7 @@ class Outputs:
 
     @property
     def accuracy(self) -> Accuracy:
-        """What share of the images is predicted right."""
+        """Images that are predicted right."""
         return count_right(self.predicted, self.labels)
 
 
@@ -231,7 +231,7 @@ def make_config(
 
 
 def with_size(pipeline: list[dict], size: int) -> list[dict]:
-    """Return a pipeline whose images have this side."""
+    """Set the side of the images that a pipeline makes, in pixels."""
     sizes = dict(Resize=(size, size), RandomResizedCrop=size)
     return [
         dict(step, scale=sizes[step['type']])
@@ -242,7 +242,7 @@ def with_size(pipeline: list[dict], size: int) -> list[dict]:
 
 
 def use_images(cfg: Config, source: Path, seed: int) -> None:
-    """Lead the data loaders of a config to a folder, or to a CSV file."""
+    """Replace the data sets of a config by those of a folder or CSV file."""
     if source.is_dir():
         num_classes = count_classes(str(source))
         parts = {
@@ -287,7 +287,7 @@ def cut(dataset: dict, seed: int) -> dict[str, dict]:
 
 
 def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
-    """Outputs a CSV file of images, and write it as the host's data set does.
+    """Read a CSV file of images, and write it as the host's data set does.
 
     Args:
         source: A path, relative to the file's folder, and a label in each
@@ -387,7 +387,7 @@ def probe(train: Outputs, val: Outputs, test: Outputs) -> Accuracy:
 
 
 def count_right(predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Compare classes, ``(N,)``, with true ones."""
+    """Count the images whose predicted class, ``(N,)``, is the true one."""
     return Accuracy(int((predicted == labels).sum()), len(labels))
 
 

@@ -32,7 +32,7 @@ ORIENTATION = 0x112  # tag of EXIF
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is known about one image.
+    """Size, digest, notes and fault of one image.
 
     Args:
         size: Width and height as loaded, in pixels; None if it is unreadable.
@@ -52,7 +52,7 @@ class ImageFacts:
 
 @dataclass(slots=True)
 class ListedImage:
-    """An image as a split lists it.
+    """Name, split and class of an image, and its facts.
 
     Args:
         name: Its path, or split and index if it is in memory.
@@ -72,12 +72,12 @@ class ListedImage:
 
     @property
     def source(self) -> tuple[str, str, str]:
-        """What images have in common that are read once."""
+        """Name and decoder; images that agree in them are read once."""
         loader = self.loader
         return self.name, loader.color_type, loader.imdecode_backend
 
     def describe(self) -> dict[str, Any]:
-        """Describe it for a report."""
+        """Return name, split and class for a report."""
         return {
             'image': self.name,
             'split': self.split,
@@ -212,7 +212,7 @@ def examine_file(path: str, loader: LoadImageFromFile) -> ImageFacts:
 def examine_pixels(
     pixels: np.ndarray, notes: tuple[str, ...] = ()
 ) -> ImageFacts:
-    """Look at an image in memory."""
+    """Return size and digest of an image in memory."""
     pixels = np.asarray(pixels)
     if pixels.ndim < 2 or not pixels.size:
         return ImageFacts(

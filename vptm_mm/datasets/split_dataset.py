@@ -12,7 +12,7 @@ SHOWN = 5  # examples that the text of an error gives
 
 
 class SplitDataset(BaseDataset):
-    """What data sets with a ``split`` have in common.
+    """Base class of data sets with a ``split``.
 
     Args:
         split: One of ``SPLITS``.

@@ -176,7 +176,7 @@ def _free_batch() -> dict[str, dict[int, Any]]:
 def _max_difference(
     function: Function, inputs: Tensor, scores: Tensor
 ) -> float:
-    """Compare for a batch of one and for the whole batch."""
+    """Return the largest difference of a score, for one image and for all."""
     found = torch.cat([function(inputs[:1]), function(inputs)])
     return (found - torch.cat([scores[:1], scores])).abs().max().item()
 

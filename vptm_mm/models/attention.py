@@ -36,7 +36,7 @@ class FusedAttention(BEiTAttention):
         rel_pos_bias: Tensor,
         queries: slice | None = None,
     ) -> Tensor:
-        """Attend.
+        """Compute the attention of all tokens, or of some, to all.
 
         Args:
             x: Normed states, ``(B, S, C)``.
@@ -76,7 +76,7 @@ class FusedAttention(BEiTAttention):
         return attended.transpose(1, 2).flatten(2)
 
     def _are_few(self, queries: slice) -> bool:
-        """Whether they are cheaper without keys; dropout needs the keys."""
+        """Whether few tokens look, without dropout, which needs the keys."""
         rows = (queries.stop - queries.start) * self.num_heads
         drops = self.training and self.attn_drop.p > 0
         return rows < self.embed_dims and not drops

@@ -43,7 +43,7 @@ PREDICTOR = 'token_predictor.'
 
 
 class BlockSteps:
-    """What a run does at each block: nothing, unless a subclass does it."""
+    """Steps of a run before, in and after each block; these do nothing."""
 
     def enter(self, tokens: Tensor, block: int) -> Tensor:
         """Change the tokens that enter a block, ``(B, S, C)``."""
@@ -58,7 +58,7 @@ class BlockSteps:
         return own
 
     def branch(self, block: int) -> Callable[[Tensor], Tensor] | None:
-        """Return what stands beside the MLP: reads its input, is added."""
+        """Return a function of the input of the MLP, to be added to it."""
         return None
 
     def leave(self, tokens: Tensor, before: Tensor, block: int) -> Tensor:
@@ -184,7 +184,7 @@ class FrozenEncoder(nn.Module):
 
     @property
     def identity(self) -> Identity | None:
-        """What tasks are compared by, token predictor included.
+        """Digest and settings by which tasks are compared, with the predictor.
 
         None without pre-trained tensors, or where some are trained: they
         change.
@@ -257,7 +257,7 @@ class FrozenEncoder(nn.Module):
         steps: BlockSteps = NOTHING,
         with_cp: bool = False,
     ) -> Tensor:
-        """Run blocks, in turn.
+        """Run blocks of the encoder, one after the other.
 
         Args:
             tokens: ``(B, S, C)``.

@@ -17,7 +17,7 @@ ALONG_A_SIDE = ', the patches along one side of the image'
 
 
 class Readout(nn.Module):
-    """What is read from the states that leave an encoder's blocks.
+    """Base class of what turns the states of the last block into a feature.
 
     Args:
         encoder: The encoder; ``out_channels`` is its width C by default.

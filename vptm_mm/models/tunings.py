@@ -33,7 +33,7 @@ from .encoder import BlockSteps, FrozenEncoder
 
 
 class Tuning(nn.Module, BlockSteps):
-    """What is learnt inside an encoder; this one learns nothing.
+    """Base class of what is learnt inside an encoder; it learns nothing.
 
     ``sequence`` says which token stands where, and ``prompt_tokens`` holds
     prompts, here none; ``prefix_depth`` is the number of blocks, from the

@@ -6,12 +6,12 @@ from typing import Any
 
 
 def is_int(value: Any) -> bool:
-    """Whether it is an integer; 2.0 and ``True`` are not."""
+    """Whether a value is an integer; 2.0 and ``True`` are not."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_finite(value: Any) -> bool:
-    """Whether it is a finite number; ``True`` is not."""
+    """Whether a value is a finite number; ``True`` is not."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False
     try:

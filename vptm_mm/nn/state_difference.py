@@ -27,7 +27,7 @@ class StateDifference:
 
     @property
     def lines(self) -> list[str]:
-        """One for each, ``-`` missing, ``+`` unexpected, ``!`` wrong."""
+        """A line for each: ``-`` missing, ``+`` unexpected, ``!`` wrong."""
         return [
             *(f'- {name}' for name in self.missing),
             *(f'+ {name}' for name in self.unexpected),
@@ -35,7 +35,7 @@ class StateDifference:
         ]
 
     def __str__(self) -> str:
-        """The first lines."""
+        """Return the first lines, and how many follow."""
         lines = self.lines
         if len(lines) > MAX_LINES:
             lines[MAX_LINES:] = [f'... and {len(lines) - MAX_LINES} more']

@@ -1,4 +1,4 @@
-"""A digest of tensors: who they are, to the bit."""
+"""The sha256 of tensors, to the bit."""
 
 import hashlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who stands where in the sequence, and with which position bias.
+"""The order of the tokens in a sequence, and their position bias.
 
 Symbols: H, W rows and columns of patches, N = H * W of them; P prompt tokens;
 g masks along one side, M = g * g of them; S = 1 + N + P + M sequence length.
@@ -26,7 +26,7 @@ NO_MASKS: MaskLayout = (0, 'zero')
 
 
 class TokenSequence(nn.Module):
-    """[CLS], patches and [MASK]s, and the prompts among them.
+    """The order of [CLS], patches, [MASK]s and prompts, and their bias.
 
     ``plain_bias`` is the position bias without prompts, ``(h, S - P, S - P)``
     from the shared table; ``prompted_bias`` the one with prompts,

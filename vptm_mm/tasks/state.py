@@ -40,7 +40,7 @@ OURS = (PACKAGED, 'http://', 'https://', 'file://')
 
 
 def task_state(model: BaseModel) -> dict[str, Tensor]:
-    """Return what a task adds to the frozen tensors, and whose they are.
+    """Return the tensors of a task, and the identity of its encoder.
 
     Args:
         model: A classifier on an ``AdaptedBackbone``.
@@ -188,12 +188,12 @@ def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
 # mmengine matches what it calls a prefix as a regular expression.
 @CheckpointLoader.register_scheme([PACKAGED, rf'(?!.*://).*\{SUFFIX}$'])
 def load_from_vptm_mm(filename: str, map_location: Any = None) -> dict:
-    """Read for mmengine what its own loaders do not know."""
+    """Read a file of ours for mmengine, as ``read_checkpoint`` does."""
     return read_checkpoint(filename, map_location)
 
 
 def _require_checkpoint(content: Any, path: Path) -> None:
-    """Refuse what would fail later, in a place that does not know why."""
+    """Refuse a file that is not a checkpoint, before it fails elsewhere."""
     if not isinstance(content, dict):
         raise ValueError(
             f'{path} holds a {type(content).__name__}, not a checkpoint: a '

@@ -28,7 +28,7 @@ class OtherEncoderError(ValueError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What two encoders must share to compute the same.
+    """Digest and settings of an encoder; equal ones compute the same.
 
     Args:
         sha256: Digest of the frozen tensors, in hexadecimal.
@@ -112,7 +112,7 @@ class Identity:
 
 
 def module_settings(module: nn.Module) -> dict[str, str]:
-    """Return what tensors do not show, by the names of the sub-modules.
+    """Return the settings that tensors do not show, by sub-module.
 
     Two modules with equal tensors and equal settings compute the same: their
     norms have one epsilon, their attention one scale, their layers one

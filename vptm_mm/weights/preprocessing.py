@@ -16,7 +16,7 @@ CLOSE = 0.1  # of 255 grey levels: what decimals of a mean differ by
 
 
 class Preprocessing(NamedTuple):
-    """What a data preprocessor does to the pixels 0-255 of an image.
+    """The normalisation of the pixels 0-255 of an image.
 
     Args:
         mean: Of each channel.
@@ -29,7 +29,7 @@ class Preprocessing(NamedTuple):
     to_rgb: bool
 
     def __str__(self) -> str:
-        """As it is written in a config."""
+        """Return it as a config has it."""
         return (
             f'data_preprocessor=dict(mean={[*self.mean]}, std={[*self.std]}, '
             f'to_rgb={self.to_rgb})'

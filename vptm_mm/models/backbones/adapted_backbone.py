@@ -110,7 +110,7 @@ class AdaptedBackbone(BaseBackbone):
 
     @property
     def sequence(self) -> TokenSequence:
-        """Which token stands where."""
+        """The order of the tokens, and their position bias."""
         return self.tuning.sequence
 
     @property
@@ -125,7 +125,7 @@ class AdaptedBackbone(BaseBackbone):
 
     @property
     def identity(self) -> Identity | None:
-        """That of the encoder; None if it has no weights or is trained."""
+        """Identity of the encoder; None if it has no weights or is trained."""
         return self.encoder.identity
 
     @property

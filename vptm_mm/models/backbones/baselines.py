@@ -15,7 +15,7 @@ TUNINGS = {'all': 'FullTuning', 'bias': 'BitFitTuning'}
 
 @MODELS.register_module()
 class FrozenFeatures(AdaptedBackbone):
-    """What a linear probe reads off a frozen BEiT v2.
+    """Features of a frozen BEiT v2, as a linear probe reads them.
 
     Args:
         encoder: As in ``AdaptedBackbone``.
@@ -107,7 +107,7 @@ class GateVPTBackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class LoRABackbone(FrozenFeatures):
-    """``LoRATuning``.
+    """``LoRATuning``, read as ``FrozenFeatures`` are.
 
     Args:
         encoder: As in ``AdaptedBackbone``.
@@ -129,7 +129,7 @@ class LoRABackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class AdaptFormerBackbone(FrozenFeatures):
-    """``AdaptFormerTuning``.
+    """``AdaptFormerTuning``, read as ``FrozenFeatures`` are.
 
     Args:
         encoder: As in ``AdaptedBackbone``.
@@ -155,7 +155,7 @@ class AdaptFormerBackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class FineTunedBackbone(FrozenFeatures):
-    """``FullTuning`` or ``BitFitTuning``.
+    """``FullTuning`` or ``BitFitTuning``, read as ``FrozenFeatures`` are.
 
     Args:
         encoder: As in ``AdaptedBackbone``.

@@ -72,7 +72,7 @@ class FeatureTeacher(BaseModule):
             )
 
     def describe(self, images: Tensor) -> Tensor:
-        """The same, by the name that tokenizers have for it."""
+        """Return the features of each patch, as tokenizers do."""
         return self(images)
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ Asked = list[tuple[int, PooledTask]]
 
 
 class MixedBatch(BlockSteps):
-    """What a mixed batch does at each block of the encoder.
+    """The steps of a mixed batch at each block of the encoder.
 
     Images that are asked of several tasks are one sequence until the prompts
     of one of them enter; that task then has a sequence of its own. Prompts
@@ -110,7 +110,7 @@ class MixedBatch(BlockSteps):
         return torch.stack([*maps.values()])[places]
 
     def _pad(self, bias: Tensor, prompts: int, length: int) -> Tensor:
-        """Let no token look at padding behind masks and prompts."""
+        """Pad a position bias so that no token looks at padding."""
         if bias.size(1) == length:
             return bias
         own = torch.arange(bias.size(1), device=bias.device)

@@ -36,7 +36,7 @@ DEFAULTS = {
 
 
 class Prediction(TypedDict):
-    """What a task says of an image, by the names of MMPretrain's inferencer.
+    """Class and probabilities of an image, named as in MMPretrain.
 
     ``pred_class`` is the name of the class ``pred_label``, ``pred_score`` its
     probability, ``pred_scores`` those of all classes, ``(K,)``.
@@ -50,7 +50,7 @@ class Prediction(TypedDict):
 
 @dataclass(frozen=True)
 class PreparedImage:
-    """An image that is ready for its tasks.
+    """The inputs that an image becomes, one for each kind of preprocessing.
 
     Args:
         inputs: One for each way to prepare it, ``(3, H, W)``.

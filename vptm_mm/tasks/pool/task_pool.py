@@ -210,7 +210,7 @@ class VPTMTaskPool(nn.Module):
         return pooled
 
     def _identify(self) -> dict[bool, Identity | None]:
-        """Return the encoder's, without and with its token predictor."""
+        """Return its identities, without and with the token predictor."""
         return {p: self.encoder.identity_with(p) for p in (False, True)}
 
     def remove(self, name: str) -> None:
@@ -367,7 +367,7 @@ class VPTMTaskPool(nn.Module):
         return [{name: next(scores) for name in group} for group in names]
 
     def rows(self, image: PreparedImage) -> dict[str, int]:
-        """Return which sequence is whose at the last block.
+        """Return the row of each task's sequence at the last block.
 
         Args:
             image: An image that is classified alone; tasks without prompts
