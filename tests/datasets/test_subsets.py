@@ -383,7 +383,7 @@ def test_fewer_ways_are_a_part_of_more_and_seeds_differ():
 
 @pytest.mark.parametrize('ways', [1, 11, 2.0])
 def test_bad_ways(ways):
-    with pytest.raises(ValueError, match=f'ways={ways} must be .* 2 to 10'):
+    with pytest.raises(ValueError, match=f'ways={ways} must be an int in 2'):
         NWay(DIGITS, ways=ways)
 
 
