@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..version import __version__
 from . import metrics
@@ -62,6 +63,29 @@ class Line(JSONResponse):
     def render(self, content: Any) -> bytes:
         """Return the line."""
         return super().render(content) + b'\n'
+
+
+class CountedRequests:
+    """Counts answers by status.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer as ASGI wants it."""
+
+        async def count(message: Message) -> None:
+            if message['type'] == 'http.response.start':
+                metrics.REQUESTS.labels(message['status']).inc()
+            await send(message)
+
+        await self.app(scope, receive, count)
 
 
 @dataclass(frozen=True)
@@ -118,11 +142,7 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
     reads: Any = dict(dependencies=[Depends(access.require_for_all)])
     changes: Any = dict(dependencies=[Depends(access.require)])
 
-    @api.middleware('http')
-    async def count(request: Request, answer: Any) -> Response:
-        response = await answer(request)
-        metrics.REQUESTS.labels(response.status_code).inc()
-        return response
+    api.add_middleware(CountedRequests)
 
     @api.post('/v1/tasks/{name}/predict', openapi_extra=IMAGES, **reads)
     async def predict(name: str, request: Request, topk: TopK = 5) -> Line:

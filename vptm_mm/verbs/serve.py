@@ -145,11 +145,10 @@ def _serve(settings: 'Settings', args: argparse.Namespace) -> None:
             'remove tasks; --token-file keeps others out.',
             file=sys.stderr,
         )
-    # SIGTERM ends the server as Ctrl+C does: it answers what it has begun.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger('ray').setLevel('WARNING')
-    try:
-        with redirect_stdout(sys.stderr):
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):
+        try:
             ray.init(
                 'local',
                 num_cpus=int(settings.cpus * settings.replicas),
@@ -157,17 +156,22 @@ def _serve(settings: 'Settings', args: argparse.Namespace) -> None:
                 include_dashboard=False,
                 logging_level=logging.ERROR,
             )
+            # SIGTERM ends the server as Ctrl+C does, not as Ray wants it.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
             logging.getLogger('ray.serve').setLevel('WARNING')
             serve.start(
                 http_options=dict(host=args.host, port=args.port),
                 logging_config=QUIET,
             )
             serve.run(app(settings), name=NAME, logging_config=QUIET)
-        print(f'Serving at {address}; end it by Ctrl+C.', flush=True)
-        with redirect_stdout(sys.stderr):
+            print(
+                f'Serving at {address}; end it by Ctrl+C.',
+                file=out,
+                flush=True,
+            )
             threading.Event().wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        serve.shutdown()
-        ray.shutdown()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            serve.shutdown()
+            ray.shutdown()
