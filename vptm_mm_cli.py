@@ -169,6 +169,20 @@ def tasks(parser: argparse.ArgumentParser, **kwargs: object) -> None:
     )
 
 
+def server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--server',
+        metavar='URL',
+        help='ask a server of vptm serve, as http://127.0.0.1:8000; --task '
+        'then names tasks that it has',
+    )
+    parser.add_argument(
+        '--token-file',
+        type=Path,
+        help='holds the token of the server, if it needs one',
+    )
+
+
 def launch(parser: argparse.ArgumentParser) -> None:
     """Add the flags that MMPretrain's two tools have in common."""
     parser.add_argument('--work-dir', help='folder for logs and results')
@@ -329,6 +343,7 @@ def predict(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='classify on the Ray cluster at RAY_ADDRESS, or on this machine',
     )
+    server(parser)
     device(parser)
     parser.add_argument(
         '--out',
@@ -462,6 +477,7 @@ def listening(parser: argparse.ArgumentParser, port: int) -> None:
 def demo(parser: argparse.ArgumentParser) -> None:
     tasks(parser)
     weights(parser)
+    server(parser)
     listening(parser, 7860)
     device(parser)
 

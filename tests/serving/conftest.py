@@ -1,7 +1,9 @@
 """A server in this process, without Ray: each image is a batch."""
 
 import io
+import time
 from collections import Counter
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -48,31 +50,31 @@ def folder(files, tmp_path):
     return store
 
 
-@pytest.fixture
-def serve(folder):
-    """Serve a store; returns a client of the interface."""
-    from fastapi.testclient import TestClient
-
+def build(store, access=None, limits=LIMITS, **options):
+    """The interface to a store, and the tasks behind it."""
     from vptm_mm.serving.api import Access, build_api
     from vptm_mm.serving.predictor import Predictor
     from vptm_mm.serving.served_tasks import ServedTasks
     from vptm_mm.serving.task_store import TaskStore
 
+    tasks = ServedTasks(TaskStore(store), **options)
+
+    async def classify(image):
+        return (await tasks.classify([image]))[0]
+
+    predictor = Predictor(tasks, classify, limits)
+    return build_api(predictor, limits.max_bytes, access or Access()), tasks
+
+
+@pytest.fixture
+def serve(folder):
+    """Serve a store; returns a client of the interface."""
+    from fastapi.testclient import TestClient
+
     clients = []
 
-    def _serve(
-        store=folder, access=None, limits=LIMITS, **options
-    ) -> TestClient:
-        tasks = ServedTasks(TaskStore(store), **options)
-
-        async def classify(image):
-            return (await tasks.classify([image]))[0]
-
-        api = build_api(
-            Predictor(tasks, classify, limits),
-            limits.max_bytes,
-            access or Access(),
-        )
+    def _serve(store=folder, **options) -> TestClient:
+        api, tasks = build(store, **options)
         client = TestClient(api, raise_server_exceptions=False)
         client.tasks = tasks
         clients.append(client)
@@ -81,6 +83,23 @@ def serve(folder):
     yield _serve
     for client in clients:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def url(folder):
+    """The address of a server that answers over HTTP."""
+    import uvicorn
+
+    config = uvicorn.Config(build(folder)[0], port=0, log_level='error')
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    thread = Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f'http://127.0.0.1:{listening.getsockname()[1]}'
+    server.should_exit = True
+    thread.join(10)
 
 
 def count_loads(tasks) -> Counter:

@@ -1,7 +1,7 @@
 """The page of vptm demo."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,14 @@ from PIL import Image
 
 from .. import visualization as vis
 from ..datasets import SklearnDigits
+from ..serving.client import Client, ServerError
 from ..tasks import VPTMTaskPool
 from ..tasks.pool import Picture
 from ..upload import MB, Limits, read_upload
 
+# Of a task: its name, shares of classes, pictures with captions.
+Shown = tuple[str, dict[str, float], list[tuple[Image.Image, str]]]
+Show = Callable[[list[str], str], Iterable[Shown]]
 SHOWN_SIDE = 320  # pixels of a picture on the page
 CSS = """
 #message {padding: 12px 16px; border-left: 4px solid #d55e00}
@@ -51,11 +55,19 @@ def write_examples(folder: Path) -> list[str]:
     return examples
 
 
-def build_page(pool: VPTMTaskPool, limits: Limits, examples: list[str]) -> Any:
-    """Build the page, a ``gradio.Blocks``."""
+def build_page(
+    names: list[str], show: Show, limits: Limits, examples: list[str]
+) -> Any:
+    """Build the page, a ``gradio.Blocks``.
+
+    Args:
+        names: Of the tasks.
+        show: Classifies a file by tasks; see ``show_here``.
+        limits: Of the file.
+        examples: Images that may be chosen.
+    """
     import gradio as gr
 
-    names = list(pool.tasks)
     with gr.Blocks(
         title='vptm_mm',
         analytics_enabled=False,
@@ -78,8 +90,8 @@ def build_page(pool: VPTMTaskPool, limits: Limits, examples: list[str]) -> Any:
             with gr.Column(scale=5):
                 # One at a time: recording attention hooks the one backbone.
                 @gr.render([upload, chosen], concurrency_limit=1)
-                def show(path: str | None, tasks: list[str]) -> None:
-                    _show_results(gr, pool, limits, path, tasks)
+                def results(path: str | None, tasks: list[str]) -> None:
+                    _show_results(gr, show, limits, path, tasks)
 
     return page
 
@@ -100,13 +112,14 @@ def _add_examples(gr: Any, examples: list[str], upload: Any) -> None:
 
 def _show_results(
     gr: Any,
-    pool: VPTMTaskPool,
+    show: Show,
     limits: Limits,
     path: str | None,
     tasks: list[str],
 ) -> None:
     """Make the right side of the page: a message, or a row for each task."""
     message = ''
+    results: list[Shown] = []
     if path is None:
         message = 'Drop an image on the left.'
     elif not tasks:
@@ -114,16 +127,16 @@ def _show_results(
     else:
         try:
             read_upload(Path(path).read_bytes(), limits)
-        except ValueError as error:
+            results += show(tasks, path)
+        except (ServerError, ValueError) as error:
             message = str(error)
-    if message or path is None:
+    if message:
         gr.Markdown(message, elem_id='message')
         return
-    for name, result, pictures in classify_and_show(pool, tasks, path):
-        shares = result['pred_scores'].tolist()
+    for name, shares, pictures in results:
         with gr.Row():
             gr.Label(
-                dict(zip(pool.tasks[name].classes, shares, strict=True)),
+                shares,
                 num_top_classes=5,
                 label=name,
                 elem_classes='result',
@@ -138,6 +151,29 @@ def _show_results(
                         format='png',
                         elem_classes='picture',
                     )
+
+
+def show_here(pool: VPTMTaskPool) -> Show:
+    """Return what classifies a file by tasks of a pool, with pictures."""
+
+    def show(names: list[str], path: str) -> Iterator[Shown]:
+        for name, result, pictures in classify_and_show(pool, names, path):
+            shares = result['pred_scores'].tolist()
+            classes = pool.tasks[name].classes
+            yield name, dict(zip(classes, shares, strict=True)), pictures
+
+    return show
+
+
+def show_from(client: Client) -> Show:
+    """Return what classifies a file by tasks of a server."""
+
+    def show(names: list[str], path: str) -> Iterator[Shown]:
+        found = client.predict(Path(path).read_bytes(), names)
+        for name, top in found.items():
+            yield name, {one['label']: one['score'] for one in top}, []
+
+    return show
 
 
 def classify_and_show(

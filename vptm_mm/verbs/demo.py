@@ -16,6 +16,7 @@ from ..run_verb import require_free
 from ..tasks import VPTMTaskPool, name_and_path
 from ..upload import MB, Limits
 from ..weights.checkpoint_file import PACKAGED, fetch
+from .predict_by_server import client_of
 
 DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
 
@@ -24,19 +25,32 @@ def run(args: argparse.Namespace) -> None:
     """Run ``vptm demo``."""
     demo.require_gradio()
     require_free(args.host, args.port)
-    files = args.task or [DIGITS]
-    pool = VPTMTaskPool.from_files(files, args.weights).to(args.device)
     limits = Limits(int(args.max_mb * MB), args.max_pixels)
     # SIGTERM ends the server as Ctrl+C does: the folder goes.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with TemporaryDirectory(prefix='vptm_mm_demo_') as folder:
         # Apart from the examples: old uploads are deleted.
         os.environ['GRADIO_TEMP_DIR'] = str(Path(folder, 'uploads'))
-        has_digits = any(
-            name_and_path(file)[1].samefile(fetch(DIGITS)) for file in files
-        )
-        examples = demo.write_examples(Path(folder)) if has_digits else []
-        serve(demo.build_page(pool, limits, examples), args, limits)
+        if args.server:
+            client = client_of(args)
+            names, examples = client.tasks(), list[str]()
+            show = demo.show_from(client)
+        else:
+            names, show, examples = open_pool(args, Path(folder))
+        serve(demo.build_page(names, show, limits, examples), args, limits)
+
+
+def open_pool(
+    args: argparse.Namespace, folder: Path
+) -> tuple[list[str], demo.Show, list[str]]:
+    """Return names of tasks, what classifies, and examples of digits."""
+    files = args.task or [DIGITS]
+    pool = VPTMTaskPool.from_files(files, args.weights).to(args.device)
+    has_digits = any(
+        name_and_path(file)[1].samefile(fetch(DIGITS)) for file in files
+    )
+    examples = demo.write_examples(folder) if has_digits else []
+    return [*pool.tasks], demo.show_here(pool), examples
 
 
 def serve(page: Any, args: argparse.Namespace, limits: Limits) -> None:

@@ -17,6 +17,7 @@ from ..image_files import EXTENSIONS, describe_skipped, is_image, walk_files
 from ..progress import progress
 from ..tasks import VPTMTaskPool, name_files, open_task
 from ..tasks.pool import Prediction, PreparedImage
+from .predict_by_server import predict_by_server, tasks_of_server
 from .prediction_files import FORMATS, RESUMABLE, as_text, open_predictions
 
 # By task, the likeliest classes of an image, each with its confidence.
@@ -185,6 +186,8 @@ def format_of(args: argparse.Namespace) -> str:
 
 def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the rows depend on, beside the images."""
+    if args.server:
+        return dict(tasks=tasks_of_server(args), topk=args.topk)
     tasks = name_files(args.task)
     digests = {k: open_task(path).sha256[:16] for k, path in tasks.items()}
     return dict(tasks=digests, topk=args.topk)
@@ -204,7 +207,9 @@ def run(args: argparse.Namespace) -> int:
     done, errors = skip_written(images, file.written(), args.out)
     if done:
         print(f'{done} of {total} images are there.', file=sys.stderr)
-    if args.ray:
+    if args.server:
+        predict = predict_by_server
+    elif args.ray:
         from .predict_on_ray import predict_on_ray as predict
     else:
         predict = predict_here
