@@ -6,6 +6,7 @@ serve`` does it in all replicas.
 
 import os
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 OF_REPLICAS = 'PROMETHEUS_MULTIPROC_DIR'
@@ -21,6 +22,8 @@ def install() -> None:
     """Run a batch for each task, in a replica."""
     if OF_REPLICAS not in os.environ:
         return  # soon: Ray gives up what does not start in 15 s
+    # As a replica does before it imports its metrics.
+    Path(os.environ[OF_REPLICAS]).mkdir(parents=True, exist_ok=True)
     from vptm_mm.serving.served_tasks import ServedTasks
 
     together: Any = ServedTasks._classify

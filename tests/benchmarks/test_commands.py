@@ -1,5 +1,6 @@
 """The benchmarks as a user runs them, from a clone."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -74,3 +75,30 @@ def test_where_a_run_starts():
         'start', 'configs/vptm_beitv2-tiny_digits.py', '--repetitions', 1
     )
     assert 'first training step begins' in shown
+
+
+@pytest.mark.slow
+@pytest.mark.needs('peft', 'transformers')
+def test_a_pool_beside_adapters(tmp_path):
+    quick = ('--quick', '--batch-sizes', 4, '--adapters', 2)
+    out = tmp_path / 'peft.csv'
+    shown = run('serve', 'peft', *quick, '--repetitions', 1, '--out', out)
+    assert '| tiny | float32 | 4 | 2 |' in shown
+    (row,) = csv.DictReader(out.read_text().splitlines())
+    ratio = float(row['pool']) / float(row['peft'])
+    assert float(row['ratio']) == pytest.approx(ratio)
+
+
+@pytest.mark.slow
+@pytest.mark.needs('ray', 'fastapi', 'prometheus_client')
+def test_a_server_under_load(tmp_path):
+    """Batches of a server are mixed where its callers ask for many tasks."""
+    quick = ('--quick', '--callers', 8, '--seconds', 1, '--rounds', 1)
+    out = tmp_path / 'load.csv'
+    run('serve', 'load', *quick, '--out', out)
+    one, ten = csv.DictReader(out.read_text().splitlines())
+    assert (one['tasks'], ten['tasks']) == ('1', '10')
+    assert float(one['tasks in a batch']) == 1 < float(ten['tasks in a batch'])
+    for row in (one, ten):
+        assert float(row['images/s']) > 0
+        assert float(row['p50 ms']) <= float(row['p99 ms'])
