@@ -638,6 +638,13 @@ def pretrain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--work-dir', type=Path, help='work_dirs/CONFIG_rounds by default'
     )
+    parser.add_argument(
+        '--launch',
+        metavar='WORDS',
+        help='what starts the training of each round in several processes, '
+        "as 'torchrun --nproc-per-node 8' or 'srun --ntasks 8 python'; with "
+        '--launcher',
+    )
     cfg_options(parser)
     launcher(parser)
 

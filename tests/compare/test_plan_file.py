@@ -202,7 +202,6 @@ def test_missing_files(tmp_path):
     [
         (SHORT + 'axes: [a]', r"the plan: axes=\['a'\] must map names"),
         (SHORT + 'search: [grow]', r"search: unknown preset \['grow'\]"),
-        (SHORT + 'name: ../x', "name='../x' is that of a folder"),
         (SHORT + 'name: 3', 'the plan: name=3 must be one name'),
         (
             SHORT.replace('digits:', 'digits: {config: [a]}'),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -98,12 +99,14 @@ def test_predictions_of_masked_tokens_beat_chance(tmp_path):
 
 @pytest.mark.timeout(0)
 def test_rounds_of_two_processes(tmp_path):
-    """The second round does not meet the addresses of the first."""
-    command = [sys.executable, '-m', 'torch.distributed.run']
-    command += ['--nproc-per-node', '2', '--rdzv-backend', 'c10d']
-    command += ['--rdzv-endpoint', 'localhost:0']
-    command += [str(ROOT / 'tools' / 'pretrain.py'), str(CONFIG)]
-    command += ['--launcher', 'pytorch', '--tokens', 'patches', 'features']
+    """Their linear probes read all images."""
+    launch = [sys.executable, '-m', 'torch.distributed.run']
+    launch += ['--nproc-per-node', '2', '--rdzv-backend', 'c10d']
+    launch += ['--rdzv-endpoint', 'localhost:0']
+    command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
+    command += [str(CONFIG), '--launcher', 'pytorch']
+    command += ['--launch', shlex.join(launch)]
+    command += ['--tokens', 'patches', 'features']
     command += ['--work-dir', 'rounds', '--cfg-options', *SMALL]
     result = subprocess.run(
         command,

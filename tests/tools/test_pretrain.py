@@ -129,7 +129,7 @@ def ask_to_stop(number, tmp_path):
     assert process.wait(60) == 75
     assert (first / 'interrupted.pth').exists()
     if number == signal.SIGINT:  # begun again with what its warning names
-        options = (*SMALL, 'train_cfg.max_epochs=30')
+        options = (*SMALL, 'train_cfg.max_epochs=8')
         options += ('train_dataloader.batch_size=32',)
         options += ('default_hooks.checkpoint.interval=1',)
         flags = '--tokens', 'patches', '--cfg-options'
@@ -141,7 +141,7 @@ def ask_to_stop(number, tmp_path):
 def test_flags_of_the_training_are_passed_on(tmp_path, monkeypatch):
     commands = []
 
-    def fail(command, environ):
+    def fail(command):
         commands.append(command)
         return 3
 
@@ -150,3 +150,8 @@ def test_flags_of_the_training_are_passed_on(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match='3'):
         vptm('pretrain', CONFIG, '--no-pin-memory', '--cfg-options', *SMALL)
     assert commands[0][-1] == '--no-pin-memory'
+
+
+def test_a_launcher_without_what_starts_it():
+    with pytest.raises(ValueError, match='--launcher pytorch: .* as --launch'):
+        vptm('pretrain', CONFIG, '--launcher', 'pytorch')

@@ -107,12 +107,6 @@ def _make_plan(
     seeds = plan.pop('seeds', 5)
     if not is_int(seeds) or seeds < 1:
         raise ValueError(f'seeds={seeds!r} must be a number >= 1.')
-    name = plan.pop('name', stem)
-    if not name.strip() or set(name) & set('/\\\0'):
-        raise ValueError(
-            f'name={name!r} is that of a folder in work_dirs: give one '
-            'without / and \\.'
-        )
     search = make_search(plan.pop('search', 'grow'))
     methods = [
         _make_method(one, entry, search, folders)
@@ -132,7 +126,7 @@ def _make_plan(
                 f'{", ".join(names)}.'
             )
     return Plan(
-        name=name,
+        name=plan.pop('name', stem),
         methods=tuple(methods),
         datasets=tuple(datasets),
         seeds=seeds,

@@ -18,7 +18,6 @@ from mmpretrain.models import BEiTViT
 
 from ..weights.download import sha256
 
-TOKENS = ('patches', 'features', 'vqkd')
 # What the first round can predict, by the tokenizer of its config; without
 # --tokens the first of them. A teacher of features can be distilled, too.
 FIRST = dict(
@@ -27,6 +26,7 @@ FIRST = dict(
     KeptTokens=('features',),
     VQKDTokenizer=('vqkd',),
 )
+LATER = {'features', 'vqkd'}
 # Of default_hooks, what a resumed run does not change.
 HOOKS = ('fit_tokenizer', 'report', 'export')
 # Width of a codebook entry of VQ-KD.
@@ -55,16 +55,15 @@ def plan_steps(
 
     Args:
         cfg: Config of the first round.
-        tokens: The kind of tokens of each round, of ``TOKENS``; None for
-            what the config predicts, then features twice, unless it
-            predicts kept tokens.
+        tokens: The kind of tokens of each round, ``'patches'``,
+            ``'features'`` or ``'vqkd'``; None for what the config predicts,
+            then features twice, unless it predicts kept tokens.
         block: Block of the last backbone whose states are read, counted from
             0; None for the middle one.
 
     Raises:
-        ValueError: If a kind is unknown, the first one is not what the config
-            predicts, a later one needs no backbone, or the backbone has no
-            such block.
+        ValueError: If the first kind is not what the config predicts, a later
+            one needs no backbone, or the backbone has no such block.
     """
     tokenizer = cfg.model.get('target_generator', {}).get('type')
     if tokenizer not in FIRST:
@@ -75,9 +74,6 @@ def plan_steps(
     if tokens is None:
         later = [] if tokenizer == 'KeptTokens' else ['features'] * 2
         tokens = [FIRST[tokenizer][0], *later]
-    unknown = sorted(set(tokens) - set(TOKENS))
-    if unknown or not tokens:
-        raise ValueError(f'tokens={tokens} must be of {TOKENS}.')
     if tokens[0] not in FIRST[tokenizer]:
         raise ValueError(
             f'tokens={tokens} must begin with '
@@ -86,15 +82,14 @@ def plan_steps(
         )
     if tokenizer == 'KeptTokens' and tokens[1:]:
         raise ValueError(
-            f'tokens={tokens} must be one round: with KeptTokens a pipeline '
-            'has the ids of an image in place of its second view, which later '
-            'rounds need. Begin with a FeatureKMeansTokenizer and TwoViewCrop.'
+            f'tokens={tokens} must be one round: with KeptTokens an image '
+            'has no second view, which later rounds need. Begin with a '
+            'FeatureKMeansTokenizer and TwoViewCrop.'
         )
-    if 'patches' in tokens[1:]:
+    if not set(tokens[1:]) <= LATER:
         raise ValueError(
-            f"tokens={tokens} must not have 'patches' after the first round: "
-            'they are the same without the backbone of the round before. Name '
-            "'features' or 'vqkd'."
+            f'tokens={tokens} must be of {sorted(LATER)} after the first '
+            'round: these come from the backbone of the round before.'
         )
     layers = _arch(encoder_of(cfg))['num_layers']
     if block is not None and not 0 <= block < layers:
