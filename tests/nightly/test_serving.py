@@ -1,0 +1,141 @@
+"""``vptm serve`` for long, while everything about it changes.
+
+    VPTM_MINUTES=30 python -m pytest tests/nightly/test_serving.py -s
+
+prints the memory of a replica.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+
+from vptm_mm.serving.client import Client, ServerError
+
+from ..serving.conftest import files
+from ..serving.test_ray import IMAGES, Server, ask_many, right
+
+__all__ = ['files', 'right']  # fixtures
+
+pytestmark = [pytest.mark.needs('ray', 'httpx'), pytest.mark.timeout(7200)]
+MINUTES = float(os.environ.get('VPTM_MINUTES', 30))
+
+
+@pytest.fixture(scope='module')
+def server(files, tmp_path_factory):  # noqa: F811
+    folder = tmp_path_factory.mktemp('served')
+    store = folder / 'tasks'
+    store.mkdir()
+    for path in files.values():
+        shutil.copy(path, store)
+    server = Server(folder, store, '--max-tasks', '3')
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def test_ten_thousand_requests_while_tasks_change(server, files, right):  # noqa: F811
+    """Each answer is that of the task whose digest it names."""
+    names = {
+        hashlib.sha256(path.read_bytes()).hexdigest(): name
+        for name, path in files.items()
+    }
+    client = Client(server.url)
+    ended = Event()
+
+    def change():
+        rng = random.Random(0)
+        by_hand = server.store / 'by_hand.safetensors'
+        part = by_hand.with_suffix('.part')
+        while not ended.is_set():
+            content = files[rng.choice([*files])].read_bytes()
+            client.put('changing', content)
+            part.write_bytes(content)
+            part.replace(by_hand)
+            time.sleep(rng.random())
+            if rng.random() < 0.3:
+                client.delete('changing')
+                by_hand.unlink()
+
+    def ask(number):
+        rng = random.Random(number)
+        name = rng.choice([*files, 'changing', 'by_hand'])
+        i = rng.randrange(len(IMAGES))
+        try:
+            answer = client.call(
+                'POST', f'/v1/tasks/{name}/predict', IMAGES[i]
+            )
+        except ServerError as error:
+            assert name not in files, error
+            assert error.status in (404, 503), error
+            return 0
+        found = names[answer['model']['sha256']]
+        assert found == name or name not in files
+        labels, scores = right[found, i]
+        (predictions,) = answer['predictions']
+        assert [one['label'] for one in predictions] == labels
+        np.testing.assert_allclose(
+            [one['score'] for one in predictions], scores, atol=1e-5
+        )
+        return 1
+
+    changing = Thread(target=change)
+    changing.start()
+    try:
+        with ThreadPoolExecutor(16) as callers:
+            answered = sum(callers.map(ask, range(10_000)))
+    finally:
+        ended.set()
+        changing.join()
+    assert answered > 8000
+
+
+def test_callers_that_are_slow_or_vanish(server, files, right):  # noqa: F811
+    """64 of each; then it answers, at the latest when their time is up."""
+    url = urlparse(server.url)
+    address = (url.hostname, url.port)
+    head = b'POST /v1/tasks/birds/predict HTTP/1.1\r\nHost: x\r\n'
+    half = head + b'Content-Length: 1000\r\n\r\n' + bytes(500)
+    for _ in range(64):  # vanish
+        with socket.create_connection(address) as caller:
+            caller.sendall(half)
+    assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
+    slow = [socket.create_connection(address) for _ in range(64)]
+    for caller in slow:
+        caller.sendall(half)
+    started = time.monotonic()
+    assert ask_many(server, right, 40, 8, [*files], 90) == [200] * 40
+    assert time.monotonic() - started < 60
+    for caller in slow:
+        caller.settimeout(60)
+        assert b' 408 ' in caller.recv(100)
+        caller.close()
+
+
+def resident_mb(pid: int) -> float:
+    pages = Path(f'/proc/{pid}/statm').read_text().split()[1]
+    return int(pages) * os.sysconf('SC_PAGESIZE') / 1e6
+
+
+def test_memory_is_flat(server, files, right):  # noqa: F811
+    (replica,) = server.replicas()
+    end = time.monotonic() + 60 * MINUTES
+    sizes = []
+    while time.monotonic() < end:
+        ask_many(server, right, 1000, 16, [*files])
+        sizes.append(resident_mb(replica))
+        print(f'{sizes[-1]:.0f} MB', flush=True)
+    third = len(sizes) // 3
+    assert third, sizes
+    later = max(sizes[-third:])
+    assert later < 1.03 * max(sizes[third : 2 * third]), sizes
