@@ -17,33 +17,14 @@ from vptm_mm.exporting import (
 from ..conftest import ROOT
 from .conftest import needs_export, normalised
 
-# Suffix, whether preprocessing is inside, options.
+# Suffix and options.
 MODELS = {
-    'deep, logits, 2x2 masks': (
-        'pt2',
-        True,
-        dict(prompt_blocks=range(3), visual_token='logits', mask_grid=2),
-    ),
     'features of [CLS], linear head': (
         'pt2',
-        False,
         dict(backbone='FrozenFeatures', head='LinearClsHead'),
-    ),
-    'late, other biases, 2x2 masks, linear head': (
-        'onnx',
-        True,
-        dict(
-            prompt_blocks=(2,),
-            prompt_location='after_cls',
-            prompt_bias='cls',
-            mask_bias='zero',
-            mask_grid=2,
-            head='LinearClsHead',
-        ),
     ),
     'features of patches': (
         'onnx',
-        False,
         dict(
             backbone='FrozenFeatures',
             readout='patches',
@@ -77,20 +58,8 @@ def open_file(path):
     return run
 
 
-@needs_export
-@pytest.mark.parametrize(
-    ('suffix', 'preprocessing', 'options'), MODELS.values(), ids=MODELS
-)
-def test_any_batch_has_the_classifiers_scores(
-    classifier_on, photos, tmp_path, request, suffix, preprocessing, options
-):
-    if suffix == 'onnx':
-        request.getfixturevalue('onnx')
-    model = classifier_on(**options)
-    path = tmp_path / f'a.{suffix}'
-    # One image is enough to verify any batch.
-    difference = export_classifier(model, path, photos[:1], preprocessing)
-    assert 0 <= difference <= 1e-4
+def check_scores(model, path, photos, preprocessing):
+    """Batches of any size have the scores of the classifier."""
     function = open_file(path)
     images = normalised(photos)
     with torch.no_grad():
@@ -101,6 +70,21 @@ def test_any_batch_has_the_classifiers_scores(
             torch.testing.assert_close(
                 function(given), expected[:size], atol=1e-4, rtol=0
             )
+
+
+@needs_export
+@pytest.mark.parametrize(('suffix', 'options'), MODELS.values(), ids=MODELS)
+def test_any_batch_has_the_classifiers_scores(
+    classifier_on, photos, tmp_path, request, suffix, options
+):
+    if suffix == 'onnx':
+        request.getfixturevalue('onnx')
+    model = classifier_on(**options)
+    path = tmp_path / f'a.{suffix}'
+    # One image is enough to verify any batch.
+    difference = export_classifier(model, path, photos[:1])
+    assert 0 <= difference <= 1e-4
+    check_scores(model, path, photos, preprocessing=False)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -108,9 +92,12 @@ def test_any_batch_has_the_classifiers_scores(
 def test_a_pt2_knows_itself_and_not_this_machine(
     classifier_on, photos, tmp_path
 ):
-    model = classifier_on()
+    model = classifier_on(
+        prompt_blocks=range(3), visual_token='logits', mask_grid=2
+    )
     path = tmp_path / 'a.pt2'
     export_classifier(model, path, photos[:1])
+    check_scores(model, path, photos, preprocessing=False)
     extra = {DESCRIPTION: ''}
     torch.export.load(path, extra_files=extra)
     description = json.loads(extra[DESCRIPTION])
@@ -169,7 +156,14 @@ def test_a_wrong_file_is_not_kept(
 def test_an_onnx_knows_itself_and_not_this_machine(
     classifier_on, photos, tmp_path, onnx
 ):
-    model = classifier_on()
+    model = classifier_on(
+        prompt_blocks=(2,),
+        prompt_location='after_cls',
+        prompt_bias='cls',
+        mask_bias='zero',
+        mask_grid=2,
+        head='LinearClsHead',
+    )
     before = {k: v.clone() for k, v in model.state_dict().items()}
     path = tmp_path / 'a.onnx'
     names = ['Häher', 'b', 'c', 'd', 'e']
@@ -182,6 +176,7 @@ def test_an_onnx_knows_itself_and_not_this_machine(
         classes=names,
         pipeline=pipeline,
     )
+    check_scores(model, path, photos, preprocessing=True)
     loaded = onnx.load(path)
     assert [(o.domain, o.version) for o in loaded.opset_import] == [
         ('', OPSET)

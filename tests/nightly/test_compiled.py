@@ -20,3 +20,11 @@ def test_compiled_code_equals_the_plain_path(build, images):
         gradients.append(backbone.tuning.prompt_tokens.prompts.grad)
     assert (outputs[1] - outputs[0]).abs().max() <= 1e-5
     assert (gradients[1] - gradients[0]).norm() <= 1e-4 * gradients[0].norm()
+
+
+def test_bfloat16_compiles_in_one_graph(build, images):
+    backbone = build(
+        prompt_blocks=(1, 2), visual_token='logits', dtype='bfloat16'
+    )
+    compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)
+    torch.testing.assert_close(compiled(images)[0], backbone(images)[0])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...models.encoder import FrozenEncoder
 from ...weights import warn_of_preprocessing
-from ...weights.identity import Identity, OtherEncoderError
+from ...weights.identity import OtherEncoderError
 from .. import (
     Task,
     frozen_init,
@@ -57,8 +57,7 @@ class VPTMTaskPool(nn.Module):
         - Output: a dict for each image, from task names to scores ``(K,)``
 
     Raises:
-        ValueError: If a task does not fit the encoder, or is not in the pool;
-            or a state dict brings another encoder while tasks are in.
+        ValueError: If a task does not fit the encoder, or is not in the pool.
         RuntimeError: If it runs without pre-trained weights.
 
     Example:
@@ -84,7 +83,10 @@ class VPTMTaskPool(nn.Module):
         self.dtype = dtype
         self._tasks: dict[str, PooledTask] = {}
         # Now, before anybody changes the type of the numbers.
-        self._identities = self._identify()
+        self._identities = {
+            has_predictor: self.encoder.identity_with(has_predictor)
+            for has_predictor in (False, True)
+        }
         self.eval()
 
     @classmethod
@@ -209,10 +211,6 @@ class VPTMTaskPool(nn.Module):
         identity.require(task.identity)
         return pooled
 
-    def _identify(self) -> dict[bool, Identity | None]:
-        """Return its identities, without and with the token predictor."""
-        return {p: self.encoder.identity_with(p) for p in (False, True)}
-
     def remove(self, name: str) -> None:
         """Take a task out of the pool.
 
@@ -229,22 +227,6 @@ class VPTMTaskPool(nn.Module):
                 f'{sorted(self._tasks) or "no task"}.'
             )
         return self._tasks[name]
-
-    def load_state_dict(self, state_dict: Any, *args: Any, **how: Any) -> Any:
-        """As in torch; refuses another encoder while tasks are in."""
-        if self._tasks and not all(
-            name in state_dict
-            and torch.equal(tensor.cpu(), state_dict[name].cpu())
-            for name, tensor in self.state_dict().items()
-        ):
-            raise ValueError(
-                f'tasks {sorted(self._tasks)} were tuned on the encoder of '
-                'the pool, and the state dict has another one; remove them '
-                'first, or build another pool.'
-            )
-        result = super().load_state_dict(state_dict, *args, **how)
-        self._identities = self._identify()
-        return result
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'VPTMTaskPool':
         # Tasks are not sub-modules: the state dict is the encoder's.
