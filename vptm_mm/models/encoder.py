@@ -485,11 +485,6 @@ def _build_host(cfg: dict) -> BEiTViT:
             f"encoder={cfg!r} must be a dict, as dict(type='BEiTPretrainViT', "
             "arch='base')."
         )
-    if not cfg.get('final_norm', True):
-        raise ValueError(
-            'encoder.final_norm=False: [MASK] is read after the final norm of '
-            'the pre-training; remove the key.'
-        )
     name = cfg.get('type')
     cls = MODELS.get(name) if isinstance(name, str) else name
     if not (isinstance(cls, type) and issubclass(cls, BEiTViT)):
@@ -501,7 +496,8 @@ def _build_host(cfg: dict) -> BEiTViT:
             f'encoder.init_cfg={cfg["init_cfg"]!r} would be ignored; set '
             'init_cfg of the backbone around it.'
         )
-    # The class, not its name: a run of another package has another scope.
+    # The class, not its name: a run of another package has another scope. The
+    # final norm stands in the neck in pre-training; [MASK] is read behind it.
     host = MODELS.build(
         {**cfg, 'type': cls, 'final_norm': True, 'out_type': 'raw'}
     )
