@@ -2,9 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel
@@ -14,7 +12,6 @@ from .adaptation import adapt
 from .exporting import export_classifier
 from .host import dataset_meta
 from .model_index import config_path
-from .models.encoder import FrozenEncoder
 from .tasks import (
     Task,
     VPTMTaskPool,
@@ -98,17 +95,6 @@ def export(
     if not isinstance(source, BaseModel):
         task = source if isinstance(source, Task) else read_task(source)
         pipeline, source = task.pipeline, classifier_of(task)
-    encoder: Any = getattr(source.backbone, 'encoder', None)
-    if not isinstance(encoder, FrozenEncoder):
-        raise TypeError(
-            f'{type(source.backbone).__name__} is not on a BEiT v2 of this '
-            'package, which the file is made of.'
-        )
-    if images is None:
-        seed = torch.Generator().manual_seed(0)
-        images = torch.randint(
-            256, (4, *encoder.input_shape), generator=seed
-        ).to(torch.uint8)
     return export_classifier(
         copy.deepcopy(source).cpu(),
         path,

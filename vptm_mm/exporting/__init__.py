@@ -1,4 +1,10 @@
-from .export_file import DESCRIPTION, OPSET, TOLERANCE, export_classifier
+from .export_file import (
+    DESCRIPTION,
+    OPSET,
+    TOLERANCE,
+    export_classifier,
+    random_images,
+)
 from .exported_classifier import ExportedClassifier
 
 __all__ = [
@@ -7,4 +13,5 @@ __all__ = [
     'TOLERANCE',
     'ExportedClassifier',
     'export_classifier',
+    'random_images',
 ]

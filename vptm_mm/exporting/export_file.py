@@ -39,7 +39,7 @@ Function = Callable[[Tensor], Tensor]
 def export_classifier(
     classifier: ImageClassifier,
     out: str | Path,
-    images: Tensor,
+    images: Tensor | None = None,
     preprocessing: bool = False,
     classes: Sequence[str] | None = None,
     pipeline: Sequence[dict] = (),
@@ -58,7 +58,7 @@ def export_classifier(
         out: The file, ``*.onnx`` or ``*.pt2``; one that is there is replaced
             by a right one only.
         images: uint8 images to verify it on, as the pipeline leaves them,
-            ``(B, in_channels, img_size, img_size)``.
+            ``(B, in_channels, img_size, img_size)``; None for random ones.
         preprocessing: As in ``ExportedClassifier``.
         classes: Names of the classes, in the order of the scores; None to
             number them.
@@ -89,6 +89,8 @@ def export_classifier(
         _require_onnx()
     exported = ExportedClassifier(classifier, preprocessing)
     description = exported.describe(classes, pipeline)
+    if images is None:
+        images = random_images(classifier.backbone.encoder.input_shape)
     inputs, scores = _run(exported, images)
     program = _trace(exported, inputs)
     # Beside the file, because replacing works within one file system only.
@@ -110,6 +112,12 @@ def export_classifier(
             )
         part.replace(whole)
     return difference
+
+
+def random_images(shape: tuple[int, ...]) -> Tensor:
+    """Return eight images of noise, always the same, in uint8."""
+    seed = torch.Generator().manual_seed(0)
+    return torch.randint(256, (8, *shape), generator=seed).to(torch.uint8)
 
 
 @torch.no_grad()

@@ -14,7 +14,12 @@ from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
 from ..datasets import check_data_roots
-from ..exporting import OPSET, TOLERANCE, export_classifier
+from ..exporting import (
+    OPSET,
+    TOLERANCE,
+    export_classifier,
+    random_images,
+)
 from ..host import dataset_meta
 from ..tasks import build_classifier, prediction_pipeline
 from .open_config import open_config
@@ -39,9 +44,7 @@ def verification_images(
             f'No test images, so random ones are used. {error}',
             file=sys.stderr,
         )
-        seed = torch.Generator().manual_seed(0)
-        noise = torch.randint(256, (NUM_IMAGES, *shape), generator=seed)
-        return noise.to(torch.uint8), 'random images'
+        return random_images(shape), 'random images'
     shapes = sorted({tuple(image.shape) for image in images})
     if shapes != [shape]:
         raise ValueError(
