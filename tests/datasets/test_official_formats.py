@@ -89,11 +89,6 @@ def test_nabirds(whole):
         ),
         ('images.txt', lambda _: [], 'images.txt names no image for train'),
         (
-            'images.txt',
-            lambda lines: [*lines, lines[0]],
-            'images.txt has an id more than once',
-        ),
-        (
             'image_class_labels.txt',
             lambda lines: lines[:-3],
             "do not fit together: '0000.* has no place in another",
@@ -250,14 +245,6 @@ def test_vtab_missing_files(copied):
 def test_unknown_options(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_an_image_that_is_listed_twice(copied):
-    root = copied(VTAB1k)
-    edit(root / 'dtd' / 'test.txt', lambda lines: [*lines, lines[0]])
-    message = 'test.txt names 1 images more than once, such as .*000000.jpg'
-    with pytest.raises(ValueError, match=message):
-        VTAB1k('dtd', 'test', data_root=str(root))
 
 
 def test_lists_of_vtab_that_are_short_are_warned_of(whole, monkeypatch):

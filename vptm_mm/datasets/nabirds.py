@@ -57,7 +57,9 @@ class NABirds(SplitDataset):
 
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
-        paths, class_of, split_of, names = map(self._read, FILES)
+        paths, class_of, split_of, names = (
+            dict(read_pairs(osp.join(self.data_root, name))) for name in FILES
+        )
         # As numbers, which have no leading zeros.
         ids = sorted(set(class_of.values()), key=lambda one: (len(one), one))
         # A class that is missing would move the labels of those after it.
@@ -82,12 +84,3 @@ class NABirds(SplitDataset):
             ) from error
         self.set_classes(classes)
         return self.make_list(images, self.ann_file)
-
-    def _read(self, name: str) -> dict[str, str]:
-        path = osp.join(self.data_root, name)
-        pairs = read_pairs(path)
-        if len(dict(pairs)) < len(pairs):
-            raise ValueError(
-                f'{path} has an id more than once; download it again.'
-            )
-        return dict(pairs)

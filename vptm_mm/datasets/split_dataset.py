@@ -1,7 +1,6 @@
 """Data sets of several splits, whose images a file of their folder lists."""
 
 import os
-from collections import Counter
 from os import path as osp
 from pathlib import Path
 from typing import Any
@@ -57,19 +56,12 @@ class SplitDataset(BaseDataset):
             index: The file that names them.
 
         Raises:
-            ValueError: If there is none, or one is named twice.
+            ValueError: If there is none.
             FileNotFoundError: If some are not there.
         """
         if not images:
             raise ValueError(
                 f'{index} names no image for {self.split}; download it again.'
-            )
-        counts = Counter(path for path, _ in images)
-        twice = [path for path, count in counts.items() if count > 1]
-        if twice:
-            raise ValueError(
-                f'{index} names {len(twice)} images more than once, such as '
-                f'{", ".join(twice[:SHOWN])}; download it again.'
             )
         paths = [osp.join(self.img_prefix, path) for path, _ in images]
         require_files(paths, index)
