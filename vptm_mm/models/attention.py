@@ -106,8 +106,11 @@ class FusedAttention(BEiTAttention):
         query = torch.einsum('bqhd,hdc->bhqc', query, to_key)
         states = x.to(query.dtype)
         scores = torch.einsum('bhqc,bsc->bhqs', query, states)
-        scores = scores + rel_pos_bias[..., queries, :].to(scores.dtype)
-        mean = torch.einsum('bhqs,bsc->bhqc', scores.softmax(-1), states)
+        # In float32 at least, as kernels do it.
+        dtype = torch.promote_types(scores.dtype, torch.float32)
+        scores = scores.to(dtype) + rel_pos_bias[..., queries, :].to(dtype)
+        shares = scores.softmax(-1).to(states.dtype)
+        mean = torch.einsum('bhqs,bsc->bhqc', shares, states)
         attended = torch.einsum('bhqc,hdc->bqhd', mean, to_value).flatten(2)
         return attended if value_bias is None else attended + value_bias
 
