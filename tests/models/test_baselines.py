@@ -278,27 +278,6 @@ def test_vpt_equals_a_sequence_built_by_hand(baseline, images):
     torch.testing.assert_close(shallow(images)[0], expected)
 
 
-def test_late_prompts_leave_the_blocks_before_alone(baseline, images):
-    backbone = baseline('vpt-shallow', prompt_blocks=(2,))
-    seen = []
-    for layer in backbone.encoder.layers:
-        layer.ln1.register_forward_pre_hook(
-            lambda _module, args: seen.append(args[0])
-        )
-    (feature,) = backbone(images)
-    assert [tokens.size(1) for tokens in seen] == [17, 17, 20]
-    assert [tokens.requires_grad for tokens in seen] == [False, False, True]
-    assert feature.requires_grad
-
-
-def test_initial_prompts_are_as_wide_as_the_mask_token(baseline):
-    for name in ('vpt-shallow', 'vpt-deep', 'gatevpt'):
-        backbone = baseline(name, prompt_length=200)
-        scale = backbone.encoder.mask_token.std().item()
-        prompts = backbone.tuning.prompt_tokens.prompts
-        assert prompts.std().item() == pytest.approx(scale, rel=0.1)
-
-
 def test_open_gates_are_vpt_shallow(baseline, images):
     gated, shallow = baseline('gatevpt'), baseline('vpt-shallow')
     gated.tuning.prompt_tokens.prompts.data.copy_(
@@ -465,10 +444,3 @@ def test_there_is_no_task_file_of_a_tuned_encoder(name):
 def test_bad_options(baseline, name, options, message):
     with pytest.raises(ValueError, match=message):
         baseline(name, **options)
-
-
-def test_prompt_blocks_that_are_no_list(baseline):
-    with pytest.raises(
-        TypeError, match=r'prompt_blocks=2 must be a list, as \(2,\)'
-    ):
-        baseline('vpt-deep', prompt_blocks=2)

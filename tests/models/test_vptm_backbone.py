@@ -187,14 +187,6 @@ def test_frozen_modules_stay_in_eval(build, images):
     assert torch.equal(backbone(images)[0], backbone(images)[0])
 
 
-def test_a_parent_in_train_mode_gives_the_same_features(build, images):
-    parent = torch.nn.Sequential(
-        build(encoder=dict(ENCODER, drop_rate=0.5, drop_path_rate=0.5))
-    )
-    parent.train()
-    assert torch.equal(parent(images)[0], parent(images)[0])
-
-
 def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
     build, images
 ):
