@@ -54,7 +54,7 @@ def vit_file(tmp_path):
 
 @pytest.mark.parametrize('block', [0, 1, 2])
 def test_states_of_a_block_are_the_hosts(block, checkpoint, pretraining_model):
-    features = BlockFeatures(ENCODER, block, pretrained(checkpoint))
+    features = BlockFeatures(ENCODER, block, init_cfg=pretrained(checkpoint))
     images = torch.randn(2, 3, 16, 16)
     host = pretraining_model.backbone
     hooked = []
@@ -185,7 +185,7 @@ def test_a_map_of_another_shape_is_refused(options, message, block_features):
 
 def test_an_encoder_lacks_the_block(checkpoint):
     with pytest.raises(ValueError, match=r'block=3 must be an int in 0\.\.2'):
-        BlockFeatures(ENCODER, 3, pretrained(checkpoint))
+        BlockFeatures(ENCODER, 3, init_cfg=pretrained(checkpoint))
 
 
 @pytest.fixture
