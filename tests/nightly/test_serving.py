@@ -76,8 +76,8 @@ def test_ten_thousand_requests_while_tasks_change(server, files, right):  # noqa
                 'POST', f'/v1/tasks/{name}/predict', IMAGES[i]
             )
         except ServerError as error:
-            assert name not in files, error
-            assert error.status in (404, 503), error
+            if name in files or error.status not in (404, 503):
+                raise
             return 0
         found = names[answer['model']['sha256']]
         assert found == name or name not in files
