@@ -54,11 +54,10 @@ class FusedAttention(BEiTAttention):
         return self.proj_drop(self.proj(attended))
 
     def _attend(self, x: Tensor, rel_pos_bias: Tensor) -> Tensor:
+        projected = F.linear(x, self.qkv.weight, qkv_bias(self))  # (B, S, 3C)
         query, key, value = (
             tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for tokens in F.linear(x, self.qkv.weight, qkv_bias(self)).chunk(
-                3, dim=-1
-            )
+            for tokens in projected.chunk(3, dim=-1)
         )  # (B, h, S, C / h)
         mask = rel_pos_bias.to(query.dtype)
         if _is_slow(query):
