@@ -110,7 +110,8 @@ def test_a_store_that_disappears_and_comes_back(
         client.get('/v1/tasks'),
         client.put('/v1/tasks/x', content=files['cars'].read_bytes()),
     ):
-        assert f'no folder {folder}' in error_of(response, 503)
+        text = error_of(response, 503)
+        assert f"No such file or directory: '{folder}'" in text
         assert response.headers['Retry-After'] == '5'
     folder.with_name('away').rename(folder)
     assert predict(client, 'dogs').status_code == 200

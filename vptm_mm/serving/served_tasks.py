@@ -195,7 +195,12 @@ class ServedTasks:
         return self.loaded[name]
 
     async def _load(self, name: str, stored: StoredTask) -> ServedTask:
-        content = await self._ask_store(self.store.read, stored)
+        try:
+            content = await self._ask_store(self.store.read, stored)
+        except RequestError:
+            await self.refresh()
+            await self.find(name)  # it may have gone meanwhile
+            raise
         path = Path(stored.path) if self.store.is_local else None
         task = await self.in_thread(self._parse, name, content, path)
         return ServedTask(

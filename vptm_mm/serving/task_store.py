@@ -4,11 +4,13 @@ A task file there is named ``NAME.safetensors``, or as training leaves it
 ``NAME.task.safetensors``.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -18,9 +20,10 @@ from ..weights.checkpoint_file import SUFFIX
 
 SUFFIXES = (f'.task{SUFFIX}', SUFFIX)
 NAME = re.compile(r'\w[\w.-]{0,99}')
+MAX_BYTES = 200  # of a name; of a file's, mostly 255
 # What tells two versions of a file apart, by the words of file systems.
 VERSION_KEYS = (
-    *('size', 'mtime', 'created', 'ino'),
+    *('size', 'mtime', 'created'),
     *('ETag', 'etag', 'LastModified', 'last_modified', 'updated'),
 )
 
@@ -50,12 +53,19 @@ class TaskStore:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If fsspec does not know the protocol.
+        ValueError: If fsspec does not know the protocol, or lacks a package
+            for it.
     """
 
     def __init__(self, address: str | Path) -> None:
         self.address = str(address)
-        self.fs, self.root = fsspec.core.url_to_fs(self.address)
+        try:
+            self.fs, self.root = fsspec.core.url_to_fs(self.address)
+        except (ImportError, ValueError) as error:
+            raise ValueError(
+                f'cannot open --tasks {address}: {error}; give a folder, or '
+                'an address of fsspec.'
+            ) from error
         self.is_local = isinstance(self.fs, LocalFileSystem)
         if self.is_local and not Path(self.root).is_dir():
             raise FileNotFoundError(
@@ -69,17 +79,28 @@ class TaskStore:
             StoreError: If it cannot be read.
         """
         with self._explained():
-            # A folder that has vanished would look like an empty one.
-            if self.is_local and not Path(self.root).is_dir():
-                raise FileNotFoundError(f'no folder {self.root}')
-            self.fs.invalidate_cache()
-            found = self.fs.find(self.root, maxdepth=1, detail=True)
+            found = self._versions()
         tasks = {}
-        for path, info in sorted(found.items()):
+        for path, version in sorted(found.items()):
             name = name_of(path)
             if name is not None:
-                tasks[name] = StoredTask(path, _version(info))
+                tasks[name] = StoredTask(path, version)
         return tasks
+
+    def _versions(self) -> dict[str, tuple]:
+        # Not by fs.find(): what it cannot list would look empty.
+        if self.is_local:
+            return _versions_in(self.root)
+        self.fs.invalidate_cache()
+        try:
+            found = self.fs.ls(self.root, detail=True)
+        except FileNotFoundError:  # an object store has no folders
+            return {}
+        return {
+            info['name']: tuple(str(info.get(key)) for key in VERSION_KEYS)
+            for info in found
+            if info['type'] == 'file'
+        }
 
     def read(self, task: StoredTask) -> bytes:
         """Return the content of a file.
@@ -111,7 +132,8 @@ class TaskStore:
             StoreError: If one cannot be removed.
         """
         while stored := self.tasks().get(name):
-            with self._explained():
+            # Another process may have been faster.
+            with self._explained(), suppress(FileNotFoundError):
                 self.fs.rm_file(stored.path)
 
     def added(self, task: StoredTask) -> str | None:
@@ -154,7 +176,19 @@ def require_name(name: str) -> None:
             f'the name {name!r} must be of at most 100 letters, digits, dots, '
             '_ and -, begin with a letter, a digit or _, and not end in .task.'
         )
+    if len(name.encode()) > MAX_BYTES:
+        raise ValueError(
+            f'the name {name!r} must be of at most {MAX_BYTES} bytes in UTF-8.'
+        )
 
 
-def _version(info: dict[str, Any]) -> tuple:
-    return tuple(str(info.get(key)) for key in VERSION_KEYS)
+def _versions_in(folder: str) -> dict[str, tuple]:
+    """Return versions of the files of a folder, and of those linked there."""
+    versions = {}
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):  # it has just gone
+            found = entry.stat()
+            if stat.S_ISREG(found.st_mode):
+                version = found.st_size, found.st_mtime_ns, found.st_ino
+                versions[f'{folder}/{entry.name}'] = version
+    return versions
