@@ -240,6 +240,22 @@ def test_streamed_rows_are_those_of_json(folder, predict, tmp_path, kind):
     assert [r for r in rows if 'top' in r] == expected['predictions']
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='counts in /proc')
+def test_workers_hold_no_file_for_an_image(many, predict, tmp_path):
+    """Nor shared memory, of which a container has little."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir('/proc/self/fd')) + 60
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
+    try:
+        options = ('--batch-size', 100, '--workers', 1)
+        predict(many, *TWO, '--out', tmp_path / 'a.csv', *options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len((tmp_path / 'a.csv').read_text().splitlines()) == 401
+
+
 def test_lines_on_stdout(predict):
     _, out, err = predict(
         *('digits/a', '--task', TASK, '--format', 'jsonl'),

@@ -7,10 +7,12 @@ import argparse
 import itertools
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from ..image_files import EXTENSIONS, describe_skipped, is_image, walk_files
@@ -47,13 +49,26 @@ class PoolPredictor:
         self.pool = VPTMTaskPool.from_files(files, weights)
         self.topk = topk
 
-    def load(self, path: Path) -> PreparedImage:
-        return self.pool.prepare(path, list(self.pool.tasks))
+    def load(self, path: Path) -> tuple[PreparedImage, list[np.ndarray]]:
+        """Prepare an image; its inputs are arrays.
 
-    def classify(self, images: list[PreparedImage]) -> list[Tops]:
+        A tensor from another process would hold an open file, and shared
+        memory, of which a container has little.
+        """
+        image = self.pool.prepare(path, list(self.pool.tasks))
+        arrays = [x.cpu().numpy() for x in image.inputs]
+        return replace(image, inputs=[]), arrays
+
+    def classify(
+        self, images: list[tuple[PreparedImage, list[np.ndarray]]]
+    ) -> list[Tops]:
+        prepared = [
+            replace(image, inputs=[torch.from_numpy(x) for x in arrays])
+            for image, arrays in images
+        ]
         return [
             {name: self._top(name, one) for name, one in result.items()}
-            for result in self.pool.classify(images)
+            for result in self.pool.classify(prepared)
         ]
 
     def _top(self, name: str, prediction: Prediction) -> list[dict]:
