@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from mmengine.logging import MMLogger
+from torch.utils.data import DataLoader
 
+from vptm_mm.datasets import LoadCheckedImage
 from vptm_mm.run_verb import guarded
 from vptm_mm.visualization import open_split
 
@@ -70,6 +72,26 @@ def refused_by_the_package():
 
 def refused_by_the_system():
     Path('gone.jpg').read_bytes()
+
+
+def refused_by_a_worker():
+    """As the folder that a loader reads has a damaged image."""
+
+    class Images:
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return LoadCheckedImage()(dict(img_path=__file__))
+
+    next(iter(DataLoader(Images(), num_workers=1)))
+
+
+def test_an_error_of_a_worker_is_one_line(run):
+    code, _, err = run(refused_by_a_worker)
+    assert code == 2
+    (line,) = err.decode().splitlines()
+    assert line.startswith(f'ImageFileError: {__file__}: the file (')
 
 
 @pytest.mark.parametrize(

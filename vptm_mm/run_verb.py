@@ -17,6 +17,7 @@ from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
+from .datasets import ImageFileError
 from .host import quiet_host
 from .model_index import config_path
 
@@ -163,6 +164,8 @@ def _prepare_streams() -> None:
 def is_for_users(error: Exception) -> bool:
     """Whether the text of an error says all that a user needs."""
     if isinstance(error, OSError) and error.filename is not None:
+        return True
+    if isinstance(error, ImageFileError):  # torch raises it again
         return True
     raised = traceback.extract_tb(error.__traceback__)[-1]
     is_ours = Path(raised.filename).is_relative_to(PACKAGE)

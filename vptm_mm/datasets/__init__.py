@@ -9,6 +9,7 @@ from .stanford_dogs import StanfordDogs
 from .subsets import KShot, NWay, TrainValSplit
 from .transforms import (
     BlockMaskGenerator,
+    ImageFileError,
     LoadCheckedImage,
     LoadKeptTokens,
     TwoViewCrop,
@@ -20,6 +21,7 @@ __all__ = [
     'BGRCIFAR100',
     'BlockMaskGenerator',
     'EXTENSIONS',
+    'ImageFileError',
     'ImageFolder',
     'KShot',
     'LoadCheckedImage',

@@ -18,6 +18,22 @@ from mmpretrain.registry import TRANSFORMS
 from ..image_content import UnreadableImageError, decode
 
 
+class ImageFileError(ValueError):
+    """An image that a data set cannot read.
+
+    A worker of a data loader hands over its traceback as the text; what
+    follows the name of this class in it is the text of the error.
+
+    Args:
+        text: The file, what is wrong, and what to do.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            text.rpartition(f'{type(self).__name__}: ')[2].strip()
+        )
+
+
 @TRANSFORMS.register_module()
 class LoadCheckedImage(LoadImageFromFile):
     """The host's ``LoadImageFromFile``, which names what it cannot read.
@@ -99,7 +115,7 @@ class LoadCheckedImage(LoadImageFromFile):
         try:
             return decode(content, self.color_type, self.imdecode_backend)
         except UnreadableImageError as error:
-            raise ValueError(f'{path}: {error}') from error
+            raise ImageFileError(f'{path}: {error}') from error
 
     def _keep(self, path: str, image: np.ndarray) -> None:
         if self._room is None:
