@@ -85,7 +85,9 @@ def _map() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('verb', choices=list(VERBS), help=argparse.SUPPRESS)
-    parser.add_argument('--version', action=_Version, nargs=0)
+    parser.add_argument(
+        '--version', action=_Version, nargs=0, help='show it and exit'
+    )
     return parser
 
 

@@ -97,8 +97,9 @@ def test_configs(tmp_path, monkeypatch, capsys):
     assert "_base_ = '" in (tmp_path / 'mine.py').read_text()
     with pytest.raises(FileExistsError, match='mine.py is there already'):
         vptm('configs', '--copy', 'vptm_beitv2_cub', 'mine.py')
-    assert vptm('configs', 'nothing like it') == 1
     capsys.readouterr()
+    assert vptm('configs', 'nothing like it') == 1
+    assert "no config is named '*nothing like it*'" in capsys.readouterr().err
     vptm('configs')
     assert len(capsys.readouterr().out.splitlines()) > 50
 
@@ -145,7 +146,7 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('a.png,x\nb.png\n', 'must be a path and a label'),
+        ('a.png,x\nb.png;x\n', 'must be a path, a comma and a label'),
         ('path,label\na.png,x\ngone.png,y\n', 'no .*gone.png'),
         ('a.png,x\nb.png,x\n', 'it takes two'),
     ],

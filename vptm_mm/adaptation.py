@@ -316,7 +316,8 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
     for number, row in enumerate(rows, 1):
         if len(row) < 2 or not row[1].strip():
             raise ValueError(
-                f'{source}: image {number}, {row}, must be a path and a label.'
+                f'{source}: image {number}, {row}, must be a path, a comma '
+                'and a label.'
             )
         if not (folder / row[0]).is_file():
             raise FileNotFoundError(f'{source}: no {folder / row[0]}')

@@ -68,6 +68,12 @@ def test_one_of_two_layouts_is_enough(tmp_path):
     check_data_roots(cfg)
 
 
+def test_a_copied_config_is_led_to_its_folder():
+    cfg = dict(type='ImageFolder', data_root='mine')
+    with pytest.raises(FileNotFoundError, match='in which the run began'):
+        check_data_roots(cfg)
+
+
 def test_a_task_of_vtab_that_is_missing(tmp_path):
     root = make_vtab(tmp_path, ('dtd',))
     check_data_roots(dict(type='VTAB1k', data_root=str(root), task='dtd'))

@@ -11,7 +11,7 @@ from torch import nn
 
 from vptm_mm.engine import AnyDeviceRunner
 from vptm_mm.engine.any_device_runner import VARIABLES
-from vptm_mm.engine.launch import build_runner, leave_process_group
+from vptm_mm.engine.launch import LOADERS, build_runner, leave_process_group
 from vptm_mm.engine.worker_signals import STOP_SIGNALS
 
 from ..launched import free_port
@@ -100,6 +100,13 @@ def test_a_process_of_mpirun_on_a_cpu(environment, tmp_path):
 def test_sharding_is_refused(config):
     with pytest.raises(ValueError, match='strategies .FSDP, .* not supported'):
         build_runner(Config(config), ())
+
+
+def test_a_part_of_a_config_is_refused():
+    """As the README shows the part that is ours."""
+    cfg = Config(dict(model=dict(), optim_wrapper=dict()))
+    with pytest.raises(ValueError, match='has no train_dataloader, train_cfg'):
+        build_runner(cfg, LOADERS)
 
 
 def test_a_run_that_fails_gives_signals_back(tmp_path, monkeypatch):

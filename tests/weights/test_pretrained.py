@@ -458,7 +458,7 @@ def test_files_of_something_else(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(
         FileNotFoundError,
-        match=r'no pre-trained weights at .*gone\.pth.*--cfg-options',
+        match=r'no pre-trained weights at .*gone\.pth.*--weights.*--cfg-opt',
     ):
         load(tmp_path / 'gone.pth')
     with pytest.raises(FileNotFoundError, match='checkpoints/gone'):

@@ -141,4 +141,9 @@ def _check_data_root(kind: str, cfg: dict) -> None:
         lines.append(f'{kind} does not read ~ as the home folder.')
     variable = FOLDERS.get(kind, f'{kind.upper()}_ROOT')
     lines.append(f'Put it there, or set {variable}=PATH in the environment.')
+    if not root.is_absolute():
+        lines.append(
+            f'A config in a work dir keeps {root}: use it in the folder in '
+            'which the run began.'
+        )
     raise FileNotFoundError('\n  '.join(lines))

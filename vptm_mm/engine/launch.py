@@ -20,6 +20,7 @@ from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -87,13 +88,20 @@ def build_runner(cfg: Config, loaders: tuple[str, ...]) -> Runner:
 
     Raises:
         FileNotFoundError: If a data set is not where the config says.
-        ValueError: If data loaders share images, or if the config asks for
-            the host's ``FlexibleRunner``.
+        ValueError: If a part of a training config is missing, data loaders
+            share images, or the config asks for the host's
+            ``FlexibleRunner``.
     """
     for name in loaders:
         check_data_roots(cfg.get(name))
     if 'train_dataloader' in loaders:
         check_data_roots([cfg.get('default_hooks'), cfg.get('custom_hooks')])
+        missing = [key for key in TRAINING if cfg.get(key) is None]
+        if missing:
+            raise ValueError(
+                f'the config has no {", ".join(missing)}; inherit one that '
+                'has, as `vptm configs --copy NAME FILE` writes it.'
+            )
     if 'strategy' in cfg or cfg.get('runner_type') == 'FlexibleRunner':
         raise ValueError(
             'FlexibleRunner and its strategies (FSDP, DeepSpeed, ...) are not '

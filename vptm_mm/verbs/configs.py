@@ -6,6 +6,7 @@ vptm configs --copy vptm_beitv2_cub my_cub.py
 
 import argparse
 import fnmatch
+import sys
 from pathlib import Path
 
 from ..model_index import config_path, config_paths
@@ -24,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     for path in found:
         summary = path.read_text(encoding='utf-8').split('\n', 1)[0]
         print(f'{path.stem:<42} {summary.strip(chr(34))}')
+    if not found:
+        print(f'no config is named {pattern!r}.', file=sys.stderr)
     return 0 if found else 1
 
 

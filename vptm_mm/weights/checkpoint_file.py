@@ -52,7 +52,8 @@ def fetch(checkpoint: str | PathLike) -> Path:
         raise FileNotFoundError(
             f'no pre-trained weights at {path.absolute()} (from checkpoint='
             f'{checkpoint!r}); give the path of a BEiT v2 pre-training file '
-            'by --cfg-options model.backbone.init_cfg.checkpoint=PATH.'
+            'by --weights, or with a config by --cfg-options '
+            'model.backbone.init_cfg.checkpoint=PATH.'
         )
     return path
 

@@ -53,7 +53,8 @@ def download(url: str) -> Path:
         raise RuntimeError(
             f'could not download {url} ({error}); {_mirror(url)}fetch it on '
             f'another machine and copy it to {path}, or give a local path by '
-            '--cfg-options model.backbone.init_cfg.checkpoint=PATH.'
+            '--weights, or with a config by --cfg-options '
+            'model.backbone.init_cfg.checkpoint=PATH.'
         ) from error
     finally:
         barrier()  # the other ranks wait here, whatever happened
