@@ -35,6 +35,10 @@ def predict(client, name, seed=0):
     return client.post(f'/v1/tasks/{name}/predict', content=png(seed))
 
 
+def grey():
+    return np.full((20, 20, 3), 90, np.uint8)
+
+
 def answer(client, name):
     return predict(client, name).json()['predictions']
 
@@ -194,8 +198,7 @@ def test_an_image_that_fails_is_alone_with_it(serve, files):
 
     async def mixed():
         async with tasks.held(['birds', 'dogs']) as (birds, dogs):
-            image = np.full((20, 20, 3), 90, np.uint8)
-            good = [await tasks.prepare(image, [one]) for one in (birds, dogs)]
+            good = [await tasks.prepare(grey, [one]) for one in (birds, dogs)]
             bad = dataclasses.replace(good[0], inputs=[torch.zeros(1)])
             return await tasks.classify([good[0], bad, good[1]])
 
@@ -210,8 +213,7 @@ def test_a_task_goes_while_it_is_asked(serve, files, folder):
 
     async def removed_meanwhile():
         async with tasks.held(['dogs']) as (dogs,):
-            image = np.full((20, 20, 3), 90, np.uint8)
-            prepared = await tasks.prepare(image, [dogs])
+            prepared = await tasks.prepare(grey, [dogs])
             await tasks.remove('dogs')
             (result,) = await tasks.classify([prepared])
             assert dogs.key in tasks.pool.tasks

@@ -38,7 +38,7 @@ WAITING = Gauge(
 )
 STAGES = Histogram(
     'vptm_stage_seconds',
-    'Time of a request in body, tasks, image, and wait; of a batch in model.',
+    'Of a request: tasks, image, batch with its wait; of a batch: model.',
     ['stage'],
     buckets=SECONDS,
 )

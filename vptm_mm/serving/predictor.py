@@ -68,8 +68,9 @@ class Predictor:
         self, name: str, content: bytes, held: Sequence[ServedTask]
     ) -> dict[str, Prediction]:
         with metrics.STAGES.labels('image').time():
-            image = await self._read(name, content)
-            prepared = await self.tasks.prepare(image, held)
+            prepared = await self.tasks.prepare(
+                lambda: self._read(name, content), held
+            )
         with (
             metrics.STAGES.labels('batch').time(),
             metrics.WAITING.track_inprogress(),
@@ -79,11 +80,9 @@ class Predictor:
             raise result
         return result
 
-    async def _read(self, name: str, content: bytes) -> np.ndarray:
+    def _read(self, name: str, content: bytes) -> np.ndarray:
         try:
-            return await self.tasks.in_thread(
-                read_upload, content, self.limits
-            )
+            return read_upload(content, self.limits)
         except TooLargeError as error:
             raise RequestError(413, f'{name}: {error}') from error
         except ValueError as error:

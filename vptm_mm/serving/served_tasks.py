@@ -302,16 +302,20 @@ class ServedTasks:
         return await self.in_thread(self.store.added, served.stored)
 
     async def prepare(
-        self, image: np.ndarray, tasks: Sequence[ServedTask]
+        self, read: Callable[[], np.ndarray], tasks: Sequence[ServedTask]
     ) -> PreparedImage:
-        """Make an image ready for tasks that are held.
+        """Read an image and make it ready for tasks that are held.
 
         Raises:
-            RequestError: If their pipelines fail.
+            RequestError: If ``read`` raises it, or their pipelines fail.
         """
         keys = [served.key for served in tasks]
         try:
-            return await self.in_thread(_prepare, self.pool, image, keys)
+            return await self.in_thread(
+                lambda: _prepare(self.pool, read(), keys)  # type: ignore[arg-type]
+            )
+        except RequestError:
+            raise
         except Exception as error:  # a pipeline can be wrong in any way
             names = ', '.join(served.name for served in tasks)
             raise RequestError(
