@@ -4,6 +4,7 @@ Answers and errors are one line of JSON each.
 """
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,8 +62,9 @@ class Line(JSONResponse):
     """A line of JSON."""
 
     def render(self, content: Any) -> bytes:
-        """Return the line."""
-        return super().render(content) + b'\n'
+        """Return the line; what is not text in it is escaped."""
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        return f'{text}\n'.encode(errors='backslashreplace')
 
 
 class CountedRequests:
@@ -85,7 +87,11 @@ class CountedRequests:
                 metrics.REQUESTS.labels(message['status']).inc()
             await send(message)
 
-        await self.app(scope, receive, count)
+        try:
+            await self.app(scope, receive, count)
+        except Exception:  # answered by what is around this
+            metrics.REQUESTS.labels(500).inc()
+            raise
 
 
 @dataclass(frozen=True)
@@ -190,11 +196,11 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
     @api.get('/healthz')
     async def ready() -> Line:
         """Say whether it can answer."""
-        if tasks.stored and tasks.pool is None:
+        if tasks.pool is None and (tasks.stored or tasks.problem):
             raise RequestError(503, f'no task can be served: {tasks.problem}')
         return Line(dict(status='ready', tasks=len(tasks.stored)))
 
-    @api.get('/metrics')
+    @api.get('/metrics', **reads)
     async def show_metrics() -> Response:
         """Show counts and times for Prometheus."""
         content = await tasks.in_thread(metrics.exposition)

@@ -11,8 +11,8 @@ import itertools
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from .task_store import StoredTask, StoreError, TaskStore, require_name
 
 POLL_SECONDS = 2
 RETRY_SECONDS = 5
+MAX_ANSWERS = 128  # of a run of the backbone: each may be a sequence
 Result = dict[str, Prediction] | Exception
 T = TypeVar('T')
 
@@ -97,6 +98,8 @@ class ServedTasks:
         self._refreshed = 0.0
         self._numbers = itertools.count()
         self._readers = ThreadPoolExecutor(num_threads, 'reader')
+        # Apart: a store may hang.
+        self._files = ThreadPoolExecutor(2, 'store')
         self._model = ThreadPoolExecutor(1, 'model')
         self._refreshing = asyncio.Lock()
         self._loading = asyncio.Lock()
@@ -104,12 +107,6 @@ class ServedTasks:
     async def start(self) -> None:
         """Look what is there, and load the first task that can be."""
         await self._look()
-        for name in self.stored:
-            try:
-                async with self.held([name]):
-                    return
-            except RequestError as error:
-                self._report(str(error))
 
     async def poll(self) -> None:
         """Look from time to time what has changed, until cancelled."""
@@ -120,10 +117,29 @@ class ServedTasks:
     async def _look(self) -> None:
         try:
             await self.refresh()
+            await self._load_any()
         except RequestError as error:
             self._report(str(error))
         else:
             self.problem = ''
+
+    async def _load_any(self) -> None:
+        """Load the first task that can be, if none is: its encoder is ours.
+
+        Raises:
+            RequestError: If none can be, the first reason.
+        """
+        problem = None
+        for name in self.stored:
+            if self.loaded:
+                return
+            try:
+                async with self.held([name]):
+                    return
+            except RequestError as error:
+                problem = problem or error
+        if problem:
+            raise problem
 
     def _report(self, problem: str) -> None:
         if problem != self.problem:
@@ -205,7 +221,7 @@ class ServedTasks:
         task = await self.in_thread(self._parse, name, content, path)
         return ServedTask(
             name,
-            await self._in_model_thread(self._add, task, name),
+            await self._added_to_pool(task, name),
             stored,
             hashlib.sha256(content).hexdigest(),
             replace(task, tensors={}),
@@ -226,13 +242,25 @@ class ServedTasks:
             task = replace(task, backbone=backbone)
         return replace(task, path=path)  # its weights may lie beside it
 
+    async def _added_to_pool(self, task: Task, name: str) -> str:
+        """Add a task to the pool; return its name there."""
+        adding = self._model.submit(self._add, task, name)
+        try:
+            return await asyncio.wrap_future(adding)
+        except asyncio.CancelledError:  # the caller has gone
+            self._model.submit(self._undo, adding)
+            raise
+
+    def _undo(self, adding: Future[str]) -> None:
+        if not adding.cancelled() and not adding.exception():
+            self._remove(adding.result())
+
     def _add(self, task: Task, name: str) -> str:
         """Add a task to the pool and run it; return its name there."""
         key = f'{name} {next(self._numbers)}'
         pool = self.pool
         try:
-            pool = pool or self._build(task)
-            pool.add(task, key)
+            pool = self._pool_with(task, key)
             image = np.full((64, 64, 3), 127, np.uint8)
             (result,) = pool.classify([_prepare(pool, image, [key])])
             if not np.isfinite(result[key]['pred_scores']).all():
@@ -243,6 +271,19 @@ class ServedTasks:
             raise _refused(name, key, error) from error
         self.pool = pool
         return key
+
+    def _pool_with(self, task: Task, key: str) -> VPTMTaskPool:
+        """Add a task to the pool, or to another if its encoder is unused."""
+        if self.pool:
+            try:
+                self.pool.add(task, key)
+                return self.pool
+            except OtherEncoderError:
+                if self.pool.tasks:
+                    raise
+        pool = self._build(task)
+        pool.add(task, key)
+        return pool
 
     def _build(self, task: Task) -> VPTMTaskPool:
         checkpoint = frozen_init(task, self.weights)['checkpoint']
@@ -281,9 +322,11 @@ class ServedTasks:
             require_name(name)
         except ValueError as error:
             raise RequestError(422, str(error)) from error
+        if not self.loaded:  # one that is stored decides on the encoder
+            await self._look()
         task = await self.in_thread(self._parse, name, content, None)
-        key = await self._in_model_thread(self._add, task, name)
-        await self._in_model_thread(self._remove, key)
+        key = await self._added_to_pool(task, name)
+        self._model.submit(self._remove, key)
         await self._ask_store(self.store.write, name, content)
         await self.refresh()
 
@@ -299,7 +342,7 @@ class ServedTasks:
 
     async def added(self, served: ServedTask) -> str | None:
         """Return when a task was put into the store, if that is known."""
-        return await self.in_thread(self.store.added, served.stored)
+        return await self._ask_store(self.store.added, served.stored)
 
     async def prepare(
         self, read: Callable[[], np.ndarray], tasks: Sequence[ServedTask]
@@ -331,21 +374,29 @@ class ServedTasks:
             return await self._in_model_thread(self._classify, images)
 
     def _classify(self, images: Sequence[PreparedImage]) -> list[Result]:
+        return [
+            result
+            for part in in_parts(images)
+            for result in self._classify_part(part)
+        ]
+
+    def _classify_part(self, images: Sequence[PreparedImage]) -> list[Result]:
         try:
             return [*self.pool.classify(images)]  # type: ignore[union-attr]
         except Exception as error:
             if len(images) == 1:
                 return [error]
-            return [self._classify([image])[0] for image in images]
+            return [self._classify_part([image])[0] for image in images]
 
     async def _ask_store(self, function: Callable[..., T], *args: object) -> T:
+        loop = asyncio.get_running_loop()
         try:
-            return await self.in_thread(function, *args)
+            return await loop.run_in_executor(self._files, function, *args)
         except StoreError as error:
             raise RequestError(503, str(error), RETRY_SECONDS) from error
 
     async def in_thread(self, function: Callable[..., T], *args: object) -> T:
-        """Call what reads a file or prepares an image."""
+        """Call what parses a file or prepares an image."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, function, *args)
 
@@ -354,6 +405,21 @@ class ServedTasks:
     ) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._model, function, *args)
+
+
+def in_parts(
+    images: Sequence[PreparedImage],
+) -> Iterator[list[PreparedImage]]:
+    """Split a batch whose images are asked of many tasks: of its memory."""
+    part: list[PreparedImage] = []
+    answers = 0
+    for image in images:
+        answers += len(image.names)
+        if part and answers > MAX_ANSWERS:
+            yield part
+            part, answers = [], len(image.names)
+        part.append(image)
+    yield part
 
 
 def _prepare(
