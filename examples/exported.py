@@ -40,13 +40,14 @@ def prepare(path, pipeline):
 
 
 def open_onnx(path):
-    """Return what scores an image, the classes and the pipeline."""
+    """Return what scores an image, and the description of the file."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)
-    about = session.get_modelmeta().custom_metadata_map
-    classes, pipeline = (json.loads(about[k]) for k in ('classes', 'pipeline'))
-    return lambda x: session.run(None, {'images': x})[0], classes, pipeline
+    texts = session.get_modelmeta().custom_metadata_map
+    keys = ('classes', 'pipeline', 'preprocessing')
+    about = {key: json.loads(texts[key]) for key in keys}
+    return lambda x: session.run(None, {'images': x})[0], about
 
 
 def open_pt2(path):
@@ -61,15 +62,18 @@ def open_pt2(path):
         with torch.inference_mode():
             return model(torch.from_numpy(image)).numpy()
 
-    return score, about['classes'], about['pipeline']
+    return score, about
 
 
 def main(path, *photos):
     """Print the class of each photo and its share."""
     opened = open_onnx(path) if path.endswith('.onnx') else open_pt2(path)
-    score, classes, pipeline = opened
+    score, about = opened
+    if not about['preprocessing']:
+        sys.exit(f'{path} was written without --preprocessing')
+    classes = about['classes']
     for photo in photos:
-        (scores,) = score(prepare(photo, pipeline))
+        (scores,) = score(prepare(photo, about['pipeline']))
         shares = np.exp(scores - scores.max())
         shares /= shares.sum()
         print(photo, classes[shares.argmax()], shares.max())

@@ -49,9 +49,11 @@ def describe_skipped(folder: Path, others: list[Path]) -> str:
     if not others:
         return ''
     heif = any(path.suffix.lower() in HEIF for path in others)
+    many = len(others) > 1
     return (
-        f'{len(others)} files in {folder} are skipped, which do not end as '
-        f'images do, such as {show_names(others)}.'
+        f'{len(others)} {"files" if many else "file"} in {folder} '
+        f'{"are" if many else "is"} skipped, without the suffix of an image, '
+        f'such as {show_names(others)}.'
     ) + ' "pip install pillow-heif" to read HEIC images.' * heif
 
 

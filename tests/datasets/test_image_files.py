@@ -31,6 +31,9 @@ def test_what_is_found_and_what_is_skipped(tmp_path, monkeypatch):
     assert names == ['a.jpg', 'deep/b.JFIF', 'scan.jpg/d.png']
     skipped = describe_skipped(root, others)
     assert skipped.startswith(f'2 files in {root} are skipped')
+    assert describe_skipped(root, others[:1]).startswith(
+        f'1 file in {root} is'
+    )
     assert skipped.endswith(
         'c.heic, notes.txt. "pip install pillow-heif" to read HEIC images.'
     )

@@ -63,6 +63,15 @@ def test_prepare_does_what_the_pipeline_does(tmp_path, steps):
         exported.prepare(path, [dict(type='Pad')])
 
 
+def test_a_file_of_normalised_images_is_refused(tmp_path, monkeypatch):
+    about = json.dumps(dict(classes=[], pipeline=[], preprocessing=False))
+    path = tmp_path / 'birds.pt2'
+    program = torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))
+    torch.export.save(program, path, extra_files={'vptm_mm.json': about})
+    with pytest.raises(SystemExit, match='without --preprocessing'):
+        exported.main(str(path))
+
+
 @needs_export
 def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     pytest.importorskip('onnxruntime')
