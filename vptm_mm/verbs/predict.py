@@ -141,11 +141,14 @@ def skip_written(
     count = errors = 0
     for row in written:
         image = next(images, None)
-        if as_text(row['image']) != as_text(str(image)):
+        if image is None or as_text(row['image']) != as_text(str(image)):
+            here = 'there are no more here'
+            if image:
+                here = f'the images here with {str(image)!r}'
             raise ValueError(
                 f'{out} goes on with {row["image"]!r} after {count} images, '
-                f'and the images here with {str(image)!r}; give the images '
-                'that it was begun with, or another --out.'
+                f'and {here}; give the images that it was begun with, or '
+                'another --out.'
             )
         count += 1
         errors += 'error' in row

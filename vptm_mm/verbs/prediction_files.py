@@ -17,7 +17,7 @@ from typing import Any, Protocol, TextIO
 from rich.console import Console
 from rich.table import Table
 
-from ..weights import remove_parts, whole_path, write_whole
+from ..weights import explained, remove_parts, whole_path, write_whole
 
 RESUMABLE = ('jsonl', 'parquet')
 FORMATS = ('table', 'json', 'csv', *RESUMABLE)
@@ -54,14 +54,19 @@ def open_predictions(
 
     Raises:
         FileExistsError: If there is something else.
-        ValueError: If it was begun with other settings, or Parquet should go
-            to stdout.
+        ValueError: If it was begun with other settings, is not a file that
+            can be read again, or Parquet should go to stdout.
     """
     if kind == 'parquet':
         if path is None:
             raise ValueError('Parquet is a folder of files: give --out.')
         return ParquetFolder(path, settings)
     if kind == 'jsonl':
+        if path and path.exists() and not path.is_file():
+            raise ValueError(
+                f'{path} is not a file; give --format jsonl --out - and lead '
+                'stdout there.'
+            )
         return JSONLines(path, settings) if path else JSONLinesOnStdout()
     return WholeFile(kind, path)
 
@@ -200,16 +205,27 @@ class JSONLines:
                 end += len(line)
                 if not line.endswith(b'\n'):
                     break
-                row = json.loads(line)
+                row = self._read(line)
                 count += 1
                 if 'error' in row or count == self.num_tasks:
                     whole, count = end, 0
                     yield row
         os.truncate(self.path, whole)
 
+    def _read(self, line: bytes) -> dict:
+        try:
+            row = json.loads(line)
+            as_text(row['image'])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{self.path} holds a line that is not a prediction: '
+                f'{line!r:.80}; give another --out, or remove it.'
+            ) from error
+        return row
+
     def write(self, rows: list[dict]) -> None:
         lines = [json.dumps(row, ensure_ascii=False) + '\n' for row in rows]
-        with self.path.open('ab') as file:
+        with explained(self.path), self.path.open('ab') as file:
             file.write(''.join(lines).encode(errors='backslashreplace'))
 
     def close(self) -> None:
@@ -263,7 +279,7 @@ class ParquetFolder:
         is_error = compute.field('error').is_valid()
         for part in self.parts:
             metadata = parquet.read_schema(part).metadata
-            old = json.loads(metadata.get(SETTINGS, '{}'))
+            old = json.loads((metadata or {}).get(SETTINGS, '{}'))
             require_same(self.folder, old, self.settings)
             table = parquet.read_table(
                 part, columns=['image', 'error'], filters=is_first | is_error
