@@ -98,7 +98,7 @@ def server(files, tmp_path_factory):
         folder,
         store,
         *('--task', f'cars={files["cars"]}', '--replicas', '2'),
-        *('--max-batch', '8', '--max-queue', '4', '--max-wait-ms', '2'),
+        *('--max-batch', '8', '--max-queue', '16', '--max-wait-ms', '2'),
     )
     try:
         assert server.line == f'Serving at {server.url}; end it by Ctrl+C.\n'
@@ -117,12 +117,12 @@ def right(files):
     }
 
 
-def ask(client, right, name, i) -> int:
-    """Ask once; a wrong answer is an error. Return the status."""
+def ask(client, right, name, i) -> int | str:
+    """Ask once; a wrong answer is an error. Return the status, or why none."""
     try:
         found = client.predict(IMAGES[i], [name])[name]
     except ServerError as error:
-        return error.status
+        return error.status or str(error)
     labels, scores = right[name, i]
     assert [one['label'] for one in found] == labels
     np.testing.assert_allclose(
@@ -131,7 +131,7 @@ def ask(client, right, name, i) -> int:
     return 200
 
 
-def ask_many(server, right, count, callers, names, patience=30) -> list[int]:
+def ask_many(server, right, count, callers, names, patience=30) -> list:
     rng = random.Random(count)
     asked = [(rng.choice(names), rng.randrange(8)) for _ in range(count)]
     client = Client(server.url, patience=patience)
@@ -203,7 +203,9 @@ def test_it_answers_what_it_has_begun(server, right, files):
         assert server.end() == 0
         statuses = load.result()
     assert statuses[0] == 200
-    assert {*statuses} <= {200, 0, 503, 404}
+    refused = f'{server.url} does not answer as a server of vptm ([Errno 111]'
+    others = {str(status).partition(' Conn')[0] for status in statuses}
+    assert others <= {'200', '404', '503', refused}
     assert server.process.stdout.read() == ''
     errors = server.errors.read_text()
     assert 'Traceback' not in errors

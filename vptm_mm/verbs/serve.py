@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -169,9 +169,15 @@ def _serve(settings: 'Settings', args: argparse.Namespace) -> None:
                 file=out,
                 flush=True,
             )
-            threading.Event().wait()
-        except KeyboardInterrupt:
+            _wait_for_interrupt()
+            serve.delete(NAME)  # when it has answered what it has begun
+        except KeyboardInterrupt:  # while it starts or ends
             pass
         finally:
             serve.shutdown()
             ray.shutdown()
+
+
+def _wait_for_interrupt() -> None:
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
