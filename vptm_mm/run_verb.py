@@ -24,7 +24,7 @@ from .model_index import config_path
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
 # Verbs whose log is wanted; others log what is wrong.
-LOGGED = ('train', 'test', 'pretrain', 'compare')
+LOGGED = ('train', 'test', 'pretrain')
 # Packages that a verb needs beyond the plain installation.
 EXTRAS = dict(
     optuna='sweep',

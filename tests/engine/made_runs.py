@@ -3,7 +3,6 @@
 A process is forked from a server that has imported everything.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -94,8 +93,7 @@ def train(
             **options,
         }
     )
-    flags = argparse.Namespace(cfg_options={}, no_pin_memory=False)
-    finish_config(cfg, flags, persistent_workers=True)
+    finish_config(cfg)
     sync = os.fsync
 
     def slow_sync(descriptor: int) -> None:

@@ -1,6 +1,5 @@
 """Stopping and going on, within one process."""
 
-import argparse
 import shutil
 import signal
 from pathlib import Path
@@ -298,7 +297,6 @@ def test_the_number_of_epochs_is_all_there_is_to_say(epochs, tmp_path):
 def test_by_epoch_on_top_of_a_config_that_names_its_loop():
     cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
     cfg.merge_from_dict({'train_cfg.by_epoch': True})
-    flags = argparse.Namespace(cfg_options={}, no_pin_memory=False)
-    finish_config(cfg, flags, persistent_workers=True)
+    finish_config(cfg)
     assert cfg.train_cfg.type == 'ResumableTrainLoop'
     assert 'by_epoch' not in cfg.train_cfg

@@ -16,8 +16,8 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 
 from vptm_mm.tasks import (
-    ENCODER_SETTINGS,
-    FROZEN_SHA256,
+    SETTINGS_ENTRY,
+    SHA256_ENTRY,
     VPTMTaskPool,
     build_classifier,
     classifier_of,
@@ -107,7 +107,7 @@ def test_a_task_state_holds_what_is_not_frozen(model):
     state = task_state(model)
     frozen = {f'backbone.{k}' for k in model.backbone.frozen_state_dict()}
     assert not frozen & set(state)
-    assert state[FROZEN_SHA256].shape == (32,)
+    assert state[SHA256_ENTRY].shape == (32,)
     assert not any(k.startswith('backbone.encoder.') for k in state)
     with pytest.raises(ValueError, match='ResNet is not a frozen backbone'):
         task_state(
@@ -126,9 +126,9 @@ def test_a_task_state_holds_what_is_not_frozen(model):
 
 def test_slim_checkpoints_of_before_have_no_settings(fresh, path):
     checkpoint = read_checkpoint(str(path))
-    settings = checkpoint['state_dict'].pop(ENCODER_SETTINGS)
+    settings = checkpoint['state_dict'].pop(SETTINGS_ENTRY)
     load_state(fresh, checkpoint)
-    checkpoint['state_dict'][ENCODER_SETTINGS] = settings[:-5]
+    checkpoint['state_dict'][SETTINGS_ENTRY] = settings[:-5]
     with pytest.raises(ValueError, match='must be a JSON object in bytes'):
         load_state(fresh, checkpoint)
 

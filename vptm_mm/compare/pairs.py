@@ -20,7 +20,7 @@ from .run_configs import (
     final_config,
     load_config,
     missing_keys,
-    seed_samples,
+    seed_subsets,
     set_keys,
     tuned_config,
     without_test,
@@ -296,5 +296,5 @@ def _check_images(cfg: Config) -> None:
 
 def _seeded(cfg: Config, seed: int) -> Config:
     cfg.merge_from_dict({'randomness.seed': seed})
-    seed_samples(cfg, seed)
+    seed_subsets(cfg, seed)
     return cfg

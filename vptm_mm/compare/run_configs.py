@@ -77,19 +77,19 @@ def without_validation(cfg: Config) -> Config:
     return cfg
 
 
-def seed_samples(cfg: Config, seed: int) -> None:
+def seed_subsets(cfg: Config, seed: int) -> None:
     """Sample images and classes by the seed of the run.
 
     The deviation over seeds must hold that of the samples. In the other data
     sets classes are sampled alike, and images where they are split after it:
     else a part would hold images of another one.
     """
-    _seed_samples(cfg.train_dataloader.dataset, SAMPLERS, seed)
+    _seed_subsets(cfg.train_dataloader.dataset, SAMPLERS, seed)
     for loader in filter(cfg.get, LOADERS[1:]):
-        _seed_samples(cfg[loader].dataset, ('NWay',), seed)
+        _seed_subsets(cfg[loader].dataset, ('NWay',), seed)
 
 
-def _seed_samples(dataset: Any, kinds: Sequence[str], seed: int) -> None:
+def _seed_subsets(dataset: Any, kinds: Sequence[str], seed: int) -> None:
     """Seed each sample of images or classes, whatever it is wrapped in."""
     if kind_of(dataset) in kinds:
         dataset.seed = seed
@@ -97,7 +97,7 @@ def _seed_samples(dataset: Any, kinds: Sequence[str], seed: int) -> None:
         kinds = SAMPLERS
     inner = dataset.get('dataset')
     for one in dataset.get('datasets', [] if inner is None else [inner]):
-        _seed_samples(one, kinds, seed)
+        _seed_subsets(one, kinds, seed)
 
 
 def base_config(

@@ -1,6 +1,5 @@
 """One run in a process of its own: trains, tests, measures what it costs."""
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -113,8 +112,7 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
         import_modules_from_strings(**cfg.custom_imports)
     cfg.work_dir = str(folder)
     cfg.experiment_name = folder.name
-    flags = argparse.Namespace(cfg_options={}, no_pin_memory=False)
-    finish_config(cfg, flags, persistent_workers=True)
+    finish_config(cfg)
     loaders = tuple(filter(cfg.get, LOADERS))
     validates, tests = (name in loaders for name in LOADERS[1:])
     runner = build_runner(cfg, loaders)

@@ -1,4 +1,3 @@
-from ..image_files import EXTENSIONS, describe_skipped, find_files
 from .cifar import BGRCIFAR10, BGRCIFAR100
 from .digits import SklearnDigits
 from .guides import check_data_roots
@@ -20,7 +19,6 @@ __all__ = [
     'BGRCIFAR10',
     'BGRCIFAR100',
     'BlockMaskGenerator',
-    'EXTENSIONS',
     'ImageFileError',
     'ImageFolder',
     'KShot',
@@ -36,6 +34,4 @@ __all__ = [
     'check_data_roots',
     'check_splits',
     'count_classes',
-    'describe_skipped',
-    'find_files',
 ]

@@ -5,6 +5,7 @@ import gc
 import os
 from os import path as osp
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -44,19 +45,24 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def finish_config(
-    cfg: Config, args: argparse.Namespace, persistent_workers: bool
+    cfg: Config,
+    options: dict[str, Any] | None = None,
+    *,
+    persistent_workers: bool = True,
+    pin_memory: bool = True,
 ) -> None:
     """Merge ``--cfg-options``, which come last, and fill in what is open.
 
     Args:
         cfg: The config, with all other flags merged; changed in place.
-        args: The flags.
+        options: Values by dotted key, as ``--cfg-options`` gives them.
         persistent_workers: Whether workers of data loaders may be kept.
+        pin_memory: Whether the memory of data loaders may be pinned.
 
     Raises:
-        ValueError: If ``--cfg-options`` names an unknown key.
+        ValueError: If an option names an unknown key.
     """
-    merge_cfg_options(cfg, args.cfg_options)
+    merge_cfg_options(cfg, options or {})
     # A user's by_epoch=True on top of a config that names its loop; the host
     # takes one of the two.
     train_cfg = cfg.get('train_cfg') or {}
@@ -75,7 +81,7 @@ def finish_config(
         loader.setdefault('collate_fn', dict(type='default_collate'))
         loader.setdefault('pin_memory', torch.cuda.is_available())
         loader.setdefault('persistent_workers', True)
-        loader.pin_memory &= not args.no_pin_memory
+        loader.pin_memory &= pin_memory
         loader.persistent_workers &= persistent_workers and workers > 0
 
 

@@ -25,6 +25,7 @@ from ..nn import (
     without_derived,
 )
 from ..weights import read_pretrained
+from ..weights.checkpoint_layouts import PREDICTOR
 from ..weights.identity import (
     ENCODER_SETTINGS,
     FROZEN_SHA256,
@@ -39,7 +40,6 @@ SPEEDUPS = ('fused_attention', 'lean_last_block')
 # Names in earlier configs and task files, without effect now.
 RETIRED = ('lean_first_block',)
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16}
-PREDICTOR = 'token_predictor.'
 
 
 class BlockSteps:

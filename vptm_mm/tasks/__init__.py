@@ -9,10 +9,11 @@ from .build import (
     open_task,
     prediction_pipeline,
 )
+from .pool import VPTMTaskPool
 from .state import (
-    ENCODER_SETTINGS,
-    FROZEN_SHA256,
-    IDENTITY,
+    IDENTITY_ENTRIES,
+    SETTINGS_ENTRY,
+    SHA256_ENTRY,
     load_state,
     read_checkpoint,
     require_fit,
@@ -29,21 +30,19 @@ from .task import (
     write_task,
 )
 
-from .pool import VPTMTaskPool  # isort: skip
-
 __all__ = [
-    'ENCODER_SETTINGS',
-    'FROZEN_SHA256',
-    'IDENTITY',
+    'IDENTITY_ENTRIES',
+    'SETTINGS_ENTRY',
+    'SHA256_ENTRY',
     'Task',
     'VPTMTaskPool',
+    'build_classifier',
     'build_preprocessing',
     'classifier_of',
     'config_of',
     'find_task_file',
     'frozen_init',
     'inner_datasets',
-    'build_classifier',
     'load_state',
     'make_task',
     'name_and_path',

@@ -23,8 +23,8 @@ from ..weights.checkpoint_file import (
 from ..weights.download import is_remote, is_stored
 from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
-    FROZEN_SHA256,
-    IDENTITY,
+    IDENTITY_ENTRIES,
+    SHA256_ENTRY,
     load_state,
     read_checkpoint,
     task_state,
@@ -77,14 +77,14 @@ def make_task(
         tensors={
             name: tensor.detach().cpu().clone()
             for name, tensor in state.items()
-            if name not in IDENTITY
+            if name not in IDENTITY_ENTRIES
         },
         backbone=backbone,
         head=without_training(model_cfg['head']),
         classes=tuple(str(name) for name in classes),
         data_preprocessor=without_training(preprocessor),
         pipeline=prediction_pipeline(cfg),
-        frozen_sha256=bytes(state[FROZEN_SHA256].tolist()).hex(),
+        frozen_sha256=bytes(state[SHA256_ENTRY].tolist()).hex(),
         weights=init_cfg.get('checkpoint'),
     )
     build_preprocessing(task)

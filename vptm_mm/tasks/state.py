@@ -28,14 +28,14 @@ from ..weights.checkpoint_file import (
     read_safetensors,
     without_wrappers,
 )
-from ..weights.identity import Identity
+from ..weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
 from .task import Task, parse_task
 
-# Entries of a state dict that identify the encoder: the digest of its tensors,
-# 32 bytes, and what tensors do not show, as JSON.
-FROZEN_SHA256 = 'backbone.frozen_sha256'
-ENCODER_SETTINGS = 'backbone.encoder_settings'
-IDENTITY = (FROZEN_SHA256, ENCODER_SETTINGS)
+# Entries of a classifier's state dict that identify the encoder: the digest of
+# its tensors, 32 bytes, and what tensors do not show, as JSON.
+SHA256_ENTRY = f'backbone.{FROZEN_SHA256}'
+SETTINGS_ENTRY = f'backbone.{ENCODER_SETTINGS}'
+IDENTITY_ENTRIES = (SHA256_ENTRY, SETTINGS_ENTRY)
 OURS = (PACKAGED, 'http://', 'https://', 'file://')
 
 
@@ -95,9 +95,9 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         # The host derives the preprocessor's buffers.
         if not name.startswith('data_preprocessor.')
         # The backbone compares it, and says where it differs.
-        and name != ENCODER_SETTINGS
+        and name != SETTINGS_ENTRY
     }
-    is_task = FROZEN_SHA256 in state
+    is_task = SHA256_ENTRY in state
     difference = compare_states(
         _wanted(model) if is_task else model.state_dict(), state
     )
@@ -129,7 +129,7 @@ def _compare_classes(model: BaseModel, checkpoint: dict) -> str:
 
 def _wanted(model: BaseModel) -> dict[str, Tensor]:
     state = task_state(model)
-    return {k: v for k, v in state.items() if k != ENCODER_SETTINGS}
+    return {k: v for k, v in state.items() if k != SETTINGS_ENTRY}
 
 
 def load_state(model: BaseModel, checkpoint: dict) -> None:

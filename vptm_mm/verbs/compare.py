@@ -13,8 +13,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from ..compare.pairs import make_pairs
 from ..compare.plan import Plan
 from ..compare.plan_file import load_plan
@@ -53,8 +51,6 @@ def run(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     plan = make_plan(args)
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
-    # For each method the host would tell which variables its config reads.
-    MMLogger.get_current_instance().setLevel('WARNING')
     pairs = make_pairs(plan)
     storage = args.storage or sqlite_url(work_dir / 'study.db')
     studies = Studies(storage, args.stale_after)

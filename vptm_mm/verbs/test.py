@@ -47,7 +47,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         )
     if args.folder is not None:
         test_folder(cfg, args.checkpoint, args.folder)
-    finish_config(cfg, args, persistent_workers=False)
+    finish_config(
+        cfg,
+        args.cfg_options,
+        persistent_workers=False,
+        pin_memory=not args.no_pin_memory,
+    )
     if args.tta:  # wraps the model, so that keys of options must be in before
         add_tta(cfg)
 

@@ -47,7 +47,12 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             )
         cfg.auto_scale_lr.enable = True
     add_vis_backends(cfg, args.watch)
-    finish_config(cfg, args, not args.no_persistent_workers)
+    finish_config(
+        cfg,
+        args.cfg_options,
+        persistent_workers=not args.no_persistent_workers,
+        pin_memory=not args.no_pin_memory,
+    )
     if args.resume == AUTO:
         resume_or_begin(cfg)
 

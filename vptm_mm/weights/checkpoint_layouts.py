@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-PREDICTOR = 'token_predictor.'
+PREDICTOR = 'token_predictor.'  # where the names of its tensors begin
 # Parts of transformers' names, and what they are here.
 BLOCK = r'beit\.(?:encoder\.layer|layers)\.(\d+)\.'
 ATTENDED = r'attention\.(?:attention\.)?'

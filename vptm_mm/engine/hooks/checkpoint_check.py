@@ -10,7 +10,7 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ...host import asked_to_resume, open_datasets
-from ...tasks import FROZEN_SHA256, require_fit
+from ...tasks import SHA256_ENTRY, require_fit
 from ...weights import warn_of_preprocessing
 from ..prefix import StatePreprocessor
 from ..unwrap import unwrap_model
@@ -72,7 +72,7 @@ class CheckpointCheckHook(Hook):
         """Raise one error that names all differences."""
         model = unwrap_model(runner.model)
         state = checkpoint.get('state_dict', checkpoint)
-        is_task = FROZEN_SHA256 in state
+        is_task = SHA256_ENTRY in state
         has_optimizer = 'optimizer' in checkpoint
         if is_task and not has_optimizer and _starts_from(runner, checkpoint):
             state.update(_own_class_tensors(model))

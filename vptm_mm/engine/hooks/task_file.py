@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ...tasks import (
-    IDENTITY,
+    IDENTITY_ENTRIES,
     Task,
     load_state,
     make_task,
@@ -60,7 +60,7 @@ class TaskFileHook(Hook):
                     if name.removeprefix(prefix) not in frozen
                 }
                 checkpoint[key].update(
-                    {prefix + name: task[name] for name in IDENTITY}
+                    {prefix + name: task[name] for name in IDENTITY_ENTRIES}
                 )
 
     def before_train(self, runner: Runner) -> None:

@@ -12,9 +12,10 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...nn import TokenSequence, compare_states, without_derived
+from ...weights.checkpoint_layouts import PREDICTOR
 from ...weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
 from ...weights.preprocessing import Preprocessing
-from ..encoder import PREDICTOR, SPEEDUPS, FrozenEncoder
+from ..encoder import SPEEDUPS, FrozenEncoder
 from ..readouts import Readout
 from ..tunings import Tuning
 

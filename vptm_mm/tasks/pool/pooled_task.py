@@ -22,7 +22,8 @@ from ...models.backbones.vptm_backbone import VPTMBackbone
 from ...models.encoder import FrozenEncoder
 from ...models.readouts import MaskReadout
 from ...nn import PromptTokens, TokenSequence, compare_states, freeze
-from .. import Task, build_preprocessing
+from ..build import build_preprocessing
+from ..task import Task
 
 # Packages whose loaders are followed, not called: they fill up a file that is
 # cut short, or keep what they have read.
@@ -129,9 +130,9 @@ class PooledTask(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> 'PooledTask':
         super()._apply(fn, recurse)
         # It keeps a device of its own, which a parent does not change.
-        for parameter in self.parameters():
+        parameter = next(self.parameters(), None)
+        if parameter is not None:
             self.data_preprocessor.to(parameter.device)
-            break
         return self
 
     def prepare(self, image: Picture) -> Tensor:

@@ -15,13 +15,8 @@ from torch import Tensor, nn
 from ...models.encoder import FrozenEncoder
 from ...weights import warn_of_preprocessing
 from ...weights.identity import OtherEncoderError
-from .. import (
-    Task,
-    frozen_init,
-    name_and_path,
-    name_files,
-    open_task,
-)
+from ..build import frozen_init, open_task
+from ..task import Task, name_and_path, name_files
 from .mixed_batch import MixedBatch
 from .pooled_task import (
     Picture,
