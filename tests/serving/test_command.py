@@ -50,9 +50,8 @@ def test_what_is_wrong(files, folder, tmp_path, words, message):
 
 
 def test_a_missing_extra(monkeypatch, folder, capsys):
-    for name in [*sys.modules]:
-        if name.startswith(('ray', 'vptm_mm.serving', 'vptm_mm.verbs.serve')):
-            monkeypatch.delitem(sys.modules, name)
+    deployment = 'vptm_mm.serving.deployment'
+    monkeypatch.delitem(sys.modules, deployment, raising=False)
     monkeypatch.setitem(sys.modules, 'ray', None)
     assert run_verb.guarded(lambda: vptm('serve', '--tasks', folder)) == 2
     text = capsys.readouterr().err
