@@ -4,6 +4,7 @@ Symbols: B batch.
 """
 
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,7 @@ def beside_peft(
         rates = {key: size / time.median for key, time in taken.items()}
         ratio = rates['pool'] / rates['peft']
         rows.append(dict(images=size, tasks=count, **rates, ratio=ratio))
+        print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
