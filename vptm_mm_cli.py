@@ -281,7 +281,7 @@ def train(parser: argparse.ArgumentParser) -> None:
 
 
 def test(parser: argparse.ArgumentParser) -> None:
-    config(parser)
+    config(parser, '?')
     parser.add_argument(
         'checkpoint', help='path or address of a checkpoint or task file'
     )
@@ -297,7 +297,8 @@ def test(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out-item',
         choices=['metrics', 'pred'],
-        help='what --out receives; predictions by default',
+        help='what --out receives; by default predictions in a .pkl file, and '
+        'metrics in others',
     )
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision'

@@ -163,9 +163,17 @@ def test_all_images_of_a_folder(tmp_path, monkeypatch):
             Image.fromarray(info['img']).save(path)
     monkeypatch.chdir(tmp_path)
     arguments = ['test', DIGITS, TASK, '--folder', 'mine', '--work-dir', 'run']
-    arguments += ['--out', 'out.json', '--out-item', 'metrics']
+    arguments += ['--out', 'out.json']
     vptm(*arguments)
-    assert metrics(tmp_path / 'out.json')['accuracy/top1'] > 70
+    found = metrics(tmp_path / 'out.json')
+    assert found['accuracy/top1'] > 70
+    shutil.copy(TASK, 'mine.safetensors')
+    weights = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
+    shutil.copy(weights, '.')  # beside the task
+    vptm('test', 'mine.safetensors', *arguments[3:])
+    assert metrics(tmp_path / 'out.json') == found
+    with pytest.raises(ValueError, match='give --folder FOLDER'):
+        vptm('test', 'mine.safetensors')
     shutil.move(tmp_path / 'mine', tmp_path / 'gone')
     with pytest.raises(FileNotFoundError, match='--folder: no .*mine'):
         vptm(*arguments)
@@ -174,10 +182,7 @@ def test_all_images_of_a_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('flags', 'message'),
     [
-        (
-            ['--out', 'x.json'],
-            '--out x.json must end with .pkl .* writes JSON',
-        ),
+        (['--out', 'x.txt'], '--out x.txt must end with .json or'),
         (['--out', 'x', '--out-item', 'metrics'], '--out x must end with .js'),
         (['--out-item', 'pred'], '--out-item needs --out'),
     ],
@@ -374,7 +379,7 @@ def test_pre_training_on_any_folder(tmp_path):
         cwd=tmp_path,
         IMAGE_FOLDER='images',
     )
-    assert 'ValueError: images/0/0.jpg: the JPEG file of ' in error
+    assert 'ImageFileError: images/0/0.jpg: the JPEG file of ' in error
     assert 'is cut short: its end is missing. Download it again.' in error
 
 

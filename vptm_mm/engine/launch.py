@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from ..datasets import check_data_roots, check_splits
 from ..host import quiet_host
+from ..tasks import config_of
 from ..weights import trust_file
 from .any_device_runner import AnyDeviceRunner
 from .cfg_options import merge_cfg_options, read_config
@@ -27,11 +28,14 @@ TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper')
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and merge what both tools' flags say.
 
+    Without one, it is that of the checkpoint.
+
     Raises:
         FileNotFoundError: If the config, or a file to trust, is not there.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config)
+    source = args.config or args.checkpoint
+    cfg = read_config(source) if args.config else config_of(source)
     if args.trust_checkpoint is not None:
         trust_file(args.trust_checkpoint)
     cfg.launcher = args.launcher
@@ -40,7 +44,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', Path(args.config).stem)
+        cfg.work_dir = osp.join('work_dirs', Path(source).stem)
     return cfg
 
 

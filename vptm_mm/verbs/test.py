@@ -28,6 +28,10 @@ from ..weights import write_whole
 FORMATS = dict(
     pred=('.pkl', '.pickle'), metrics=('.json', '.yaml', '.yml', '.pkl')
 )
+NO_TEST_SET = (
+    'a task file has no test set; give --folder FOLDER, or name a config that '
+    'has one before it.'
+)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -47,6 +51,8 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         )
     if args.folder is not None:
         test_folder(cfg, args.checkpoint, args.folder)
+    elif args.config is None and cfg.get('test_dataloader') is None:
+        raise ValueError(NO_TEST_SET)
     finish_config(
         cfg,
         args.cfg_options,
@@ -70,6 +76,16 @@ def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
     pipeline = prediction_pipeline(cfg)
     if not pipeline[0]['type'].startswith('Load'):  # images in memory
         pipeline.insert(0, dict(type='LoadCheckedImage'))
+    if cfg.get('test_dataloader') is None:  # of a task file
+        cfg.test_dataloader = dict(
+            batch_size=32,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+        )
+        cfg.test_evaluator = dict(type='Accuracy', topk=(1,))
+        cfg.test_cfg = dict()
+        cfg.val_dataloader = None
+        cfg.default_scope = 'mmpretrain'
     cfg.test_dataloader.dataset = dict(
         type='ImageFolder',
         data_root=folder,
@@ -104,25 +120,27 @@ def add_tta(cfg: Config) -> None:
         dataset.pipeline = cfg.tta_pipeline
 
 
-def check_out(out: str | None, item: str | None) -> None:
+def check_out(out: str | None, item: str | None) -> str | None:
+    """Return what ``--out`` receives: ``'pred'`` or ``'metrics'``."""
     if out is None:
         if item is not None:
             raise ValueError('--out-item needs --out.')
-        return
-    allowed = FORMATS[item or 'pred']
-    if Path(out).suffix not in allowed:
+        return None
+    suffix = Path(out).suffix
+    item = item or ('pred' if suffix in FORMATS['pred'] else 'metrics')
+    if suffix not in FORMATS[item]:
         raise ValueError(
-            f'--out {out} must end with {" or ".join(allowed)} for '
-            f'--out-item {item or "pred"}'
-            f'{"" if item else "; --out-item metrics writes JSON, too"}.'
+            f'--out {out} must end with {" or ".join(FORMATS[item])} for '
+            f'--out-item {item}.'
         )
+    return item
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm test``."""
     if args.out == '-' and args.out_item != 'pred':
         args.out = args.out_item = None  # the metrics go there anyway
-    check_out(args.out, args.out_item)
+    args.out_item = check_out(args.out, args.out_item)
     with redirect_stdout(sys.stderr):  # the host's log goes to stdout
         metrics = test(args)
         writes = is_main_process()
@@ -142,12 +160,12 @@ def test(args: argparse.Namespace) -> dict[str, Any]:
         )
     merge_args(cfg, args)
     runner = build_runner(cfg, ('test_dataloader',))
-    if args.out and args.out_item != 'metrics':
+    if args.out_item == 'pred':
         runner.test_evaluator.metrics.append(
             DumpResults(out_file_path=args.out)
         )
     metrics = runner.test()
-    if args.out and args.out_item == 'metrics' and is_main_process():
+    if args.out_item == 'metrics' and is_main_process():
         out = Path(args.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         kind = out.suffix.removeprefix('.')
