@@ -52,7 +52,7 @@ def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
     """Return verb and flags; leave the process if they are wrong."""
     name = argv[0] if argv else '--help'
     if name not in VERBS:
-        _map().parse_args([name])
+        _overview().parse_args([name])
     verb = VERBS[name]
     parser = argparse.ArgumentParser(
         prog=f'vptm {name}', description=verb.summary, epilog=verb.epilog
@@ -61,6 +61,7 @@ def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
+    # Anywhere, behind a verb of `vptm task` or `vptm draw`, too.
     words = [word for word in argv[1:] if word != '--debug']
     args, others = parser.parse_known_args(words)
     args.debug = '--debug' in argv
@@ -70,7 +71,7 @@ def parse(argv: Sequence[str]) -> tuple[str, argparse.Namespace]:
     return name, args
 
 
-def _map() -> argparse.ArgumentParser:
+def _overview() -> argparse.ArgumentParser:
     """Return the parser of ``vptm`` without a verb."""
     width = max(map(len, VERBS))
     lines = '\n'.join(
@@ -236,7 +237,9 @@ def adapt(parser: argparse.ArgumentParser) -> None:
         default=2,
         help='[MASK] tokens along one side of the image',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of all choices')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='seed of all choices'
+    )
     parser.add_argument('--out', help='task file; FOLDER.task.safetensors')
     device(parser)
 
@@ -313,7 +316,7 @@ def test(parser: argparse.ArgumentParser) -> None:
         '--interval',
         type=number(int, 1),
         default=1,
-        help='show one image of so many',
+        help='show every n-th image',
     )
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds per window'
@@ -467,13 +470,13 @@ def listening(parser: argparse.ArgumentParser, port: int) -> None:
         '--max-mb',
         type=number(float, 0.001, 10_000),
         default=10,
-        help='of an upload',
+        help='largest upload, in MB',
     )
     parser.add_argument(
         '--max-pixels',
         type=number(int, 1),
         default=20_000_000,
-        help='of an uploaded image, width times height',
+        help='most pixels of an uploaded image, width times height',
     )
 
 
@@ -495,6 +498,7 @@ def serve(parser: argparse.ArgumentParser) -> None:
     )
     weights(parser)
     listening(parser, 8000)
+    # Not 'device', which must be there: --write-config is for other machines.
     device(parser, dest='on')
     parser.add_argument(
         '--dtype',
@@ -606,8 +610,8 @@ def compare(parser: argparse.ArgumentParser) -> None:
         '--stale-after',
         type=number(int, 5),
         default=60,
-        help='seconds without a sign of life after which the run of another '
-        'worker is given free',
+        help='seconds without a sign of life after which another worker may '
+        'take over a run',
     )
     parser.add_argument(
         '--retry-failed', action='store_true', help='run failed runs again'

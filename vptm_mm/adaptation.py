@@ -165,11 +165,11 @@ def adapt(
     if device != 'auto':
         cfg.device = device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
-    used = tune(cfg, 0)
-    parts = {part: read_images(used, made, part) for part in PARTS}
+    untuned = tune(cfg, 0)
+    parts = {part: run_over(untuned, made, part) for part in PARTS}
     end = parts['test']
     if epochs:
-        end = read_images(tune(cfg, epochs), made, 'test')
+        end = run_over(tune(cfg, epochs), made, 'test')
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -334,7 +334,11 @@ def read_table(source: Path, work_dir: Path) -> tuple[list[str], dict]:
 
 
 def tune(cfg: Config, epochs: int) -> Config:
-    """Run a config for so many epochs; it leaves a task file.
+    """Train a config; leave a task file in its work dir.
+
+    Args:
+        cfg: The config, which is left as it is.
+        epochs: How many; 0 fits the prototypes alone.
 
     Returns:
         The config of the run.
@@ -350,7 +354,7 @@ def tune(cfg: Config, epochs: int) -> Config:
 
 
 @torch.no_grad()
-def read_images(cfg: Config, checkpoint: Path, part: str) -> Outputs:
+def run_over(cfg: Config, checkpoint: Path, part: str) -> Outputs:
     """Run a classifier over a part of the images, without augmentation."""
     loader = copy.deepcopy(cfg[f'{part}_dataloader'])
     for dataset in inner_datasets(loader.dataset):

@@ -35,8 +35,8 @@ class Studies:
 
     Args:
         storage: URL of the database.
-        stale_after: Seconds without a heartbeat after which a run is given
-            free.
+        stale_after: Seconds without a heartbeat after which another worker
+            may take over a run.
 
     Raises:
         ValueError: If the database cannot be opened.

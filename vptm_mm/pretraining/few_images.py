@@ -12,7 +12,7 @@ RATE = 'optim_wrapper.optimizer.lr'
 EPOCHS = 'train_cfg.max_epochs'
 # Who sets one of these has decided on the length.
 OF_LENGTH = (BATCH, RATE, EPOCHS)
-# The tiny backbones of the package took so many steps and more.
+# The tiny backbones of the package took at least this many steps.
 LEAST_STEPS = 2000
 LEAST_BATCH = 32
 LEAST_BATCHES = 8

@@ -24,6 +24,8 @@ from ..weights import write_whole
 
 # Images whose features lie in one file.
 CHUNK = 2000
+# Option of a tokenizer that does not change the features.
+SIZE = 'num_visual_tokens'
 
 
 def keep_tokens(
@@ -90,12 +92,12 @@ def keep_tokens(
         ending: str, cfg: dict[str, Any], mirrored: bool
     ) -> tuple[Any, list[Path]]:
         """A model, and the files of what it says of all images."""
-        # The number of visual tokens does not change the features.
-        described = {k: v for k, v in cfg.items() if k != _SIZE}
+        described = {k: v for k, v in cfg.items() if k != SIZE}
         claim = dict(**settings, mirrored=mirrored, model=described)
         folder = file.with_name(f'{file.name}.{ending}')
         _claim(folder, json.dumps(claim, indent=2, default=str))
-        model = MODELS.build(cfg).eval().to(memory_format=_LAST)
+        model = MODELS.build(cfg).eval()
+        model = model.to(memory_format=torch.channels_last)
         paths = []
         for start in range(0, len(order), CHUNK):
             paths.append(folder / f'{start // CHUNK:05d}.npy')
@@ -138,10 +140,6 @@ def keep_tokens(
         settings=np.array(json.dumps(settings, default=str)),
     )
     write_whole(file, content.getvalue())
-
-
-_SIZE = 'num_visual_tokens'
-_LAST = torch.channels_last
 
 
 def fit_and_assign(
@@ -238,7 +236,9 @@ def _describe(
         views = [inputs, inputs.flip(-1)] if mirrored else [inputs]
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=amp):
             described = [
-                model.describe(view.contiguous(memory_format=_LAST))
+                model.describe(
+                    view.contiguous(memory_format=torch.channels_last)
+                )
                 for view in views
             ]
         parts.append(torch.stack(described, 1).half())

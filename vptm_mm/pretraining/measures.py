@@ -92,8 +92,8 @@ def codebook_use(
     Args:
         model: MMPretrain's ``BEiT``, or a tokenizer that is distilled.
         held_out: All of its images are read.
-        training: Read up to so many patches in each process.
-        max_patches: How many that are.
+        training: Read until ``max_patches`` are reached.
+        max_patches: Patches of training images, in each process.
     """
     size = _tokenizer(model).num_visual_tokens
     report = token_statistics(*_read_tokens(model, held_out), size)

@@ -51,7 +51,7 @@ class Step:
 def plan_steps(
     cfg: Config, tokens: list[str] | None = None, block: int | None = None
 ) -> list[Step]:
-    """List the training runs of so many rounds.
+    """List the training runs of all rounds.
 
     Args:
         cfg: Config of the first round.
@@ -131,7 +131,7 @@ def describe_tokens(cfg: Config, distilled: Config | None = None) -> str:
 
 
 def export_name(cfg: Config) -> str:
-    """Name of the file that a run leaves in its work dir.
+    """Return the name of the file that a run leaves in its work dir.
 
     Raises:
         ValueError: If it exports none.
@@ -146,7 +146,7 @@ def export_name(cfg: Config) -> str:
 
 
 def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
-    """All that decides what comes out of a step, as text of a config.
+    """Return all that decides the result of a step, as text of a config.
 
     Args:
         cfg: Config of the step.
@@ -221,7 +221,13 @@ def vqkd_tokens(cfg: Config, tokenizer: Path) -> Config:
 
 
 def distillation(cfg: Config, teacher: dict[str, Any], width: int) -> Config:
-    """Train the tokenizer of BEiT v2 against a teacher of so wide states."""
+    """Train the tokenizer of BEiT v2 against a teacher.
+
+    Args:
+        cfg: Config of the round.
+        teacher: Config of the teacher, a backbone.
+        width: Of the teacher's states.
+    """
     cfg = copy.deepcopy(cfg)
     arch = _arch(encoder_of(cfg))
     cfg.model = dict(
