@@ -369,7 +369,10 @@ def task(parser: argparse.ArgumentParser) -> None:
         'export', help='checkpoint to task file, or task file to checkpoint'
     )
     export.add_argument('source', help='checkpoint, or task file')
-    export.add_argument('--config', help='config of the checkpoint')
+    export.add_argument(
+        '--config',
+        help='config of the checkpoint; by default the one in its work dir',
+    )
     export.add_argument('--out', type=Path, required=True)
     cfg_options(export)
     info = commands.add_parser('info', help='show what a task file holds')

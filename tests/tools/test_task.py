@@ -95,6 +95,9 @@ def test_there_and_back_again(trained, task_tool):
     for name, tensor in theirs.tensors.items():
         assert torch.equal(ours.tensors[name], tensor), name
 
+    task_tool('export', best, '--out', 'c.safetensors')
+    assert read_task(trained / 'c.safetensors').backbone == theirs.backbone
+
     task_tool('export', 'a.safetensors', '--out', 'b.pth')
     back = load_file(trained / 'b.pth')['state_dict']
     whole = load_file(best)['state_dict']
@@ -122,17 +125,16 @@ def test_errors(trained, task_tool):
     task = read_task(trained / TASK)
     foreign = dataclasses.replace(task, frozen_sha256='0' * 64)
     write_task(foreign, trained / 'foreign.safetensors')
-    best = next((trained / 'run').glob('best_*.pth'))
     for args, message in (
         (('info', 'gone.safetensors'), 'no task file at'),
         (('info', 'cut.safetensors'), 'is cut short, damaged'),
         (('check', 'foreign.safetensors'), 'on frozen tensors of sha256 000'),
-        (('export', best, '--out', 'x.safetensors'), '--config is needed'),
+        (('export', 'best.pth', '--out', 'x.safetensors'), 'no config beside'),
         (
             ('export', TASK, '--out', 'y.safetensors'),
             'must not end in .safetensors',
         ),
-        (('export', best, '--out', 'no/x.safetensors'), 'no folder'),
+        (('export', TASK, '--out', 'no/x.pth'), 'no folder'),
     ):
         with pytest.raises((OSError, ValueError), match=message):
             task_tool(*args)

@@ -164,7 +164,7 @@ def choose_images(
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm draw``."""
-    cfg = open_config(args)
+    cfg = open_config(args.config, args.checkpoint, args.cfg_options)
     images, image_names = None, list[tuple[str, str]]()
     if hasattr(args, 'images'):
         images, image_names = choose_images(args, cfg)

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format and suffix != f'.{args.format}':
         raise ValueError(f'--out {args.out} must end in .{args.format}.')
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
-    cfg = open_config(args)
+    cfg = open_config(args.config, args.checkpoint, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = build_classifier(cfg, args.checkpoint, device='cpu')
     classes = dataset_meta(model).get('classes')

@@ -1,6 +1,6 @@
 """The config that a verb is given, or that its checkpoint brings."""
 
-import argparse
+from typing import Any
 
 from mmengine.config import Config
 
@@ -8,10 +8,18 @@ from ..engine.cfg_options import merge_cfg_options, read_config
 from ..tasks import config_of
 
 
-def open_config(args: argparse.Namespace) -> Config:
-    """Read ``config``, or the config of ``checkpoint``; merge options."""
-    if args.config is not None:
-        return read_config(args.config, args.cfg_options)
-    cfg = config_of(args.checkpoint)
-    merge_cfg_options(cfg, args.cfg_options)
+def open_config(
+    config: str | None, checkpoint: str, options: dict[str, Any]
+) -> Config:
+    """Read a config, by default that of a checkpoint; merge options.
+
+    Args:
+        config: Its path, or None.
+        checkpoint: Checkpoint in its work dir, or task file.
+        options: As in ``read_config``.
+    """
+    if config is not None:
+        return read_config(config, options)
+    cfg = config_of(checkpoint)
+    merge_cfg_options(cfg, options)
     return cfg

@@ -1,6 +1,6 @@
 """Make, read and verify task files: what one task adds to a frozen backbone.
 
-vptm task export CHECKPOINT --config CONFIG --out birds.safetensors
+vptm task export CHECKPOINT --out birds.safetensors
 vptm task export birds.safetensors --out checkpoint.pth
 vptm task info birds.safetensors
 vptm task check birds.safetensors --weights beitv2.pth
@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ..engine.cfg_options import read_config
 from ..tasks import (
     build_classifier,
     classifier_of,
@@ -27,6 +26,7 @@ from ..tasks import (
 )
 from ..weights import open_whole
 from ..weights.checkpoint_file import SUFFIX
+from .open_config import open_config
 
 
 def export(args: argparse.Namespace) -> None:
@@ -40,12 +40,7 @@ def export(args: argparse.Namespace) -> None:
 
 
 def checkpoint_to_task(args: argparse.Namespace) -> None:
-    if args.config is None:
-        raise ValueError(
-            '--config is needed to make a task of a checkpoint; it is in the '
-            'work dir of the checkpoint.'
-        )
-    config = read_config(args.config, args.cfg_options)
+    config = open_config(args.config, args.source, args.cfg_options)
     if args.weights is not None:
         config.model.backbone.init_cfg = dict(
             type='Pretrained', checkpoint=args.weights
