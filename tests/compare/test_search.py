@@ -1,12 +1,10 @@
 """Which points a search tries, given what validation said so far."""
 
-import importlib.util
 import math
 
 import optuna
 import pytest
 
-from vptm_mm import compare
 from vptm_mm.compare.search import (
     PRESETS,
     GridSearch,
@@ -157,10 +155,3 @@ def test_a_plan_changes_what_it_names():
 def test_wrong_searches(entry, text):
     with pytest.raises(ValueError, match=text):
         make_search(entry)
-
-
-def test_without_a_package_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    text = r"needs optuna and pandas. Run: pip install 'vptm_mm\[sweep\]'"
-    with pytest.raises(ImportError, match=text):
-        importlib.reload(compare)
