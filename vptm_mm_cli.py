@@ -220,9 +220,9 @@ def adapt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'folder',
         nargs='?',
-        help='images, a class a sub-folder, or train/ val/ test/ of such '
-        'folders, or a CSV file of path and label; the digits that come with '
-        'scikit-learn by default',
+        help='images, a sub-folder for each class, or train/ val/ test/ of '
+        'such folders, or a CSV file of path and label; the digits that come '
+        'with scikit-learn by default',
     )
     weights(parser)
     parser.add_argument(

@@ -1,6 +1,6 @@
 """A folder of images becomes a task, in one pass or by prompt tuning.
 
-Symbols: N images; F width of what the backbone reads; K classes.
+Symbols: N images; F width of a feature; K classes.
 """
 
 import copy
@@ -36,7 +36,7 @@ from .tasks import (
 from .weights.checkpoint_file import SUFFIX
 from .weights.encoder_config import encoder_config
 
-PARTS = ('train', 'val', 'test')
+SPLITS = ('train', 'val', 'test')
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of the probe; validation chooses
 
 
@@ -102,10 +102,10 @@ class Adapted:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Features, predictions and true classes of a part of the images.
+    """Features, predictions and true classes of the images of a split.
 
     Args:
-        features: What its backbone reads, ``(N, F)``.
+        features: What the head reads, ``(N, F)``.
         predicted: Predicted classes, ``(N,)``.
         labels: True classes, ``(N,)``.
     """
@@ -138,9 +138,9 @@ def adapt(
     out, or what lies in ``test/``.
 
     Args:
-        folder: A class a sub-folder; or ``train/``, ``val/``, ``test/`` of
-            such folders; or a CSV file with a path and a label in each row.
-            None for scikit-learn's digits.
+        folder: A sub-folder for each class; or ``train/``, ``val/``,
+            ``test/`` of such folders; or a CSV file with a path and a label
+            in each row. None for scikit-learn's digits.
         weights: Path or address of a pre-trained BEiT v2; the one that comes
             with the package by default.
         epochs: Of prompt tuning; 0 for none.
@@ -166,25 +166,26 @@ def adapt(
         cfg.device = device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
     untuned = tune(cfg, 0)
-    parts = {part: run_over(untuned, made, part) for part in PARTS}
-    end = parts['test']
+    outputs = {split: run_over(untuned, made, split) for split in SPLITS}
+    end = outputs['test']
     if epochs:
         end = run_over(tune(cfg, epochs), made, 'test')
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_task(read_task(made), path)
-    classes = read_task(path).classes
+    task = read_task(made)
+    write_task(task, path)
+    classes = task.classes
     return Adapted(
         path=path,
         classes=classes,
         images={
-            part: np.bincount(read.labels, minlength=len(classes)).tolist()
-            for part, read in parts.items()
+            split: np.bincount(read.labels, minlength=len(classes)).tolist()
+            for split, read in outputs.items()
         },
-        start=parts['test'].accuracy,
+        start=outputs['test'].accuracy,
         accuracy=end.accuracy,
-        probe=probe(**parts),
+        probe=probe(**outputs),
         confusions=confusions(end, classes),
         seconds=seconds,
     )
@@ -224,8 +225,8 @@ def make_config(
     if folder is not None:
         use_images(cfg, Path(folder).expanduser(), seed)
     size = backbone.encoder.img_size
-    for part in PARTS:
-        for dataset in inner_datasets(cfg[f'{part}_dataloader'].dataset):
+    for split in SPLITS:
+        for dataset in inner_datasets(cfg[f'{split}_dataloader'].dataset):
             dataset['pipeline'] = with_size(dataset['pipeline'], size)
     return cfg
 
@@ -245,22 +246,22 @@ def use_images(cfg: Config, source: Path, seed: int) -> None:
     """Replace the data sets of a config by those of a folder or CSV file."""
     if source.is_dir():
         num_classes = count_classes(str(source))
-        parts = {
-            part: dict(
+        datasets = {
+            split: dict(
                 type='ImageFolder',
                 data_root=str(source),
-                split=part,
+                split=split,
                 seed=seed,
             )
-            for part in PARTS
+            for split in SPLITS
         }
     else:
         classes, listed = read_table(source, Path(cfg.work_dir))
         num_classes = len(classes)
         images = dict(type='CustomDataset', classes=classes, **listed)
-        parts = cut(images, seed)
-    for part, dataset in parts.items():
-        loader = cfg[f'{part}_dataloader']
+        datasets = cut(images, seed)
+    for split, dataset in datasets.items():
+        loader = cfg[f'{split}_dataloader']
         for inner in inner_datasets(dataset):
             inner['pipeline'] = loader.dataset.pipeline
         loader.dataset = dataset
@@ -354,9 +355,9 @@ def tune(cfg: Config, epochs: int) -> Config:
 
 
 @torch.no_grad()
-def run_over(cfg: Config, checkpoint: Path, part: str) -> Outputs:
-    """Run a classifier over a part of the images, without augmentation."""
-    loader = copy.deepcopy(cfg[f'{part}_dataloader'])
+def run_over(cfg: Config, checkpoint: Path, split: str) -> Outputs:
+    """Run a classifier over the images of a split, without augmentation."""
+    loader = copy.deepcopy(cfg[f'{split}_dataloader'])
     for dataset in inner_datasets(loader.dataset):
         dataset['pipeline'] = prediction_pipeline(cfg)
     loader.sampler = dict(type='DefaultSampler', shuffle=False)
@@ -365,7 +366,7 @@ def run_over(cfg: Config, checkpoint: Path, part: str) -> Outputs:
         cfg, checkpoint, cfg.get('device') or get_device()
     )
     features, predicted, labels = [], [], []
-    for batch in progress(Runner.build_dataloader(loader), f'{part} images'):
+    for batch in progress(Runner.build_dataloader(loader), f'{split} images'):
         data = model.data_preprocessor(batch, False)
         found = model.extract_feat(data['inputs'])
         features.append(found[-1].cpu())

@@ -3,7 +3,7 @@
 import pytest
 
 from vptm_mm.compare import digest
-from vptm_mm.weights.download import sha256
+from vptm_mm.weights.file_digest import file_sha256
 
 from .made_plan import SMALL, VPT, Played, one_pair
 
@@ -35,9 +35,9 @@ def digested(monkeypatch):
 
     def noted(path):
         files.append(path.name)
-        return sha256(path)
+        return file_sha256(path)
 
-    monkeypatch.setattr(digest, 'sha256', noted)
+    monkeypatch.setattr(digest, 'file_sha256', noted)
     digest._sha256_of.cache_clear()
     return files
 

@@ -12,7 +12,8 @@ from urllib.parse import urlparse
 from mmengine.config import Config
 
 from ..weights.checkpoint_file import fetch
-from ..weights.download import is_remote, sha256
+from ..weights.download import is_remote
+from ..weights.file_digest import file_sha256
 
 
 def check_weights(cfg: Config) -> None:
@@ -66,4 +67,4 @@ def _file_sha256(address: str) -> str | None:
 @cache
 def _sha256_of(path: Path, time: int, size: int) -> str:
     """Return the digest of a file that was written then, and is so long."""
-    return sha256(path)
+    return file_sha256(path)

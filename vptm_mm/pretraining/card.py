@@ -6,7 +6,7 @@ from typing import Any
 
 from ..report import read_run
 from ..weights import write_whole
-from ..weights.download import sha256
+from ..weights.file_digest import file_sha256
 
 REPORTS = (
     'masked_token_accuracy.json',
@@ -34,7 +34,7 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
     path = folder / export
     rows = {
         'file': f'{export}, {path.stat().st_size / 1e6:.2f} MB',
-        'sha256': sha256(path),
+        'sha256': file_sha256(path),
         **made,
         'images': record.get('images', {}).get('train'),
         'folder': record.get('folders', {}).get('train'),

@@ -16,7 +16,7 @@ from typing import Any
 from mmengine.config import Config
 from mmpretrain.models import BEiTViT
 
-from ..weights.download import sha256
+from ..weights.file_digest import file_sha256
 
 # What the first round can predict, by the tokenizer of its config; without
 # --tokens the first of them. A teacher of features can be distilled, too.
@@ -153,7 +153,7 @@ def settings(cfg: Config, read: Sequence[Path], flags: Sequence[str]) -> str:
         read: Files of earlier steps that it reads.
         flags: Of ``vptm train``.
     """
-    notes = [f'Reads {path}, sha256 {sha256(path)}.' for path in read]
+    notes = [f'Reads {path}, sha256 {file_sha256(path)}.' for path in read]
     if flags:
         notes.append(f'For vptm train {shlex.join(flags)}.')
     return ''.join(f'# {note}\n' for note in notes) + cfg.pretty_text

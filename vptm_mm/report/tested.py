@@ -15,7 +15,7 @@ from ..progress import progress
 from ..tasks import build_classifier
 from ..visualization import class_names, file_name, open_split, predict
 from ..weights import open_whole
-from ..weights.download import sha256
+from ..weights.file_digest import file_sha256
 
 FILENAME = 'test_predictions.npz'
 
@@ -101,7 +101,7 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
         confidence=said.confidence.numpy(),
         classes=class_names(model, dataset),
         checkpoint=checkpoint.name,
-        sha256=sha256(checkpoint),
+        sha256=file_sha256(checkpoint),
         images=[file_name(dataset, i) for i in range(len(dataset))],
     )
 
@@ -137,6 +137,6 @@ def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
     changed = (
         checkpoint is not None
         and checkpoint.is_file()
-        and sha256(checkpoint) != tested.sha256
+        and file_sha256(checkpoint) != tested.sha256
     )
     return None if changed else tested

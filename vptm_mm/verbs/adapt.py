@@ -11,7 +11,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from ..adaptation import PARTS, Adapted, adapt
+from ..adaptation import SPLITS, Adapted, adapt
 
 SHOWN = 5  # confusions
 DEFAULTS = {
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> None:
 def show(adapted: Adapted, args: argparse.Namespace) -> None:
     """Print what adapting to a folder gave, and what to do next."""
     console = Console(width=None if sys.stdout.isatty() else 100)
-    table = Table('class', *PARTS, title='Images')
+    table = Table('class', *SPLITS, title='Images')
     for label, name in enumerate(adapted.classes):
-        counts = [str(adapted.images[part][label]) for part in PARTS]
+        counts = [str(adapted.images[split][label]) for split in SPLITS]
         table.add_row(name, *counts)
     console.print(table, markup=False)
     rows = {'Without training': adapted.start}

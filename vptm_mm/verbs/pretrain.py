@@ -35,7 +35,7 @@ from ..pretraining.rounds import (
 )
 from ..report import read_run
 from ..weights import write_whole
-from ..weights.download import sha256
+from ..weights.file_digest import file_sha256
 
 
 def run_step(
@@ -120,7 +120,7 @@ def origin(
         made['licence of the teacher'] = cfg.teacher_licence
     if read:
         made['made from'] = ', '.join(
-            f'{path}, sha256 {sha256(path)}' for path in read
+            f'{path}, sha256 {file_sha256(path)}' for path in read
         )
     seed = cfg.model.target_generator.get('seed', 0)
     if cfg.model.target_generator.type == 'VQKDTokenizer':

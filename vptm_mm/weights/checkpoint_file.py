@@ -14,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..nn import compare_states, without_derived
-from .download import download, is_remote, sha256
+from .download import download, is_remote
+from .file_digest import file_sha256
 
 PACKAGED = 'vptm_mm://'
 PACKAGED_FILES = Path(__file__).parents[1] / 'checkpoints'
@@ -147,7 +148,7 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 
 def _describe(path: Path) -> str:
-    return f'{path} ({path.stat().st_size} bytes, sha256 {sha256(path)})'
+    return f'{path} ({path.stat().st_size} bytes, sha256 {file_sha256(path)})'
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,6 +11,8 @@ import torch
 from mmengine.dist import barrier, is_distributed
 from mmengine.logging import MMLogger
 
+from .file_digest import file_sha256
+
 # First digits of the sha256 of files whose names do not hold them.
 DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
 # As torch.hub and MMPretrain name files: beitv2_20221212-a157be30.pth; a date
@@ -79,9 +81,9 @@ def _fetch(url: str, path: Path) -> None:
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(path), expected)
-    elif expected and not sha256(path).startswith(expected):
+    elif expected and not file_sha256(path).startswith(expected):
         raise RuntimeError(
-            f'the sha256 of {path} is {sha256(path)}, and begins with '
+            f'the sha256 of {path} is {file_sha256(path)}, and begins with '
             f'{expected} in the original: it is cut short, damaged or another '
             'file; delete it'
         )
@@ -90,12 +92,3 @@ def _fetch(url: str, path: Path) -> None:
             f'No sha256 is known of {url}: whether {path} is the original was '
             'not checked.'
         )
-
-
-def sha256(path: Path) -> str:
-    """Return the digest of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

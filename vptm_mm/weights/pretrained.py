@@ -18,8 +18,9 @@ from mmengine.logging import MMLogger
 from torch import Tensor
 
 from ..nn import StateDifference, compare_states
-from .checkpoint_file import fetch, read_tensors, sha256
+from .checkpoint_file import fetch, read_tensors
 from .checkpoint_layouts import PREDICTOR, to_our_names
+from .file_digest import file_sha256
 from .preprocessing import Preprocessing, trained_with
 
 MASK = 'encoder.mask_token'
@@ -91,7 +92,7 @@ def read_pretrained(
     path = fetch(checkpoint)
     # Side by side: a digest takes as long as reading.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        digest = pool.submit(sha256, path)
+        digest = pool.submit(file_sha256, path)
         _, layout, tensors, dropped, known = read_weights(path)
     if not any(name.startswith(PREDICTOR) for name in frozen):
         dropped += [name for name in tensors if name.startswith(PREDICTOR)]
