@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError as error:  # it says what to install
         print(f'ImportError: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while it imports
+        return 130
     return run_verb(name, args)
 
 

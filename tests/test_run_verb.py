@@ -121,6 +121,13 @@ def test_a_fault_of_ours_has_a_traceback(run):
     assert b'Traceback' in err
 
 
+def test_ctrl_c_has_no_traceback(run):
+    def main():
+        raise KeyboardInterrupt
+
+    assert run(main) == (130, b'', b'')
+
+
 def test_a_reader_that_has_enough(monkeypatch, capfd):
     """As ``vptm configs | head -1``: no traceback, now or at the end."""
     restore_handlers(monkeypatch)

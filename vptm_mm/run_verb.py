@@ -38,6 +38,7 @@ EXTRAS = dict(
     ray='serve',
 )
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
+INTERRUPTED = 130  # and of one that Ctrl+C ends
 
 
 def run_verb(name: str, args: argparse.Namespace) -> int:
@@ -70,6 +71,8 @@ def guarded(work: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # its reader has enough, as ``head``
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except Exception as error:
         extra = EXTRAS.get(getattr(error, 'name', None) or '')
         if os.environ.get(DEBUG):
