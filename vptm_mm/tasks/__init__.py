@@ -9,6 +9,12 @@ from .build import (
     open_task,
     prediction_pipeline,
 )
+from .names import (
+    find_task_file,
+    name_and_path,
+    name_files,
+    task_file_name,
+)
 from .pool import VPTMTaskPool
 from .state import (
     IDENTITY_ENTRIES,
@@ -19,16 +25,8 @@ from .state import (
     require_fit,
     task_state,
 )
-from .task import (
-    Task,
-    find_task_file,
-    name_and_path,
-    name_files,
-    read_task,
-    task_file_name,
-    validate,
-    write_task,
-)
+from .task import Task, read_task, write_task
+from .validation import validate
 
 __all__ = [
     'IDENTITY_ENTRIES',

@@ -2,59 +2,34 @@
 
 A task file is a safetensors <https://github.com/huggingface/safetensors>
 file with one entry of metadata, a JSON object: reading it runs no code. Equal
-tasks make equal files, byte by byte.
+tasks, whose options have one order, make equal files, byte by byte.
 """
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path, PurePath
-from types import NoneType
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor
-from mmengine.registry import Registry
-from mmpretrain.models import BEiTViT, ClsHead
-from mmpretrain.registry import MODELS, TRANSFORMS
 from safetensors.torch import save
 from torch import Tensor
 
-from ..models import AdaptedBackbone, Readout, Tuning
 from ..models.encoder import FrozenEncoder
 from ..nn import tensors_sha256
 from ..version import __version__
 from ..weights import write_whole
-from ..weights.checkpoint_file import (
-    PACKAGED,
-    PACKAGED_FILES,
-    SUFFIX,
-    TASK_KEY,
-    read_safetensors,
-)
+from ..weights.checkpoint_file import SUFFIX, TASK_KEY, read_safetensors
 from ..weights.identity import Identity, module_settings
+from .names import local_path
+from .validation import validate
 
 FORMAT_VERSION = 1
-TASK_NAME = 'task.safetensors'  # behind the name of a config
-# Types of the fields of a task.
-FIELDS: dict[str, Any] = {
-    **dict.fromkeys(('backbone', 'head', 'data_preprocessor'), dict),
-    **dict.fromkeys(('frozen_sha256', 'version'), str),
-    'pipeline': list,
-    'weights': (str, NoneType),
-}
 # What only training reads.
 TRAINING = ('train_cfg', 'batch_augments', 'loss', 'init_cfg')
-# Where the activations and norms come from that an encoder or a head names.
-LAYERS = ('torch.nn.', 'mmcv.cnn.bricks.')
-# Transforms that call whatever function of another package is named.
-CALLING = ('Albu', 'Albumentations')
-# MMPretrain registers the transforms of torchvision behind this prefix.
-TORCHVISION = 'torchvision/'
 
 
 @dataclass(frozen=True)
@@ -131,111 +106,6 @@ def _settings_of(encoder: str) -> dict[str, str]:
         ) from error
 
 
-def validate(task: Task) -> None:
-    """Check that a task describes what a task may describe.
-
-    Raises:
-        ValueError: If a part is missing, is not in MMPretrain's registries
-            under a plain name, or is of a class that has no place there; or
-            if the head has not one output for each class.
-    """
-    for name, kind in FIELDS.items():
-        if not isinstance(getattr(task, name), kind):
-            raise ValueError(
-                f'the {name} of the task must be {kind}: '
-                f'{getattr(task, name)!r:.80}'
-            )
-    if not all(isinstance(name, str) for name in task.classes):
-        raise ValueError(f'classes must have names: {task.classes!r:.80}')
-    if not all(isinstance(step, dict) for step in task.pipeline):
-        raise ValueError(
-            f'the pipeline must hold dicts: {task.pipeline!r:.80}'
-        )
-    if not re.fullmatch('[0-9a-f]{64}', task.frozen_sha256):
-        raise ValueError(f'{task.frozen_sha256!r:.80} is not a sha256.')
-    backbone = dict(task.backbone)
-    encoder = backbone.pop('encoder', None)
-    preprocessor = {'type': 'ClsDataPreprocessor', **task.data_preprocessor}
-    for name, part, base in (
-        ('backbone', backbone, AdaptedBackbone),
-        ('backbone.encoder', encoder, BEiTViT),
-        ('head', task.head, ClsHead),
-        ('data_preprocessor', preprocessor, BaseDataPreprocessor),
-    ):
-        if not isinstance(part, dict):
-            raise ValueError(f'the task describes no {name}: {part!r:.80}')
-        _require_type(name, MODELS, part.get('type'), _is_a(base))
-        options = {k: v for k, v in part.items() if k != 'type'}
-        _require_plain(name, MODELS, options, _is_layer)
-    _require_plain('pipeline', TRANSFORMS, task.pipeline, _is_transform)
-    count = task.head.get('num_classes', len(task.classes))
-    if count != len(task.classes):
-        raise ValueError(
-            f'the head of the task has num_classes={count!r:.40}, and it '
-            f'names {len(task.classes)} classes.'
-        )
-
-
-def _require_plain(
-    name: str, registry: Registry, value: Any, allowed: Callable[[Any], bool]
-) -> None:
-    """Check whatever describes a part, in a dict or in lists of dicts."""
-    if isinstance(value, (list, tuple)):
-        for child in value:
-            _require_plain(name, registry, child, allowed)
-    if not isinstance(value, dict):
-        return
-    for key, child in value.items():
-        if str(key).startswith('_'):
-            raise ValueError(
-                f'the task sets {key!r} in its {name}, by which configs reach '
-                'other packages.'
-            )
-        # MMPretrain evaluates it as code.
-        if key == 'dtype' and not str(child).isidentifier():
-            raise ValueError(
-                f'the task sets dtype={child!r:.40} in its {name}, which must '
-                'be the name of a type of numbers.'
-            )
-        if key == 'type':
-            _require_type(name, registry, child, allowed)
-        else:
-            _require_plain(name, registry, child, allowed)
-
-
-def _require_type(
-    name: str, registry: Registry, kind: Any, allowed: Callable[[Any], bool]
-) -> None:
-    found = None
-    if isinstance(kind, str) and kind.removeprefix(TORCHVISION).isidentifier():
-        found = registry.get(kind)
-    if found is None:
-        raise ValueError(
-            f'the task asks for type={kind!r:.80} in its {name}, which is not '
-            f'in the registry {registry.name!r}; import the package that '
-            'registers it, if you trust it.'
-        )
-    if not allowed(found):
-        raise ValueError(
-            f'the task asks for type={kind!r} in its {name}, which has no '
-            'place there: a task has a frozen backbone, a BEiT, a head of '
-            'ClsHead, and transforms that compute and do no more.'
-        )
-
-
-def _is_a(kind: type) -> Callable[[Any], bool]:
-    return lambda found: isinstance(found, type) and issubclass(found, kind)
-
-
-def _is_layer(found: Any) -> bool:
-    is_part = isinstance(found, type) and issubclass(found, (Tuning, Readout))
-    return is_part or str(found.__module__).startswith(LAYERS)
-
-
-def _is_transform(found: Any) -> bool:
-    return getattr(found, '__name__', None) not in CALLING
-
-
 def write_task(task: Task, path: str | Path) -> None:
     """Write a task file, whole or not at all.
 
@@ -289,7 +159,7 @@ def read_task(path: str | Path) -> Task:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, not a task file, or of a later format.
     """
-    path = _local(path)
+    path = local_path(path)
     if not path.is_file():
         raise FileNotFoundError(f'no task file at {path.absolute()}')
     return parse_task(path, *read_safetensors(path))
@@ -413,67 +283,3 @@ def with_tuples(value: Any) -> Any:
     if value and all(isinstance(child, (int, float)) for child in value):
         return tuple(value)
     return [with_tuples(child) for child in value]
-
-
-def task_file_name(config: str | Path | None) -> str:
-    """Name the task file of a run after its config."""
-    return f'{Path(config).stem}.{TASK_NAME}' if config else TASK_NAME
-
-
-def find_task_file(folder: str | Path) -> Path | None:
-    """Find the task file of a work dir; the newest, if there are several.
-
-    Earlier versions named all of them ``task.safetensors``: the last choice,
-    for a run that was resumed has another one since.
-    """
-    found = [*Path(folder).glob(f'*.{TASK_NAME}'), Path(folder, TASK_NAME)]
-    found = [path for path in found if path.is_file()]
-    return max(
-        found,
-        key=lambda path: (path.name != TASK_NAME, path.stat().st_mtime),
-        default=None,
-    )
-
-
-def name_and_path(file: str | Path) -> tuple[str, Path]:
-    """Split ``NAME=FILE``; a file without a name is named after itself.
-
-    Args:
-        file: The path of a task file or its ``vptm_mm://`` address, with or
-            without a name before it.
-    """
-    name, _, path = str(file).partition('=')
-    if not path or Path(file).is_file():
-        name, path = '', str(file)
-    found = _local(path)
-    stem = found.name.removesuffix(SUFFIX).removesuffix('.pth')
-    name = name or stem.removesuffix('.task')
-    return name, found
-
-
-def _local(path: str | Path) -> Path:
-    """Return the path of a file; ``vptm_mm://`` names one of the package."""
-    if str(path).startswith(PACKAGED):
-        return PACKAGED_FILES / str(path).removeprefix(PACKAGED)
-    return Path(path).expanduser()
-
-
-def name_files(
-    files: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
-) -> dict[str, Path]:
-    """Name task files, each a path, an address or ``'NAME=FILE'``.
-
-    Raises:
-        ValueError: If two files have one name.
-    """
-    if isinstance(files, Mapping):
-        return {name: name_and_path(file)[1] for name, file in files.items()}
-    named: dict[str, Path] = {}
-    for file in [files] if isinstance(files, (str, Path)) else files:
-        name, path = name_and_path(file)
-        if named.setdefault(name, path) is not path:
-            raise ValueError(
-                f'two task files are named {name!r}; give them names, as in '
-                f'first={named[name]} second={path}.'
-            )
-    return named

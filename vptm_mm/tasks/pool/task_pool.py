@@ -16,7 +16,8 @@ from ...models.encoder import FrozenEncoder
 from ...weights import warn_of_preprocessing
 from ...weights.identity import OtherEncoderError
 from ..build import frozen_init, open_task
-from ..task import Task, name_and_path, name_files
+from ..names import name_and_path, name_files
+from ..task import Task
 from .mixed_batch import MixedBatch
 from .pooled_task import (
     Picture,
