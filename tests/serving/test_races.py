@@ -280,3 +280,25 @@ def test_metrics_count_failures_and_know_the_token(serve, monkeypatch):
     client.post('/v1/tasks/birds/predict', content=png(0), headers=headers)
     text = client.get('/metrics', headers=headers).text
     assert 'vptm_requests_total{status="500"}' in text
+
+
+def test_a_later_task_does_not_take_over(serve, files, folder, other):
+    """When a replica is started again, and names come in another order."""
+    clients = [serve()]
+    (folder / 'a.safetensors').write_bytes(other)
+    clients.append(serve())
+    for client in clients:
+        assert "task 'a': it was" in error_of(predict(client, 'a'), 409)
+        assert predict(client, 'birds').status_code == 200
+
+
+def test_shares_of_gpus(monkeypatch):
+    """All replicas find a place."""
+    from argparse import Namespace
+
+    from vptm_mm.verbs import serve as verb
+
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    for replicas, gpus in ((1, 1), (2, 1), (3, 0.5), (4, 0.5), (5, 1 / 3)):
+        args = Namespace(write_config=None, on='cuda', replicas=replicas)
+        assert verb._shares(args)['gpus'] == gpus

@@ -65,7 +65,7 @@ class ServedTask:
 class ServedTasks:
     """The tasks of a store, on one backbone.
 
-    The backbone is that of the first task that could be loaded.
+    The backbone is that of the oldest task that could be loaded.
 
     Args:
         store: Where the files are.
@@ -124,13 +124,15 @@ class ServedTasks:
             self.problem = ''
 
     async def _load_any(self) -> None:
-        """Load the first task that can be, if none is: its encoder is ours.
+        """Load the oldest task that can be, if none is: its encoder is ours.
+
+        One that comes later must not take over when a replica starts again.
 
         Raises:
             RequestError: If none can be, the first reason.
         """
         problem = None
-        for name in self.stored:
+        for name in sorted(self.stored, key=lambda k: self.stored[k].version):
             if self.loaded:
                 return
             try:

@@ -23,8 +23,8 @@ NAME = re.compile(r'\w[\w.-]{0,99}')
 MAX_BYTES = 200  # of a name; of a file's, mostly 255
 # What tells two versions of a file apart, by the words of file systems.
 VERSION_KEYS = (
-    *('size', 'mtime', 'created'),
-    *('ETag', 'etag', 'LastModified', 'last_modified', 'updated'),
+    *('mtime', 'LastModified', 'last_modified', 'updated', 'created'),
+    *('size', 'ETag', 'etag'),
 )
 
 
@@ -37,7 +37,7 @@ class StoredTask(NamedTuple):
 
     Args:
         path: Its path in the file system of the store.
-        version: Another one after each change.
+        version: Another one after each change; later ones are greater.
     """
 
     path: str
@@ -189,6 +189,6 @@ def _versions_in(folder: str) -> dict[str, tuple]:
         with suppress(FileNotFoundError):  # it has just gone
             found = entry.stat()
             if stat.S_ISREG(found.st_mode):
-                version = found.st_size, found.st_mtime_ns, found.st_ino
+                version = found.st_mtime_ns, found.st_size, found.st_ino
                 versions[f'{folder}/{entry.name}'] = version
     return versions

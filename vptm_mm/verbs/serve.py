@@ -5,6 +5,7 @@ vptm serve --task birds=birds.safetensors --tasks tasks/
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -115,7 +116,8 @@ def _shares(args: argparse.Namespace) -> dict[str, float]:
         return dict(cpus=1, gpus=float(args.on.startswith('cuda')))
     gpus = 0.0
     if args.on == 'cuda':
-        gpus = min(1.0, torch.cuda.device_count() / args.replicas)
+        # A GPU is not split so that a replica would need parts of two.
+        gpus = 1 / math.ceil(args.replicas / torch.cuda.device_count())
     return dict(cpus=max(1, _cores() // args.replicas), gpus=gpus)
 
 
