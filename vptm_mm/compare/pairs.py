@@ -18,8 +18,8 @@ from .run_configs import (
     OPTIMIZER,
     base_config,
     final_config,
-    load_config,
     missing_keys,
+    read_config_of,
     seed_subsets,
     set_keys,
     tuned_config,
@@ -54,7 +54,7 @@ class Pair:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
-        read: In place of ``load_config``, as one that keeps what it read.
+        read: In place of ``read_config_of``, as one that keeps what it read.
         searcher: The pair whose search chooses, the same method on another
             data set; by default this one.
 
@@ -79,7 +79,7 @@ class Pair:
         self.dataset = dataset
         self.method = method
         self.searcher = searcher or self
-        self.base = base_config(plan, dataset, method, read or load_config)
+        self.base = base_config(plan, dataset, method, read or read_config_of)
         self._final_base = final_config(self.base, dataset, method)
         for what, options in (
             ('--cfg-options', plan.overrides),
@@ -242,7 +242,7 @@ def make_pairs(plan: Plan) -> list[Pair]:
             if the data set that is to choose is not compared.
         FileNotFoundError: If a data set is not where the config says.
     """
-    read = cache(load_config)
+    read = cache(read_config_of)
     by_name = {dataset.name: dataset for dataset in plan.datasets}
     searchers: dict[str, Pair] = {}
     if plan.search_on:

@@ -18,7 +18,7 @@ from .trial import ACCURACY
 OPTIMIZER = 'optim_wrapper.optimizer'
 
 
-def load_config(path: Path, what: str) -> Config:
+def read_config_of(path: Path, what: str) -> Config:
     """Read a config.
 
     Args:
@@ -112,7 +112,7 @@ def base_config(
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
-        read: As ``load_config``.
+        read: As ``read_config_of``.
 
     Raises:
         ValueError: If an option is unknown, or a part is missing.

@@ -136,7 +136,7 @@ def _first_file(*paths: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _progress(checkpoint: Path) -> list[int]:
+def _number_in_name(checkpoint: Path) -> list[int]:
     """Epoch or iteration in a name: a copy of a folder has other times."""
     return [int(number) for number in re.findall(r'\d+', checkpoint.stem)[-1:]]
 
@@ -148,7 +148,7 @@ def _find_checkpoint(folder: Path, results: dict) -> Path | None:
     written = last.read_text(errors='replace') if last.is_file() else ''
     return _first_file(
         *(folder / Path(name).name for name in names if name),
-        *sorted(folder.glob('best_*.pth'), key=_progress, reverse=True),
+        *sorted(folder.glob('best_*.pth'), key=_number_in_name, reverse=True),
         folder / (Path(written.strip()).name or last.name),
         *filter(None, [find_task_file(folder)]),
     )

@@ -26,7 +26,6 @@ from .state import (
     task_state,
 )
 from .task import Task, read_task, write_task
-from .validation import validate
 
 __all__ = [
     'IDENTITY_ENTRIES',
@@ -52,6 +51,5 @@ __all__ = [
     'require_fit',
     'task_file_name',
     'task_state',
-    'validate',
     'write_task',
 ]
