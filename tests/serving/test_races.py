@@ -292,6 +292,26 @@ def test_a_later_task_does_not_take_over(serve, files, folder, other):
         assert predict(client, 'birds').status_code == 200
 
 
+def test_looking_goes_on_after_any_failure(serve, files, folder, monkeypatch):
+    """As of a temporary folder that is full."""
+    from vptm_mm.serving import served_tasks
+
+    monkeypatch.setattr(served_tasks, 'POLL_SECONDS', 0.05)
+    failures = [OSError(errno.ENOSPC, 'No space left on device')] * 3
+    parse = served_tasks.ServedTasks._parse
+
+    def failing(*args):
+        if failures:
+            raise failures.pop()
+        return parse(*args)
+
+    monkeypatch.setattr(served_tasks.ServedTasks, '_parse', failing)
+    client = serve()
+    text = error_of(client.get('/healthz'), 503)
+    assert 'OSError: [Errno 28] No space left on device' in text
+    wait_for(lambda: client.get('/healthz').status_code == 200)
+
+
 def test_shares_of_gpus(monkeypatch):
     """All replicas find a place."""
     from argparse import Namespace

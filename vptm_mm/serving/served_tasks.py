@@ -120,6 +120,8 @@ class ServedTasks:
             await self._load_any()
         except RequestError as error:
             self._report(str(error))
+        except Exception as error:  # whatever it is, looking goes on
+            self._report(f'{type(error).__name__}: {error}')
         else:
             self.problem = ''
 
