@@ -138,6 +138,18 @@ def prediction_pipeline(cfg: Config) -> list[dict]:
     )
 
 
+def file_pipeline(cfg: Config) -> list[dict]:
+    """Return ``prediction_pipeline`` for image files.
+
+    Data sets that hold their images in memory do not load them.
+    """
+    steps = prediction_pipeline(cfg)
+    names = [str(step['type']).rpartition('.')[2] for step in steps]
+    if not any(name.startswith('Load') for name in names):
+        steps.insert(0, dict(type='LoadCheckedImage'))
+    return steps
+
+
 def inner_datasets(dataset: Any) -> Iterator[Any]:
     """Find the data sets that wrappers hold, one or several, in a config."""
     if not isinstance(dataset, Mapping):

@@ -21,7 +21,7 @@ from ..engine.launch import (
     leave_process_group,
     load_config,
 )
-from ..tasks import inner_datasets, prediction_pipeline, read_checkpoint
+from ..tasks import file_pipeline, inner_datasets, read_checkpoint
 from ..weights import write_whole
 
 # What the host writes, by --out-item.
@@ -73,9 +73,7 @@ def test_folder(cfg: Config, checkpoint: str, folder: str) -> None:
             f'--folder: {checkpoint} does not name its classes, by which '
             'images are labelled; give a task file.'
         )
-    pipeline = prediction_pipeline(cfg)
-    if not pipeline[0]['type'].startswith('Load'):  # images in memory
-        pipeline.insert(0, dict(type='LoadCheckedImage'))
+    pipeline = file_pipeline(cfg)
     if cfg.get('test_dataloader') is None:  # of a task file
         cfg.test_dataloader = dict(
             batch_size=32,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose, LoadImageFromFile
+from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.registry import DefaultScope
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from ..image_content import read_file
-from ..tasks import inner_datasets, prediction_pipeline
+from ..tasks import file_pipeline, inner_datasets, prediction_pipeline
 
 SPLITS = ('test', 'val', 'train')
 
@@ -38,11 +38,9 @@ class ImageFiles(Dataset):
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
             read_file(path)
-        steps = [TRANSFORMS.build(step) for step in prediction_pipeline(cfg)]
-        # Data sets that hold their images in memory do not load them.
-        if not any(isinstance(step, LoadImageFromFile) for step in steps):
-            steps.insert(0, LoadImageFromFile())
-        self.pipeline = Compose(steps)
+        self.pipeline = Compose(
+            [TRANSFORMS.build(step) for step in file_pipeline(cfg)]
+        )
 
     def __len__(self) -> int:
         return len(self.paths)
