@@ -209,6 +209,13 @@ def test_queries_that_are_wrong(serve):
     ):
         text = error_of(client.post(query, content=png(0)), 422)
         assert text.startswith(('query=topk: ', 'query=task: '))
+    for query in (
+        '/v1/tasks/dogs/predict?top_k=1&topk=2',
+        '/v1/tasks/dogs/predict?task=birds',
+        '/v1/predict?task=dogs&k=1',
+    ):
+        text = error_of(client.post(query, content=png(0)), 422)
+        assert "' is not known; known are t" in text
     found = client.post('/v1/tasks/dogs/predict?topk=99', content=png(0))
     assert len(found.json()['predictions'][0]) == 9
     assert 'see /docs' in error_of(client.get('/v2'), 404)

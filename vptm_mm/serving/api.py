@@ -6,7 +6,7 @@ Answers and errors are one line of JSON each.
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -148,16 +148,22 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
     reads: Any = dict(dependencies=[Depends(access.require_for_all)])
     changes: Any = dict(dependencies=[Depends(access.require)])
 
+    def asks(*known: str) -> Any:
+        return dict(
+            openapi_extra=IMAGES,
+            dependencies=[*reads['dependencies'], Depends(_only(known))],
+        )
+
     api.add_middleware(CountedRequests)
 
-    @api.post('/v1/tasks/{name}/predict', openapi_extra=IMAGES, **reads)
+    @api.post('/v1/tasks/{name}/predict', **asks('topk'))
     async def predict(name: str, request: Request, topk: TopK = 5) -> Line:
         """Classify an image, or several in a form, by a task."""
         images = await read_images(request, max_bytes)
         (answer,) = await predictor.predict([name], images, topk)
         return Line(answer)
 
-    @api.post('/v1/predict', openapi_extra=IMAGES, **reads)
+    @api.post('/v1/predict', **asks('task', 'topk'))
     async def predict_by_several(
         request: Request,
         task: Annotated[list[str], Query(max_length=MAX_TASKS)],
@@ -220,6 +226,21 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
         )
 
     return api
+
+
+def _only(known: Sequence[str]) -> Callable[[Request], None]:
+    """Return what refuses a request with other parameters."""
+
+    def require(request: Request) -> None:
+        for name in request.query_params:
+            if name not in known:
+                raise RequestError(
+                    422,
+                    f'query={name!r:.80} is not known; known are '
+                    f'{", ".join(known)}.',
+                )
+
+    return require
 
 
 async def _refused(_: Request, error: Any) -> Line:
