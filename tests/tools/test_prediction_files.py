@@ -1,6 +1,7 @@
 """Files of predictions that cannot be written, or gone on with."""
 
 import errno
+import io
 import json
 import os
 import sys
@@ -37,6 +38,16 @@ def test_a_disk_that_is_full(tmp_path, monkeypatch):
     with pytest.raises(WriteError, match='x.jsonl: the disk is full') as found:
         file.write([ROW])
     assert is_for_users(found.value)
+
+
+def test_a_full_disk_behind_stdout(monkeypatch):
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('sys.stdout', Full())
+    with pytest.raises(WriteError, match='stdout: the disk is full'):
+        open_predictions('jsonl', None, SETTINGS).write([ROW])
 
 
 @pytest.mark.parametrize('line', ['\0\0\0', '{}', '[]', '{"image": 1}'])

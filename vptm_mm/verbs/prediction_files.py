@@ -165,8 +165,9 @@ class JSONLinesOnStdout:
         return iter(())
 
     def write(self, rows: list[dict]) -> None:
-        for row in rows:
-            print(to_json(row, sys.stdout), flush=True)
+        with explained('stdout'):
+            for row in rows:
+                print(to_json(row, sys.stdout), flush=True)
 
     def close(self) -> None:
         pass
