@@ -14,6 +14,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import ImgDataPreprocessor
 from mmengine.runner import Runner
 from mmpretrain import ImageClassificationInferencer, get_model
+from mmpretrain.datasets import CustomDataset
 from mmpretrain.models import ClsDataPreprocessor
 
 from vptm_mm import host
@@ -117,6 +118,9 @@ def test_private_names_of_the_runner():
     for name in ('_train_loop', '_val_loop', '_test_loop', '_resume'):
         assert name in names, f'host.py has to ask another name than {name}'
     assert '_load_from' in names, 'asked_to_resume and resume_from'
+    # What AnyDeviceRunner overrides or sets.
+    assert '_maybe_compile' in Runner.train.__code__.co_names
+    assert '_has_loaded' in Runner.load_or_resume.__code__.co_names
     runner = SimpleNamespace(
         _train_loop=None,
         _val_loop={},
@@ -131,3 +135,16 @@ def test_private_names_of_the_runner():
     assert host.asked_to_resume(runner) == ('auto', 'a.pth')
     host.resume_from(runner, None)
     assert host.asked_to_resume(runner) == (False, 'a.pth')
+
+
+@pytest.mark.parametrize('serialize', [True, False])
+def test_private_names_of_a_data_set(serialize):
+    dataset = CustomDataset(
+        data_root=str(ROOT / 'docs'),
+        metainfo=dict(classes=('pictures',)),
+        pipeline=[],
+        serialize_data=serialize,
+    )
+    host.replace_list(dataset, [dict(img_path='a.png')], classes=('a',))
+    assert dataset.get_data_info(0)['img_path'] == 'a.png'
+    assert dataset.metainfo['classes'] == ('a',)

@@ -1,7 +1,7 @@
 """The host: is MMPretrain there, and do its checkpoints load safely?
 
-What is read of the host under a private name is read here, and
-``tests/test_host.py`` says so if a name is gone.
+What has a private name in the host is read and changed here, but for what
+subclasses override; ``tests/test_host.py`` says so if a name is gone.
 """
 
 import importlib
@@ -121,6 +121,18 @@ def dataset_meta(model: Any) -> dict[str, Any]:
 def set_dataset_meta(model: Any, meta: dict[str, Any]) -> None:
     """Tell the inferencer what there is to know of the data set."""
     model._dataset_meta = meta
+
+
+def replace_list(dataset: Any, infos: list[dict], **meta: Any) -> None:
+    """Give a built data set another list of images, and other metadata.
+
+    The host has no public way: the list may be in serialized form.
+    """
+    dataset.data_list = infos
+    if dataset.serialize_data:
+        content, address = dataset._serialize_data()
+        dataset.data_bytes, dataset.data_address = content, address
+    dataset._metainfo.update(meta)
 
 
 def turns_to_rgb(preprocessor: Any) -> bool:

@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..host import replace_list
 from ..nn import is_finite, is_int, require_int
 
 PARTS = ('train', 'val')
@@ -198,10 +199,7 @@ def NWay(  # noqa: N802 (a registry name)
     )
     for info in infos:
         del info['sample_idx']  # counted again
-    whole.data_list = infos
-    if whole.serialize_data:
-        whole.data_bytes, whole.data_address = whole._serialize_data()
-    whole._metainfo.update(classes=chosen, drawn_from=tuple(names))
+    replace_list(whole, infos, classes=chosen, drawn_from=tuple(names))
     return whole
 
 
