@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -166,7 +165,7 @@ def serving(
             raise RuntimeError(f'no server: exit code {process.wait()}')
         yield Server(port)
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait()
 
 

@@ -23,6 +23,7 @@ from vptm_mm.serving.client import Client, ServerError
 
 from ..serving.conftest import files
 from ..serving.test_ray import IMAGES, Server, ask_many, right
+from ..serving.test_ray import ask as ask_once
 
 __all__ = ['files', 'right']  # fixtures
 
@@ -120,6 +121,43 @@ def test_callers_that_are_slow_or_vanish(server, files, right):  # noqa: F811
         caller.settimeout(60)
         assert b' 408 ' in caller.recv(100)
         caller.close()
+
+
+def test_callers_that_read_late(server, files, right):  # noqa: F811
+    """64 who leave their answers unread for a while; others get theirs."""
+    url = urlparse(server.url)
+    head = 'POST /v1/tasks/birds/predict HTTP/1.1\r\nHost: x\r\n'
+    length = f'Content-Length: {len(IMAGES[0])}\r\n\r\n'
+    late = [
+        socket.create_connection((url.hostname, url.port)) for _ in range(64)
+    ]
+    for caller in late:
+        caller.sendall((head + length).encode() + IMAGES[0])
+    assert ask_many(server, right, 200, 8, [*files]) == [200] * 200
+    for caller in late:
+        caller.settimeout(60)
+        assert b' 200 ' in caller.recv(100)
+        caller.close()
+
+
+def test_who_is_let_in_is_answered_soon(server, files, right):  # noqa: F811
+    """Not later than all that may be before it takes, twice."""
+    client = Client(server.url, patience=0)
+    started = time.monotonic()
+
+    def ask(number):
+        begun = time.monotonic()
+        status = ask_once(client, right, [*files][number % 4], number % 8)
+        return status, time.monotonic() - begun
+
+    with ThreadPoolExecutor(500) as callers:
+        answers = [*callers.map(ask, range(3000))]
+    took = time.monotonic() - started
+    waits = [wait for status, wait in answers if status == 200]
+    assert {status for status, _ in answers} == {200, 503}
+    places = 256 + 2 * 32  # --max-queue, and what a replica has at a time
+    print(f'{len(waits)} answers in {took:.1f} s, latest {max(waits):.1f} s')
+    assert max(waits) < 2 * places * took / len(waits) + 1
 
 
 def resident_mb(pid: int) -> float:

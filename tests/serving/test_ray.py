@@ -1,9 +1,5 @@
-"""``vptm serve`` as a user starts it, with two replicas; once for all tests.
+"""``vptm serve`` as a user starts it, once for all, with two replicas."""
 
-The last test ends it.
-"""
-
-import os
 import random
 import shutil
 import signal
@@ -167,46 +163,3 @@ def test_tasks_come_and_go(server, right, files):
     (server.store / 'by_hand.safetensors').unlink()
     time.sleep(5)
     assert ask_many(server, right, 40, 8, new) == [404] * 40
-
-
-def test_a_full_queue(server, right):
-    """Who is let in gets a right answer."""
-    names = ['birds', 'dogs']
-    statuses = ask_many(server, right, 300, 150, names, patience=0)
-    assert {*statuses} == {200, 503}
-    # The others are told when to come back.
-    assert ask_many(server, right, 300, 150, names) == [200] * 300
-    health = server.client.call('GET', '/healthz')
-    assert health == dict(status='ready', tasks=4)
-
-
-def test_a_replica_is_killed(server, right, files):
-    victim, other = server.replicas()
-    with ThreadPoolExecutor(1) as pool:
-        load = pool.submit(ask_many, server, right, 400, 8, [*files], 0)
-        time.sleep(0.3)
-        os.kill(victim, signal.SIGKILL)
-        statuses = load.result()
-    failed = [status for status in statuses if status != 200]
-    assert len(failed) <= 8, failed  # those in flight
-    assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
-    end = time.monotonic() + 60
-    while len({*server.replicas()} - {victim}) < 2:
-        assert time.monotonic() < end
-        time.sleep(0.5)
-
-
-def test_it_answers_what_it_has_begun(server, right, files):
-    with ThreadPoolExecutor(1) as pool:
-        load = pool.submit(ask_many, server, right, 400, 8, [*files], 0)
-        time.sleep(0.3)
-        assert server.end() == 0
-        statuses = load.result()
-    assert statuses[0] == 200
-    refused = f'{server.url} does not answer as a server of vptm ([Errno 111]'
-    others = {str(status).partition(' Conn')[0] for status in statuses}
-    assert others <= {'200', '404', '503', refused}
-    assert server.process.stdout.read() == ''
-    errors = server.errors.read_text()
-    assert 'Traceback' not in errors
-    assert not descendants(server.process.pid)

@@ -1,0 +1,61 @@
+"""``vptm serve`` with two replicas, when something goes wrong.
+
+The last test ends it.
+"""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ..serving.conftest import files
+from ..serving.test_ray import ask_many, descendants, right, server
+
+__all__ = ['files', 'right', 'server']  # fixtures
+
+pytestmark = pytest.mark.needs('ray', 'httpx')
+
+
+def test_a_full_queue(server, right):
+    """Who is let in gets a right answer."""
+    names = ['birds', 'dogs']
+    statuses = ask_many(server, right, 300, 150, names, patience=0)
+    assert {*statuses} == {200, 503}
+    # The others are told when to come back.
+    assert ask_many(server, right, 300, 150, names) == [200] * 300
+    health = server.client.call('GET', '/healthz')
+    assert health == dict(status='ready', tasks=4)
+
+
+def test_a_replica_is_killed(server, right, files):
+    victim, other = server.replicas()
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(ask_many, server, right, 400, 8, [*files], 0)
+        time.sleep(0.3)
+        os.kill(victim, signal.SIGKILL)
+        statuses = load.result()
+    failed = [status for status in statuses if status != 200]
+    assert len(failed) <= 8, failed  # those in flight
+    assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
+    end = time.monotonic() + 60
+    while len({*server.replicas()} - {victim}) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+def test_it_answers_what_it_has_begun(server, right, files):
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(ask_many, server, right, 400, 8, [*files], 0)
+        time.sleep(0.3)
+        assert server.end() == 0
+        statuses = load.result()
+    assert statuses[0] == 200
+    refused = f'{server.url} does not answer as a server of vptm ([Errno 111]'
+    others = {str(status).partition(' Conn')[0] for status in statuses}
+    assert others <= {'200', '404', '503', refused}
+    assert server.process.stdout.read() == ''
+    errors = server.errors.read_text()
+    assert 'Traceback' not in errors
+    assert not descendants(server.process.pid)
