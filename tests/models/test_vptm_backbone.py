@@ -237,16 +237,16 @@ def test_bfloat16_autocast(build, images):
     assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
 
 
-@pytest.mark.skipif(
-    digit_version(torch.__version__) < digit_version('2.7'),
-    reason="torch 2.6 cannot trace mmengine's wrapper of the MLP",
-)
 def test_the_encoder_of_a_pretraining_config(build, images):
     """There the final norm stands in the neck."""
     encoder = dict(ENCODER, final_norm=False)
     assert torch.equal(build(encoder=encoder)(images)[0], build()(images)[0])
 
 
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.7'),
+    reason="torch 2.6 cannot trace mmengine's wrapper of the MLP",
+)
 def test_compiles_in_one_graph(build, images):
     backbone = build(prompt_blocks=(1, 2), visual_token='logits')
     compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)
