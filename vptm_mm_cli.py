@@ -725,7 +725,12 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 VERBS = {
     'adapt': Verb('turn a folder of images into a task file', adapt),
-    'train': Verb('train a config', train),
+    'train': Verb(
+        'train a config',
+        train,
+        'What the config says is changed as in --cfg-options '
+        'train_cfg.max_epochs=1.',
+    ),
     'test': Verb('test a checkpoint or task file', test),
     'predict': Verb(
         'classify images by one or several task files',

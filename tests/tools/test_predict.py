@@ -97,9 +97,9 @@ def test_an_unreadable_image_is_named_and_the_rest_goes_on(folder, predict):
     images = ('digits/a', 'text.png', 'gone.jpg')
     code, out, err = predict(*images, '--task', TASK, '--format', 'csv')
     assert code == 1
-    assert 'text.png: text.png is not a readable image' in err
+    assert '\ntext.png is not a readable image' in f'\n{err}'
     assert 'gone.jpg: no image at' in err
-    assert '2 of 7 images were unreadable.' in err
+    assert 'Unreadable: 2 of 7 images.' in err
     lines = [line for line in out.splitlines() if line.count(',') == 4]
     rows = list(csv.DictReader(lines))
     assert len(rows) == 5
@@ -304,7 +304,7 @@ def test_what_is_torn_is_cut(many, predict, tmp_path):
         code, _, err = predict(*options)
         assert out.read_bytes() == whole, end
         assert code == 1
-        assert '1 of 51 images were unreadable.' in err
+        assert 'Unreadable: 1 of 51 images.' in err
 
 
 @pytest.mark.needs('pyarrow')

@@ -2,6 +2,7 @@ from .export_file import (
     DESCRIPTION,
     OPSET,
     TOLERANCE,
+    check_out,
     export_classifier,
     random_images,
 )
@@ -12,6 +13,7 @@ __all__ = [
     'OPSET',
     'TOLERANCE',
     'ExportedClassifier',
+    'check_out',
     'export_classifier',
     'random_images',
 ]

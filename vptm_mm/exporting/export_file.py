@@ -36,6 +36,24 @@ Program = torch.export.ExportedProgram
 Function = Callable[[Tensor], Tensor]
 
 
+def check_out(out: str | Path) -> Path:
+    """Return the path of a new export, if one can be written there.
+
+    Raises:
+        ImportError: If a package of its format is missing.
+        FileNotFoundError: If the folder is not there.
+        ValueError: If the name ends in something else than a format.
+    """
+    path = Path(out).expanduser().absolute()
+    if path.suffix not in FORMATS:
+        raise ValueError(f'{out} must end in {" or ".join(FORMATS)}.')
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f'no folder {path.parent}; make it first.')
+    if path.suffix == '.onnx':
+        _require_onnx()
+    return path
+
+
 def export_classifier(
     classifier: ImageClassifier,
     out: str | Path,
@@ -78,15 +96,9 @@ def export_classifier(
         RuntimeError: If torch cannot trace or translate it, or the file
             computes something else.
     """
-    path = Path(out).expanduser().absolute()
-    if path.suffix not in FORMATS:
-        raise ValueError(f'{out} must end in {" or ".join(FORMATS)}.')
+    path = check_out(out)
     write, load = FORMATS[path.suffix]
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f'no folder {path.parent}; make it first.')
     require_positive('tolerance', tolerance)
-    if path.suffix == '.onnx':
-        _require_onnx()
     exported = ExportedClassifier(classifier, preprocessing)
     description = exported.describe(classes, pipeline)
     if images is None:

@@ -5,6 +5,7 @@ M added masks; S sequence length; R tokens that are needed; C embedding width;
 h heads.
 """
 
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import cached_property, partial
@@ -17,6 +18,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..host import quiet_host
 from ..nn import (
     Unfilled,
     require_int,
@@ -498,9 +500,11 @@ def _build_host(cfg: dict) -> BEiTViT:
         )
     # The class, not its name: a run of another package has another scope. The
     # final norm stands in the neck in pre-training; [MASK] is read behind it.
-    host = MODELS.build(
-        {**cfg, 'type': cls, 'final_norm': True, 'out_type': 'raw'}
-    )
+    with warnings.catch_warnings():
+        quiet_host()
+        host = MODELS.build(
+            {**cfg, 'type': cls, 'final_norm': True, 'out_type': 'raw'}
+        )
     if host.rel_pos_bias is None or host.pos_embed is not None:
         raise ValueError(
             'the encoder must have a shared relative position bias and no '

@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from ray import serve
 from ray.serve.config import BackpressureConfig
 
-from ..host import quiet_host
 from ..run_verb import find_device
 from ..tasks.pool import PreparedImage
 from ..upload import MB, Limits
@@ -77,7 +76,6 @@ class Server:
     """
 
     def __init__(self, settings: Settings) -> None:
-        quiet_host()
         MMLogger.get_current_instance().setLevel('WARNING')
         Path(os.environ[FOLDER]).mkdir(parents=True, exist_ok=True)
         # Behind that: metrics are written there.

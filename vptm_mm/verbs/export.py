@@ -17,6 +17,7 @@ from ..datasets import check_data_roots
 from ..exporting import (
     OPSET,
     TOLERANCE,
+    check_out,
     export_classifier,
     random_images,
 )
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     suffix = Path(args.out).suffix
     if args.format and suffix != f'.{args.format}':
         raise ValueError(f'--out {args.out} must end in .{args.format}.')
+    check_out(args.out)  # before the model is built
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
     cfg = open_config(args.config, args.checkpoint, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')

@@ -238,9 +238,11 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             if 'error' in row:
                 errors += 1
-                print(f'{row["image"]}: {row["error"]}', file=sys.stderr)
+                image, error = row['image'], row['error']
+                said = '' if error.startswith(image) else f'{image}: '
+                print(f'{said}{error}', file=sys.stderr)
         file.write(rows)
     file.close()
     if errors:
-        print(f'{errors} of {total} images were unreadable.', file=sys.stderr)
+        print(f'Unreadable: {errors} of {total} images.', file=sys.stderr)
     return int(bool(errors))

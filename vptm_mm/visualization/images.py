@@ -70,7 +70,8 @@ def open_split(cfg: Config, split: str) -> Any:
     if not loader:
         raise ValueError(
             f'the config has no {split}_dataloader; take another split of '
-            f'{SPLITS}, or give image files.'
+            f'{SPLITS}, give image files, or, for a task file, name the '
+            'config of its work dir before it.'
         )
     dataset = copy.deepcopy(loader['dataset'])
     for inner in inner_datasets(dataset):
