@@ -17,6 +17,7 @@ from ..tools.test_pretrain import (
     SMALL,
     ask_to_stop,
     pretrain,
+    start,
     wait_until,
 )
 from ..tools.test_tools import run
@@ -40,16 +41,7 @@ def test_killed_in_the_second_round_and_gone_on_with(
         'default_hooks.checkpoint.interval=1',
     )
     pretrain(tmp_path, '--work-dir', 'alone', *longer)
-    command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
-    command += [str(CONFIG), '--work-dir', 'killed', *longer]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start(tmp_path, '--work-dir', 'killed', *longer)
     second = tmp_path / 'killed' / step
     wait_until((second / 'epoch_1.pth').exists, process)
     os.killpg(process.pid, signal.SIGKILL)

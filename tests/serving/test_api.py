@@ -161,7 +161,7 @@ def test_what_is_not_an_image(serve):
         ),
         400,
     )
-    assert "the field 'image' is no file; with curl, put @" in text
+    assert "the field 'image' is not a file; with curl, put @" in text
     for kind in ('multipart/form-data', 'multipart/form-data; boundary=x'):
         headers = {'Content-Type': kind}
         text = error_of(client.post(post, content=b'x', headers=headers), 400)

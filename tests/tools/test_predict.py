@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def many(folder, tmp_path):
-    """200 links to digits in four folders, and one file that is no image."""
+    """200 links to digits in four folders, and a file that is not an image."""
     digits = sorted((folder / 'digits').rglob('*.png'))
     for i in range(200):
         link = tmp_path / 'many' / 'abcd'[i % 4] / f'{i}.png'

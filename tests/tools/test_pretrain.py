@@ -33,6 +33,19 @@ def pretrain(cwd, *options, **settings):
     return run('pretrain.py', CONFIG, *options, cwd=cwd, **settings)
 
 
+def start(cwd, *options) -> subprocess.Popen:
+    """Start the command in a group of processes of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / 'tools' / 'pretrain.py'), str(CONFIG)]
+        + [*options],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def wait_until(is_so, process):
     deadline = time.monotonic() + 240
     while not is_so():
@@ -108,18 +121,9 @@ def test_what_asks_it_to_stop_reaches_the_training(tmp_path):
 
 
 def ask_to_stop(number, tmp_path):
-    command = [sys.executable, str(ROOT / 'tools' / 'pretrain.py')]
-    command += [str(CONFIG), '--work-dir', 'rounds', '--cfg-options', *SMALL]
-    command += ['train_cfg.max_epochs=500']
-    command += ['default_hooks.checkpoint.interval=1']
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    options = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=500')
+    options += ('default_hooks.checkpoint.interval=1',)
+    process = start(tmp_path, '--work-dir', 'rounds', *options)
     first = tmp_path / 'rounds' / '1_patches'
     wait_until((first / 'epoch_1.pth').exists, process)
     if number == signal.SIGINT:

@@ -118,8 +118,8 @@ async def _read_files(
         if not isinstance(value, UploadFile):
             raise RequestError(
                 400,
-                f'the field {name!r:.80} is no file; with curl, put @ before '
-                'its path.',
+                f'the field {name!r:.80} is not a file; with curl, put @ '
+                'before its path.',
             )
         files.append((value.filename or name, await value.read()))
     await form.close()

@@ -15,6 +15,18 @@ CALLERS = 16  # at a time; the server puts their images into one batch
 BUSY = (429, 503)
 
 
+def read_token(path: str | Path) -> str:
+    """Read a token.
+
+    Raises:
+        ValueError: If there is none in the file.
+    """
+    token = Path(path).expanduser().read_text('utf-8').strip()
+    if not token:
+        raise ValueError(f'--token-file {path} is empty; write a token to it.')
+    return token
+
+
 class ServerError(OSError):
     """What a server refused, or that it cannot be reached.
 

@@ -19,6 +19,7 @@ from ray.serve.config import BackpressureConfig
 from ..run_verb import find_device
 from ..tasks.pool import PreparedImage
 from ..upload import MB, Limits
+from .client import read_token
 
 IMPORT_PATH = f'{__name__}:app'
 NAME = 'vptm'
@@ -112,18 +113,6 @@ class Server:
     def __serve_build_asgi_app__(self) -> Any:
         """Return the interface; named by Ray Serve."""
         return self.api
-
-
-def read_token(path: str) -> str:
-    """Read a token.
-
-    Raises:
-        ValueError: If there is none in the file.
-    """
-    token = Path(path).expanduser().read_text('utf-8').strip()
-    if not token:
-        raise ValueError(f'--token-file {path} is empty; write a token to it.')
-    return token
 
 
 def app(args: Settings) -> serve.Application:

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..serving.client import Client
+from ..serving.client import Client, read_token
 
 IMAGES_AT_A_TIME = 256
 
 
 def client_of(args: argparse.Namespace) -> Client:
     """Return a client of ``--server``."""
-    token = None
-    if args.token_file:
-        token = args.token_file.read_text('utf-8').strip()
+    token = read_token(args.token_file) if args.token_file else None
     return Client(args.server, token)
 
 

@@ -17,15 +17,10 @@ from mmengine.device import get_device
 
 from ..tasks import name_files
 from .predict import LoadedImages, PoolPredictor, in_batches, to_rows
+from .ray_environment import prepare_ray
 
 # A block of Ray is of so many batches.
 BATCHES = 8
-# Before Ray is imported.
-ENVIRONMENT = {
-    'RAY_USAGE_STATS_ENABLED': '0',
-    # By default its workers leave the cores to other programs.
-    'RAY_worker_niceness': '0',
-}
 
 
 class Actor:
@@ -72,8 +67,7 @@ def predict_on_ray(
     ]
     if not blocks:
         return
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_ray()
     import ray
 
     address = os.environ.get('RAY_ADDRESS', 'local')

@@ -19,6 +19,7 @@ import torch
 import yaml
 
 from ..run_verb import find_device, require_free
+from ..serving.client import read_token
 from ..serving.task_store import TaskStore, require_name
 from ..tasks import (
     VPTMTaskPool,
@@ -27,6 +28,7 @@ from ..tasks import (
     open_task,
     write_task,
 )
+from .ray_environment import prepare_ray
 
 if TYPE_CHECKING:
     from ..serving.deployment import Settings
@@ -39,23 +41,17 @@ FROM_FLAGS = (
     *('token_file', 'token_for', 'metrics'),
 )
 OBJECT_STORE_BYTES = 100 * 10**6  # the least is 75 MB; little goes through it
-# Before Ray is imported.
-ENVIRONMENT = {
-    'RAY_USAGE_STATS_ENABLED': '0',
-    'RAY_COLOR_PREFIX': '0',
-    # By default its workers leave the cores to other programs.
-    'RAY_worker_niceness': '0',
-    # A device that --device names by its number is not hidden.
-    'RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO': '0',
-}
 
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm serve``."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_ray(
+        RAY_COLOR_PREFIX='0',
+        # A device that --device names by its number is not hidden.
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO='0',
+    )
     # Ray is imported here.
-    from ..serving.deployment import Settings, read_token
+    from ..serving.deployment import Settings
 
     if not args.task and not args.tasks:
         raise ValueError(
