@@ -53,7 +53,8 @@ def require_host() -> None:
 
 
 def quiet_host() -> None:
-    """Leave out a warning that each relative position bias gives."""
+    """Leave out what each position bias warns of; say other things once."""
+    warnings.filterwarnings('once', 'This DataLoader will create')
     warnings.filterwarnings(
         'ignore', 'torch.meshgrid: in an', module=r'torch\.functional'
     )

@@ -21,6 +21,7 @@ from ..weights.checkpoint_file import (
     UnsafeCheckpointError,
 )
 from ..weights.download import is_remote, is_stored
+from ..weights.identity import OtherEncoderError
 from ..weights.preprocessing import warn_of_preprocessing
 from .state import (
     IDENTITY_ENTRIES,
@@ -210,7 +211,8 @@ def classifier_of(
     config = task_config(task, weights)
     try:
         return _load(config, to_checkpoint(task), device)
-    except (FileNotFoundError, UnsafeCheckpointError):  # of the weights
+    # Of the weights.
+    except (FileNotFoundError, OtherEncoderError, UnsafeCheckpointError):
         raise
     except Exception as error:  # a config can be wrong in any way
         raise ValueError(

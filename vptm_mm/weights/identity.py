@@ -48,9 +48,9 @@ class Identity:
         if wanted.sha256 != self.sha256:
             raise OtherEncoderError(
                 'the task was tuned on frozen tensors of sha256 '
-                f'{wanted.sha256}, and these have {self.sha256}; set '
-                'model.backbone.init_cfg.checkpoint to the file that it was '
-                'tuned on, or tune it again.'
+                f'{wanted.sha256}, and these have {self.sha256}; give '
+                'the file that it was tuned on, by --weights or '
+                'model.backbone.init_cfg.checkpoint, or tune it again.'
             )
         if wanted.settings is None or self.settings is None:
             return

@@ -202,7 +202,7 @@ class VPTMTaskPool(nn.Module):
                 f'it was made on other weights ({task.weights or "unnamed"}, '
                 f'sha256 {task.frozen_sha256}) than those here (sha256 '
                 f'{identity.sha256}). Tasks of one call share their weights: '
-                'ask it in another call, or make it again on these.'
+                'ask it in another call, or tune it on these (--weights).'
             )
         identity.require(task.identity)
         return pooled
