@@ -1,7 +1,6 @@
 """Finds image files: the one walk through folders that everything uses."""
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from os import path as osp
 from pathlib import Path
@@ -59,11 +58,8 @@ def describe_skipped(folder: Path, others: list[Path]) -> str:
 
 def sub_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that are not left out, sorted."""
-    return sorted(
-        Path(entry)
-        for entry in os.scandir(folder)
-        if _is_folder(entry) and not _is_left_out(entry.name)
-    )
+    _, inner, _ = next(os.walk(folder, onerror=_raise))
+    return [folder / name for name in _shown(inner)]
 
 
 def show_names(paths: Iterable[Path]) -> str:
@@ -77,34 +73,22 @@ def walk_files(folder: Path) -> Iterator[Path]:
 
     A folder's own come first, then those of the folders in it, by name.
     """
-    folders, links = deque([str(folder)]), deque[str]()
-    seen: set[str] = set()
-    while folders or links:
-        # Links last: they give no image another name.
-        home = folders.popleft() if folders else links.popleft()
-        real = osp.realpath(home)
-        if real in seen:
-            continue
-        seen.add(real)
-        names: list[str] = []
-        inner: list[os.DirEntry] = []
-        for entry in os.scandir(home):
-            if _is_left_out(entry.name):
-                continue
-            if _is_folder(entry):
-                inner.append(entry)
-            else:
-                names.append(entry.name)
-        for name in sorted(names):
-            yield Path(home, name)
-        for entry in sorted(inner, key=lambda one: one.name):
-            (links if entry.is_symlink() else folders).append(entry.path)
+    homes, seen = [str(folder)], set[str]()
+    for first in homes:
+        for home, inner, names in os.walk(first, onerror=_raise):
+            real = osp.realpath(home)
+            inner[:] = [] if real in seen else _shown(inner)
+            if real not in seen:
+                yield from (Path(home, name) for name in _shown(names))
+            seen.add(real)
+            # Links last: they give no image another name.
+            inside = [osp.join(home, name) for name in inner]
+            homes += filter(osp.islink, inside)
 
 
-def _is_folder(entry: os.DirEntry) -> bool:
-    # Of a link to itself, entry.is_dir() is an error.
-    return osp.isdir(entry) if entry.is_symlink() else entry.is_dir()
+def _shown(names: list[str]) -> list[str]:
+    return sorted(n for n in names if n[0] != '.' and n != '__MACOSX')
 
 
-def _is_left_out(name: str) -> bool:
-    return name.startswith('.') or name == '__MACOSX'
+def _raise(error: OSError) -> None:
+    raise error

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 from scipy.io import loadmat, savemat
 
 from vptm_mm.datasets import NABirds, StanfordDogs, VTAB1k
@@ -245,16 +244,6 @@ def test_vtab_missing_files(copied):
 def test_unknown_options(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_lists_of_vtab_that_are_short_are_warned_of(whole, monkeypatch):
-    lines = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, 'warning', lines.append)
-    for split in 'train800', 'test':
-        VTAB1k('kitti', split, data_root=str(whole[VTAB1k]))
-    (line,) = lines
-    assert 'train800.txt lists 4 images, and VTAB-1k has 800' in line
 
 
 def test_names_of_ones_own(whole):

@@ -68,7 +68,8 @@ def test_a_folder_with_problems(images, check):
     leaked.write_bytes((images / 'train' / 'dog' / '0.png').read_bytes())
     code, shown, report = check(FOLDER, '--workers', '2')
     assert code == 1
-    assert f'train {broken}: the JPEG file of' in shown
+    assert 'the JPEG file of' in shown
+    assert f'train {broken}, class cat' in shown
     assert f'test {leaked}, class dog' in shown
     found = {one['kind']: one for one in report['findings']}
     assert set(found) == {'cut short', 'equal, in several splits'}

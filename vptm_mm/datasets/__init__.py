@@ -11,7 +11,6 @@ from .transforms import (
     ImageFileError,
     LoadCheckedImage,
     LoadKeptTokens,
-    TwoViewCrop,
 )
 from .vtab1k import VTAB1k
 
@@ -29,7 +28,6 @@ __all__ = [
     'SklearnDigits',
     'StanfordDogs',
     'TrainValSplit',
-    'TwoViewCrop',
     'VTAB1k',
     'check_data_roots',
     'check_splits',

@@ -1,28 +1,25 @@
 """Looks at every image of a config's data sets, and says what is wrong."""
 
-import hashlib
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import cv2
 import mmengine.fileio
-import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmengine.dataset import (
     ClassBalancedDataset,
     ConcatDataset,
     RepeatDataset,
 )
-from rich.console import Console
-from rich.table import Table
 
 from ..image_content import UnreadableImageError, decode, open_header
 from ..progress import progress
+from .split_check import pixels_sha256
 from .transforms import LoadCheckedImage
 
 PROBLEM, NOTE = 'problem', 'note'
@@ -30,21 +27,19 @@ CHUNK = 8  # images that a worker hands over at once
 ORIENTATION = 0x112  # tag of EXIF
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ImageFacts:
-    """Size, digest, notes and fault of one image.
+    """What was found out about one image.
 
     Args:
-        size: Width and height as loaded, in pixels; None if it is unreadable.
-        digest: sha256 of shape and pixels, or of the file if it is
-            unreadable; None if it is not there.
+        sha256: Of shape and pixels, or of the file if it is unreadable; the
+            path if it cannot be opened.
         notes: What the loader handles, and is worth knowing.
         problem: Why it is unreadable, in few words; empty if it is not.
         reason: The same as the text of an error.
     """
 
-    size: tuple[int, int] | None = None
-    digest: bytes | None = None
+    sha256: str | bytes
     notes: tuple[str, ...] = ()
     problem: str = ''
     reason: str = ''
@@ -52,38 +47,18 @@ class ImageFacts:
 
 @dataclass(slots=True)
 class ListedImage:
-    """Name, split and class of an image, and its facts.
+    """An image as a report names it, and its facts.
 
     Args:
-        name: Its path, or split and index if it is in memory.
-        split: Name of the split.
-        label: None if it has none.
-        class_name: Name of its class; empty without a label.
+        place: Its path (or split and index if it is in memory), split, label
+            and class, as ``image``, ``split``, ``label`` and ``class``.
+        facts: None until it is read.
         loader: What reads it; None if it is in memory.
-        facts: What was found out about it.
     """
 
-    name: str
-    split: str
-    label: int | None
-    class_name: str
+    place: dict[str, Any]
+    facts: Any = None  # ImageFacts
     loader: Any = None
-    facts: ImageFacts = ImageFacts()
-
-    @property
-    def source(self) -> tuple[str, str, str]:
-        """Name and decoder; images that agree in them are read once."""
-        loader = self.loader
-        return self.name, loader.color_type, loader.imdecode_backend
-
-    def describe(self) -> dict[str, Any]:
-        """Return name, split and class for a report."""
-        return {
-            'image': self.name,
-            'split': self.split,
-            'label': self.label,
-            'class': self.class_name,
-        }
 
 
 def check_datasets(
@@ -105,9 +80,6 @@ def check_datasets(
     Returns:
         ``splits``, with numbers of each, and ``findings``: each with
         ``level`` (problem or note), ``kind``, ``text`` and ``images``.
-
-    Raises:
-        RuntimeError: If a worker dies.
     """
     classes = {
         name: [str(one) for one in dataset.metainfo.get('classes') or ()]
@@ -118,19 +90,28 @@ def check_datasets(
         for name, dataset in datasets.items()
     }
     _examine([one for images in splits.values() for one in images], workers)
-    _leave_out_repeated(splits, of_hooks)
+    seen: set[str | bytes] = set()
+    for name, images in list(splits.items()):
+        if name in of_hooks:
+            splits[name] = [i for i in images if i.facts.sha256 not in seen]
+            if not splits[name]:
+                del splits[name]
+        seen.update(image.facts.sha256 for image in images)
+    counts = {
+        name: {
+            **dict.fromkeys(classes[name], 0),
+            **Counter(i.place['class'] for i in images if i.place['class']),
+        }
+        for name, images in splits.items()
+    }
     findings = [
-        *_find_in_images(splits),
-        *_find_in_labels(splits, classes, num_classes),
+        *_find_in_classes(counts, classes, num_classes),
+        *_find_in_images(splits, classes, num_classes),
         *_find_equal(splits),
     ]
     return dict(
         splits={
-            name: dict(
-                images=len(images),
-                classes=_count_classes(images, classes[name]),
-                **_measure_sizes(images),
-            )
+            name: dict(images=len(images), classes=counts[name])
             for name, images in splits.items()
         },
         findings=sorted(findings, key=lambda one: one['level'] != PROBLEM),
@@ -142,46 +123,35 @@ def has_problems(report: Mapping[str, Any]) -> bool:
     return any(found['level'] == PROBLEM for found in report['findings'])
 
 
-def print_report(report: dict[str, Any], console: Console, show: int) -> None:
-    """Print a table of the splits, then what was found.
+def describe(report: Mapping[str, Any], show: int) -> Iterator[str]:
+    """Yield lines about the splits, then about what was found.
 
     Args:
         report: From ``check_datasets``.
-        console: Where to.
         show: Examples of each kind, at most.
     """
-    table = Table('split', 'images', 'classes', 'smallest', 'largest')
-    table.add_column('width')
-    table.add_column('height')
-    table.caption = 'width and height: smallest, median, largest (px)'
     for name, split in report['splits'].items():
-        ranked = sorted(split['classes'].items(), key=lambda one: one[1])
-        table.add_row(
-            name,
-            f'{split["images"]:,}',
-            f'{len(ranked):,}',
-            *(f'{c}: {n:,}' for c, n in ranked[:1] + ranked[-1:]),
-            *[''] * (0 if ranked else 2),
-            *(
-                ', '.join(map(str, split[side] or ()))
-                for side in ('widths', 'heights')
-            ),
-        )
-    console.print(table, markup=False)
-    lines = [] if report['findings'] else ['Nothing was found.']
+        ranked = sorted((n, one) for one, n in split['classes'].items())
+        ends = ' to '.join(f'{n:,} ({c})' for n, c in ranked[:1] + ranked[-1:])
+        of = f', {len(ranked):,} classes of {ends}' if ranked else ''
+        yield f'{name}: {split["images"]:,} images{of}'
     groups = defaultdict(list)
     for found in report['findings']:
         groups[f'{found["level"]}: {found["kind"]}'].append(found)
     for title, group in groups.items():
-        names = {i['split']: 0 for found in group for i in found['images']}
-        where = f' in {", ".join(names)}' if names else ''
-        lines.append(f'{title} ({len(group):,}{where})')
+        yield f'{title} ({len(group):,})'
         for found in group[:show]:
-            lines += _describe_finding(found, show)
+            lines = [
+                f'{one["split"]} {one["image"]}, class {one["class"]}'
+                for one in found['images'][:show]
+            ]
+            rest = len(found['images']) - len(lines)
+            lines += [f'... and {rest:,} more'] * (rest > 0)
+            yield '\n    '.join([f'  {found["text"]}', *lines])
         if len(group) > show:
-            lines.append(f'  ... and {len(group) - show:,} more')
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+            yield f'  ... and {len(group) - show:,} more'
+    if not groups:
+        yield 'Nothing was found.'
 
 
 def examine_file(path: str, loader: LoadImageFromFile) -> ImageFacts:
@@ -194,36 +164,16 @@ def examine_file(path: str, loader: LoadImageFromFile) -> ImageFacts:
     """
     try:
         content = mmengine.fileio.get(path, backend_args=loader.backend_args)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        return ImageFacts(problem='missing', reason=str(error))
     except OSError as error:
-        return ImageFacts(problem='cannot be opened', reason=str(error))
+        is_missing = isinstance(error, FileNotFoundError)
+        problem = 'missing' if is_missing else 'cannot be opened'
+        return ImageFacts(path, problem=problem, reason=str(error))
     try:
         pixels = decode(content, loader.color_type, loader.imdecode_backend)
     except UnreadableImageError as error:
-        return ImageFacts(
-            digest=hashlib.sha256(content).digest(),
-            problem=error.kind,
-            reason=str(error),
-        )
-    return examine_pixels(pixels, _take_notes(content))
-
-
-def examine_pixels(
-    pixels: np.ndarray, notes: tuple[str, ...] = ()
-) -> ImageFacts:
-    """Return size and digest of an image in memory."""
-    pixels = np.asarray(pixels)
-    if pixels.ndim < 2 or not pixels.size:
-        return ImageFacts(
-            problem='not an image',
-            reason=f'an array of shape {pixels.shape} is not an image.',
-        )
-    digest = hashlib.sha256(f'{pixels.shape} {pixels.dtype}'.encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return ImageFacts(
-        (pixels.shape[1], pixels.shape[0]), digest.digest(), notes
-    )
+        digest = sha256(content).digest()
+        return ImageFacts(digest, problem=error.kind, reason=str(error))
+    return ImageFacts(pixels_sha256(pixels), _take_notes(content))
 
 
 def _take_notes(content: bytes) -> tuple[str, ...]:
@@ -253,178 +203,123 @@ def _take_notes(content: bytes) -> tuple[str, ...]:
 def _list_images(
     split: str, dataset: Any, classes: Sequence[str]
 ) -> Iterator[ListedImage]:
-    count = 0
-    for part in _unwrap(dataset):
-        transforms = getattr(getattr(part, 'pipeline', None), 'transforms', ())
-        loader = next(
-            (t for t in transforms if isinstance(t, LoadImageFromFile)),
-            LoadCheckedImage(),
-        )
-        for info in map(part.get_data_info, range(len(part))):
-            label = info.get('gt_label')
-            label = None if label is None else int(label)
-            name = '' if label is None else f'label {label}'
-            if label is not None and 0 <= label < len(classes):
-                name = classes[label]
-            image = ListedImage(f'{split}[{count}]', split, label, name)
-            if 'img' in info:
-                image.facts = examine_pixels(info['img'])
-            else:
-                image.name, image.loader = str(info['img_path']), loader
-            yield image
-            count += 1
-
-
-def _unwrap(dataset: Any) -> Iterator[Any]:
     if isinstance(dataset, ConcatDataset):
         for part in dataset.datasets:
-            yield from _unwrap(part)
-    elif isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
-        yield from _unwrap(dataset.dataset)
-    else:
-        yield dataset
+            yield from _list_images(split, part, classes)
+        return
+    while isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
+        dataset = dataset.dataset
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    loader = next(
+        (t for t in steps if isinstance(t, LoadImageFromFile)),
+        LoadCheckedImage(),
+    )
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        label = info.get('gt_label')
+        label = None if label is None else int(label)
+        name = '' if label is None else f'label {label}'
+        if label is not None and 0 <= label < len(classes):
+            name = classes[label]
+        path = str(info.get('img_path') or f'{split}[{index}]')
+        place = {'image': path, 'split': split, 'label': label, 'class': name}
+        if 'img' in info:
+            yield ListedImage(place, ImageFacts(pixels_sha256(info['img'])))
+        else:
+            yield ListedImage(place, loader=loader)
 
 
 def _examine(images: list[ListedImage], workers: int) -> None:
     """Set the facts of images that are files; each file is read once."""
-    files = [image for image in images if image.loader is not None]
-    read = {image.source: image for image in files}
-    jobs = [(image.name, image.loader) for image in read.values()]
+    files: dict[tuple[str, str], list[ListedImage]] = defaultdict(list)
+    for image in images:
+        if image.facts is None:
+            files[image.place['image'], repr(image.loader)].append(image)
+    paths = [path for path, _ in files]
+    loaders = [listed[0].loader for listed in files.values()]
     with ProcessPoolExecutor(
         max(1, workers),
         initializer=cv2.setNumThreads,  # the processes share the cores
         initargs=(0,),
     ) as pool:
-        found = (
-            pool.map(examine_file, *zip(*jobs, strict=True), chunksize=CHUNK)
-            if workers and jobs
-            else (examine_file(*job) for job in jobs)
+        found: Iterable[ImageFacts] = (
+            pool.map(examine_file, paths, loaders, chunksize=CHUNK)
+            if workers
+            else map(examine_file, paths, loaders)
         )
-        bar = progress(found, 'Images', len(jobs))
-        try:
-            facts = dict(zip(read, bar, strict=True))
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                f'images could not be read ({error}); if memory ran out, give '
-                'fewer --workers.'
-            ) from error
-    for image in files:
-        image.facts = facts[image.source]
+        found = progress(found, 'Images', len(files))
+        for listed, facts in zip(files.values(), found, strict=True):
+            for image in listed:
+                image.facts = facts
 
 
-def _leave_out_repeated(
-    splits: dict[str, list[ListedImage]], of_hooks: Sequence[str]
-) -> None:
-    """Leave out of the splits of hooks what those before them have."""
-    seen = set[Any]()
-    for name, images in list(splits.items()):
-        if name in of_hooks:
-            splits[name] = [i for i in images if _identity(i) not in seen]
-            if not splits[name]:
-                del splits[name]
-        seen.update(map(_identity, images))
-
-
-def _identity(image: ListedImage) -> Any:
-    return image.facts.digest or image.name
-
-
-def _count_classes(
-    images: list[ListedImage], classes: list[str]
-) -> dict[str, int]:
-    named = dict.fromkeys(classes, 0)
-    return {**named, **Counter(i.class_name for i in images if i.class_name)}
-
-
-def _measure_sizes(images: list[ListedImage]) -> dict[str, Any]:
-    sizes = np.array([i.facts.size for i in images if i.facts.size])
-    if not len(sizes):
-        return dict(widths=None, heights=None)
-    widths, heights = np.quantile(sizes, [0, 0.5, 1], axis=0).astype(int).T
-    return dict(widths=widths.tolist(), heights=heights.tolist())
-
-
-def _find_in_images(splits: dict[str, list[ListedImage]]) -> Iterator[dict]:
-    for images in splits.values():
-        for image in {image.name: image for image in images}.values():
-            facts = image.facts
-            if facts.problem:
-                yield _finding(PROBLEM, facts.problem, facts.reason, image)
-            for note in facts.notes:
-                yield _finding(NOTE, note, '', image)
-
-
-def _find_in_labels(
-    splits: dict[str, list[ListedImage]],
+def _find_in_classes(
+    counts: dict[str, dict[str, int]],
     classes: dict[str, list[str]],
     num_classes: int | None,
 ) -> Iterator[dict]:
     first = next(iter(classes))
-    for name, images in splits.items():
+    for name, of_class in counts.items():
         found = classes[name]
-        count = num_classes or len(found)
-        if found and len(found) != count:
-            yield _finding(
-                PROBLEM,
-                'number of classes',
+        if found and num_classes and len(found) != num_classes:
+            text = (
                 f'{name} has {len(found)} classes, and the head num_classes='
-                f'{num_classes}; make them equal.',
+                f'{num_classes}; make them equal.'
             )
+            yield _finding(PROBLEM, 'number of classes', text)
         if found and classes[first] and found != classes[first]:
-            yield _finding(
-                PROBLEM,
-                'classes differ',
+            text = (
                 f'the classes of {name} are not those of {first}, or in '
-                'another order: one label means two things.',
+                'another order: one label means two things.'
             )
-        for image in images:
-            if count and not 0 <= (image.label or 0) < count:
-                yield _finding(
-                    PROBLEM,
-                    'label out of range',
-                    f'label {image.label} must be from 0 to {count - 1}.',
-                    image,
-                )
-        for one, number in _count_classes(images, found).items():
+            yield _finding(PROBLEM, 'classes differ', text)
+        for one, number in of_class.items():
             if not number:
                 text = f'{name} has no image of {one}'
                 yield _finding(NOTE, 'empty class', text)
+
+
+def _find_in_images(
+    splits: dict[str, list[ListedImage]],
+    classes: dict[str, list[str]],
+    num_classes: int | None,
+) -> Iterator[dict]:
+    for name, images in splits.items():
+        count = num_classes or len(classes[name])
+        for image in images:
+            if count and not 0 <= (image.place['label'] or 0) < count:
+                text = (
+                    f'label {image.place["label"]} must be from 0 to '
+                    f'{count - 1}.'
+                )
+                yield _finding(PROBLEM, 'label out of range', text, image)
+        for image in {one.place['image']: one for one in images}.values():
+            facts = image.facts
+            if facts.problem:
+                yield _finding(PROBLEM, facts.problem, facts.reason, image)
+            for note in facts.notes:
+                yield _finding(NOTE, note, note, image)
 
 
 def _find_equal(splits: dict[str, list[ListedImage]]) -> Iterator[dict]:
     groups = defaultdict(list)
     for images in splits.values():
         for image in images:
-            groups[_identity(image)].append(image)
+            groups[image.facts.sha256].append(image)
     for group in groups.values():
-        if len(group) < 2:
-            continue
-        one_file = len({image.name for image in group}) == 1
-        text = 'the same file' if one_file else 'equal images'
-        kinds = []
-        if len({image.split for image in group}) > 1:
-            kinds.append('equal, in several splits')
-        if len({image.label for image in group}) > 1:
-            kinds.append('equal, labels differ')
-        for kind in kinds:
-            yield _finding(PROBLEM, kind, text, *group)
-        if not kinds:
+        several = {
+            key: len({image.place[key] for image in group}) > 1
+            for key in ('image', 'split', 'label')
+        }
+        text = 'equal images' if several['image'] else 'the same file'
+        if several['split']:
+            yield _finding(PROBLEM, 'equal, in several splits', text, *group)
+        if several['label']:
+            yield _finding(PROBLEM, 'equal, labels differ', text, *group)
+        if len(group) > 1 and not several['split'] and not several['label']:
             yield _finding(NOTE, 'equal, in one split', text, *group)
 
 
 def _finding(level: str, kind: str, text: str, *images: ListedImage) -> dict:
-    described = [image.describe() for image in images]
-    return dict(level=level, kind=kind, text=text, images=described)
-
-
-def _describe_finding(found: dict, show: int) -> Iterator[str]:
-    images, text = found['images'], found['text']
-    named = [f'{one["split"]} {one["image"]}' for one in images]
-    if len(images) == 1:
-        yield f'  {named[0]}: {text}' if text else f'  {named[0]}'
-        return
-    yield f'  {text}'
-    for name, image in zip(named[:show], images, strict=False):
-        yield f'    {name}, class {image["class"]}'
-    if len(images) > show:
-        yield f'    ... and {len(images) - show:,} more'
+    places = [image.place for image in images]
+    return dict(level=level, kind=kind, text=text, images=places)

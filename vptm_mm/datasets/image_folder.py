@@ -17,7 +17,7 @@ from ..image_files import (
     sub_folders,
 )
 from ..nn import is_finite, is_int
-from .split_dataset import SHOWN, SplitDataset, require_files
+from .split_dataset import SplitDataset, require_files
 from .subsets import hash_rank, list_digest
 
 # Words of a folder's name that say which split it holds.
@@ -64,8 +64,8 @@ class ImageFolder(SplitDataset):
 
     Raises:
         ValueError: If ``split``, ``seed`` or a fraction is out of range,
-            ``classes`` are others than the folders, or the folder does not
-            say clearly which image is of which class.
+            ``classes`` lack a folder, or the folder does not say clearly
+            which image is of which class.
         FileNotFoundError: If the folder, or its sub-folder ``train`` or
             ``test``, is missing, or images are links that lead nowhere.
     """
@@ -128,8 +128,6 @@ class ImageFolder(SplitDataset):
     ) -> tuple[list[str], ClassImages]:
         """Return the classes, and the images of this split."""
         splits = find_split_folders(root)
-        if not splits and given is None:
-            _require_no_groups(root)
         if self.split == 'all':
             classes = given
             every: ClassImages = defaultdict(list)
@@ -149,12 +147,6 @@ class ImageFolder(SplitDataset):
             )
         first = splits.get('train', root)
         images = _find_classes(first, given)
-        absent = [name for name in given or () if name not in images]
-        if absent:
-            raise ValueError(
-                f'{first} has no folder {", ".join(absent):.80}, which '
-                'classes= names.'
-            )
         classes = given or [*images]
         if self.split == 'train' and 'val' in splits:
             return classes, images
@@ -303,21 +295,6 @@ def _find_classes(folder: Path, known: list[str] | None) -> ClassImages:
             f'{show_names(empty)}; {_describe_endings()}'
         )
     return images
-
-
-def _require_no_groups(root: Path) -> None:
-    """Refuse folders that hold the same sub-folders, which may be classes."""
-    tops = sub_folders(root)
-    names = [{path.name for path in sub_folders(top)} for top in tops]
-    same = sorted(set.intersection(*names)) if len(names) > 1 else []
-    if len(same) > 1:
-        raise ValueError(
-            f'{root} holds {show_names(tops)}, and each of them '
-            f'{", ".join(same[:SHOWN])}: which of both are the classes? Name '
-            'splits train, val and test, or join folders of one class; if '
-            'the outer ones are the classes, name them as classes= in the '
-            'data set of each loader.'
-        )
 
 
 def _check_files(folder: Path, images: list[Path], others: list[Path]) -> None:

@@ -3,8 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import combinations
 from os import path as osp
 from typing import Any
@@ -37,14 +36,20 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
         ValueError: If two of them share images. Validation on the test images
             is allowed if nothing is chosen by it.
     """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('ERROR')  # the run's own data sets log the same
     # Wrappers look for what they wrap in the current scope.
     scope = cfg.get('default_scope') or 'mmpretrain'
-    with _quiet(), DefaultScope.overwrite_default_scope(scope):
-        images = {
-            name: _list_images(cfg[name]['dataset'])
-            for name in loaders
-            if cfg.get(name)
-        }
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            images = {
+                name: _list_images(cfg[name]['dataset'])
+                for name in loaders
+                if cfg.get(name)
+            }
+    finally:
+        logger.setLevel(level)
     for first, second in combinations(images, 2):
         if 'train_dataloader' not in (first, second) and not _chooses(cfg):
             continue
@@ -60,6 +65,14 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
             )
 
 
+def pixels_sha256(image: Any) -> bytes:
+    """Return the sha256 of an image in memory."""
+    pixels = np.ascontiguousarray(image)
+    digest = hashlib.sha256(f'{pixels.shape} {pixels.dtype}'.encode())
+    digest.update(pixels.data)
+    return digest.digest()
+
+
 def _list_images(dataset: Any) -> set[str | bytes]:
     """Return the real paths of a data set's images, or their digests."""
     if isinstance(dataset, Mapping):
@@ -71,15 +84,12 @@ def _list_images(dataset: Any) -> set[str | bytes]:
     paths += getattr(dataset, 'copied_images', ())
     # One look at each folder instead of each file.
     look_into = functools.cache(_look_into)
-    real = set()
+    real: set[str | bytes] = set()
     for path in paths:
         folder, name = osp.split(path)
         real_folder, links = look_into(folder)
         real.add(links.get(name) or osp.join(real_folder, name))
-    return {
-        *real,
-        *(_digest(info['img']) for info in infos if 'img' in info),
-    }
+    return real | {pixels_sha256(i['img']) for i in infos if 'img' in i}
 
 
 def _look_into(folder: str) -> tuple[str, dict[str, str]]:
@@ -91,28 +101,6 @@ def _look_into(folder: str) -> tuple[str, dict[str, str]]:
         if entry.is_symlink()
     }
     return osp.realpath(here), links
-
-
-def _digest(image: Any) -> bytes:
-    """Return the sha256 of pixels, whether they are RGB or BGR."""
-    pixels = np.asarray(image)
-    if pixels.ndim > 2:
-        pixels = np.sort(pixels, axis=-1)
-    digest = hashlib.sha256(str(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.digest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave to the run's own data sets what they log."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _chooses(cfg: Mapping[str, Any]) -> bool:

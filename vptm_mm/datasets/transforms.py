@@ -174,7 +174,7 @@ class LoadKeptTokens(BaseTransform):
                 f'below data_root={self.data_root!r}. Set data_root, or run '
                 'vptm pretrain --keep-tokens for these images.'
             )
-        views = self._tokens[self._rows[name]]  # (1 or 2, H, W)
+        views = self._file['tokens'][self._rows[name]]  # (1 or 2, H, W)
         ids = views[0]
         if results.get('flip'):
             direction = results['flip_direction']
@@ -193,45 +193,19 @@ class LoadKeptTokens(BaseTransform):
         return results
 
     @cached_property
-    def _tokens(self) -> np.ndarray:
-        return self._file['tokens']
+    def _file(self) -> dict[str, np.ndarray]:
+        with np.load(self.tokens_file) as file:
+            return {name: file[name] for name in file}
 
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {name: row for row, name in enumerate(self._file['images'])}
 
-    @cached_property
-    def _file(self) -> dict[str, np.ndarray]:
-        with np.load(self.tokens_file) as file:
-            return {
-                name: file[name]
-                for name in ('tokens', 'images', 'image_features')
-                if name in file
-            }
 
-
-@TRANSFORMS.register_module()
-class TwoViewCrop(RandomResizedCropAndInterpolationWithTwoPic):
-    """The host's crop for pre-training, which is never empty.
-
-    Of an image of 1 px the host rounds a crop of less than a quarter to 0 px,
-    and resizing that is an error of OpenCV without a path. Here a crop has
-    one pixel at least. All others are the host's.
-
-    Arguments are the host's.
-    """
-
-    @staticmethod
-    def get_params(
-        img: np.ndarray, scale: tuple, ratio: tuple
-    ) -> tuple[int, int, int, int]:
-        """Sample top, left, height and width of a crop, in pixels."""
-        top, left, height, width = (
-            RandomResizedCropAndInterpolationWithTwoPic.get_params(
-                img, scale, ratio
-            )
-        )
-        return top, left, max(1, height), max(1, width)
+# The host's crop for pre-training, under a name that a config can say.
+TRANSFORMS.register_module(
+    'TwoViewCrop', module=RandomResizedCropAndInterpolationWithTwoPic
+)
 
 
 @TRANSFORMS.register_module()

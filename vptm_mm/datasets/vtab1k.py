@@ -3,13 +3,9 @@
 from os import path as osp
 from typing import Any
 
-from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS
 
 from .split_dataset import SplitDataset, read_pairs
-
-# Images of each list; those of a test are as many as its source has.
-SIZES = {'train800': 800, 'val200': 200, 'train800val200': 1000}
 
 
 @DATASETS.register_module()
@@ -23,8 +19,7 @@ class VTAB1k(SplitDataset):
     TensorFlow is needed.
 
     Classes are named by their number, unless ``classes`` names them: the
-    lists hold no names. A list of another length than its name says is
-    warned of.
+    lists hold no names.
 
     Args:
         task: Name of the task's folder, a key of ``TASKS``.
@@ -39,7 +34,7 @@ class VTAB1k(SplitDataset):
         FileNotFoundError: If a list or an image is missing.
     """
 
-    SPLITS = (*SIZES, 'test')
+    SPLITS = ('train800', 'val200', 'train800val200', 'test')
     # Classes K of each task.
     TASKS = {
         # natural
@@ -102,12 +97,6 @@ class VTAB1k(SplitDataset):
                     f'{self.ann_file}: label {label!r:.40} of {path} must '
                     f'be an int from 0 to {len(labels) - 1}.'
                 )
-        size = SIZES.get(self.split, len(pairs))
-        if len(pairs) != size:
-            MMLogger.get_current_instance().warning(
-                f'{self.ann_file} lists {len(pairs)} images, and VTAB-1k has '
-                f'{size}: results are not those of VTAB-1k.'
-            )
         return self.make_list(
             [(path, labels[label]) for path, label in pairs], self.ann_file
         )

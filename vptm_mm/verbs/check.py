@@ -5,17 +5,15 @@ vptm check vptm_beitv2_cub
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
-from rich.console import Console
 
 from ..datasets import check_data_roots
-from ..datasets.check import check_datasets, has_problems, print_report
+from ..datasets.check import check_datasets, describe, has_problems
 from ..engine.cfg_options import read_config
 from .write_out import STDOUT, write_out
 
@@ -64,6 +62,6 @@ def run(args: argparse.Namespace) -> int:
         write_out(args.out, json.dumps(report, indent=1) + '\n')
     if str(args.out) == STDOUT:
         return int(has_problems(report))
-    width = None if sys.stdout.isatty() else 120
-    print_report(report, Console(width=width), args.show)
+    for line in describe(report, args.show):
+        print(line)
     return int(has_problems(report))
