@@ -12,6 +12,7 @@ from mmengine.config import Config
 from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.models import (
+    AdaptedBackbone,
     AdaptFormerBackbone,
     BlockFeatures,
     FineTunedBackbone,
@@ -50,6 +51,7 @@ VALUES = values(st.integers())
 SMALL = values(st.integers(-2, 4)) | st.sampled_from([2.0, 0.5, '0', '10'])
 # Parts, and what they do not run without.
 PARTS = {
+    AdaptedBackbone: dict(encoder=ENCODER, readout=dict(type='ClsReadout')),
     AdaptFormerBackbone: dict(encoder=ENCODER),
     BlockFeatures: dict(encoder=ENCODER, block=0),
     FineTunedBackbone: dict(encoder=ENCODER, tuned='all'),

@@ -68,8 +68,8 @@ def test_nn_knows_torch_only():
     [
         ('weights', ('models', 'tasks', 'datasets', *ABOVE)),
         ('models', ('tasks', 'datasets', *ABOVE)),
-        ('models/backbones', ('models.heads',)),
-        ('models/heads', ('models.backbones',)),
+        ('models/backbone.py', ('models.head',)),
+        ('models/head.py', ('models.backbone', 'models.flat')),
         ('datasets', ('tasks', 'models', *ABOVE)),
         ('tasks', ('datasets', *ABOVE)),
         ('engine', ('models', 'visualization', 'exporting')),

@@ -60,14 +60,6 @@ def test_the_hosts_losses_and_the_distance_of_cls(cfg, batch):
     )
 
 
-def test_refuses_images_without_a_vector(cfg, batch):
-    model = MODELS.build(cfg)
-    inputs, samples = batch
-    samples[1].image_feature = torch.zeros(4)
-    with pytest.raises(ValueError, match=r'\(4,\); expected \(5,\)'):
-        model.loss(inputs, samples)
-    del samples[1].image_feature
-    with pytest.raises(ValueError, match='is None; expected'):
-        model.loss(inputs, samples)
+def test_vectors_have_a_width(cfg):
     with pytest.raises(ValueError, match='image_dims=0 must be'):
         MODELS.build(dict(cfg, image_dims=0))

@@ -180,24 +180,6 @@ def test_an_untrained_tokenizer_does_not_run():
         tokenizer(torch.randn(1, 3, 16, 16))
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (
-            dict(init_cfg=dict(type='Constant')),
-            r"must be dict\(type='Pretrained', checkpoint",
-        ),
-        (
-            dict(encoder_config=dict(arch=ARCH)),
-            "out_type=None must be 'featmap'",
-        ),
-    ],
-)
-def test_errors(change, message):
-    with pytest.raises(ValueError, match=message):
-        MODELS.build({**tokenizer_config(), **change})
-
-
 def test_a_distiller_takes_no_trained_tokenizer():
     tokenizer = tokenizer_config(
         init_cfg=dict(type='Pretrained', checkpoint='a.pth')

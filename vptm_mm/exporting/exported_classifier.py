@@ -11,7 +11,7 @@ import torch
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from torch import Tensor, nn
 
-from ..models.backbones.adapted_backbone import AdaptedBackbone
+from ..models.backbone import AdaptedBackbone
 from ..version import __version__
 
 FORMAT = 'vptm_mm.classifier'

@@ -30,8 +30,7 @@ class DistilledBEiT(BEiT):
         **kwargs: Of MMPretrain's ``BEiT``, with a neck.
 
     Raises:
-        ValueError: If ``image_dims`` is not an int >= 1, or an image has
-            no vector of this width.
+        ValueError: If ``image_dims`` is not an int >= 1.
     """
 
     def __init__(
@@ -69,22 +68,8 @@ class DistilledBEiT(BEiT):
             mask,
         )
         cls_token = self.neck.norm(states[-1][:, 0])  # (B, C)
+        targets = torch.stack([one.image_feature for one in data_samples])
         loss_cls = self.distillation_loss(
-            self.distillation_head(cls_token), self._targets(data_samples)
+            self.distillation_head(cls_token), targets
         )
         return dict(loss_1=loss_1, loss_2=loss_2, loss_cls=loss_cls)
-
-    def _targets(self, data_samples: list[DataSample]) -> Tensor:
-        """The teacher's vectors, ``(B, E)``."""
-        dims = self.distillation_head.out_features
-        for sample in data_samples:
-            found = sample.get('image_feature')
-            if found is None or found.shape != (dims,):
-                raise ValueError(
-                    'image_feature of a data sample is '
-                    f'{None if found is None else tuple(found.shape)}; '
-                    f'expected ({dims},). Give vptm pretrain --keep-tokens an '
-                    'image_teacher and this image_dims, and PackInputs '
-                    "algorithm_keys=['image_feature']."
-                )
-        return torch.stack([sample.image_feature for sample in data_samples])

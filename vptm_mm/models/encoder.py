@@ -425,29 +425,6 @@ class FrozenEncoder(nn.Module):
             )
         self.identity.require(wanted)
 
-    def require_unchanged(self) -> None:
-        """Refuse weights that somebody changed after they were read.
-
-        Raises:
-            RuntimeError: If so. The host initialises all sub-modules by the
-                ``init_cfg`` of a parent.
-        """
-        if not self.is_pretrained:
-            return
-        rounded = super().state_dict()
-        if _digest(self._own_state()) != self._sha256[True] or not all(
-            torch.equal(
-                rounded[name].cpu(), tensor.to(rounded[name].dtype).cpu()
-            )
-            for name, tensor in self._unrounded.items()
-        ):
-            raise RuntimeError(
-                'the pre-trained weights were changed after they were read: '
-                'an init_cfg of the whole model initialises the backbone, '
-                "too. Remove model.init_cfg; give the head's part to "
-                'model.head.init_cfg.'
-            )
-
     def _check_images(self, images: Tensor) -> None:
         if not self.is_pretrained:
             raise RuntimeError(
@@ -492,11 +469,6 @@ def _build_host(cfg: dict) -> BEiTViT:
     if not (isinstance(cls, type) and issubclass(cls, BEiTViT)):
         raise ValueError(
             f'encoder.type={name!r} must be BEiTPretrainViT or BEiTViT.'
-        )
-    if cfg.get('init_cfg') is not None:
-        raise ValueError(
-            f'encoder.init_cfg={cfg["init_cfg"]!r} would be ignored; set '
-            'init_cfg of the backbone around it.'
         )
     # The class, not its name: a run of another package has another scope. The
     # final norm stands in the neck in pre-training; [MASK] is read behind it.

@@ -25,8 +25,7 @@ class VQKDTokenizer(VQKD):
     with mean and standard deviation 127.5.
 
     Args:
-        encoder_config: Arguments of MMPretrain's ``BEiTViT``, with
-            ``out_type='featmap'``.
+        encoder_config: Arguments of MMPretrain's ``BEiTViT``.
         num_embed: Codebook size.
         embed_dims: Width E of an entry.
         decay: As in ``VectorQuantizer``.
@@ -39,8 +38,7 @@ class VQKDTokenizer(VQKD):
         - Output: ``(B, N)`` token ids
 
     Raises:
-        ValueError: If the encoder gives no feature map, or the file does not
-            fit.
+        ValueError: If the file does not fit.
         RuntimeError: If it runs before it was trained or loaded.
     """
 
@@ -53,14 +51,10 @@ class VQKDTokenizer(VQKD):
         beta: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
-        if encoder_config.get('out_type') != 'featmap':
-            raise ValueError(
-                f'encoder_config.out_type={encoder_config.get("out_type")!r} '
-                "must be 'featmap'."
-            )
+        encoder_config = dict(encoder_config, out_type='featmap')
         super().__init__(encoder_config, None, num_embed, embed_dims)
         self.quantize = _MapQuantizer(num_embed, embed_dims, decay, beta)
-        self.checkpoint = _address(init_cfg)
+        self.checkpoint = init_cfg and init_cfg['checkpoint']
         if self.checkpoint is not None:
             path = fetch(self.checkpoint)
             read_module(path, self, 'tokenizer.', tokenizer_names)
@@ -104,14 +98,3 @@ class _MapQuantizer(VectorQuantizer):
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         quantized, loss, ids = super().forward(maps.permute(0, 2, 3, 1))
         return quantized.permute(0, 3, 1, 2), loss, ids.flatten()
-
-
-def _address(init_cfg: dict | None) -> str | None:
-    if init_cfg is None:
-        return None
-    if init_cfg.get('type') != 'Pretrained' or 'checkpoint' not in init_cfg:
-        raise ValueError(
-            f'init_cfg={init_cfg!r} must be dict(type='
-            "'Pretrained', checkpoint=...), or None to train the tokenizer."
-        )
-    return init_cfg['checkpoint']

@@ -11,13 +11,13 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ...nn import TokenSequence, compare_states, without_derived
-from ...weights.checkpoint_layouts import PREDICTOR
-from ...weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
-from ...weights.preprocessing import Preprocessing
-from ..encoder import SPEEDUPS, FrozenEncoder
-from ..readouts import Readout
-from ..tunings import Tuning
+from ..nn import TokenSequence, compare_states, without_derived
+from ..weights.checkpoint_layouts import PREDICTOR
+from ..weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
+from ..weights.preprocessing import Preprocessing
+from .encoder import SPEEDUPS, FrozenEncoder
+from .readouts import Readout
+from .tunings import Tuning
 
 Part = TypeVar('Part', Tuning, Readout)
 
@@ -180,13 +180,11 @@ class AdaptedBackbone(BaseBackbone):
         return self
 
     def init_weights(self) -> None:
-        """Keep the weights that were read when the backbone was built.
+        """Keep the weights that were read when the backbone was built."""
 
-        Raises:
-            RuntimeError: If somebody changed them. The host calls this after
-                a parent's ``init_cfg`` has initialised all sub-modules.
-        """
-        self.encoder.require_unchanged()
+    def apply(self, fn: Any) -> 'AdaptedBackbone':
+        """Keep initialisers out, which a parent's ``init_cfg`` names."""
+        return self
 
     def get_layer_depth(
         self, param_name: str, prefix: str = ''

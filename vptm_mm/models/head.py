@@ -11,7 +11,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ...nn import (
+from ..nn import (
     PrototypicalVerbalizer,
     compare_states,
     instance_loss,

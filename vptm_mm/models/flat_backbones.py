@@ -1,6 +1,7 @@
-"""Baselines of VPTM by flat arguments: tunings with a linear probe's readout.
+"""VPTM and its baselines by flat arguments: a tuning with a readout.
 
-Each puts parts together that ``AdaptedBackbone`` takes by config.
+Each puts parts together that ``AdaptedBackbone`` takes by config; arguments
+are those of the parts.
 """
 
 from collections.abc import Iterable
@@ -8,9 +9,89 @@ from typing import Any
 
 from mmpretrain.registry import MODELS
 
-from .adapted_backbone import AdaptedBackbone
+from .backbone import AdaptedBackbone
 
 TUNINGS = {'all': 'FullTuning', 'bias': 'BitFitTuning'}
+
+
+@MODELS.register_module()
+class VPTMBackbone(AdaptedBackbone):
+    """A frozen BEiT v2 that predicts the visual token of an added [MASK].
+
+    VPTM <https://arxiv.org/abs/2303.04998>: learnable prompts and [MASK]
+    tokens join the patches, the frozen blocks run, and the state at [MASK],
+    after the final norm of the pre-training, is what the pre-trained token
+    predictor reads. Only the prompts are trained. It is ``PromptTuning`` with
+    ``MaskReadout``.
+
+    Args:
+        encoder: As in ``AdaptedBackbone``.
+        prompt_length: As in ``PromptTuning``, like the next three.
+        prompt_blocks: Blocks with prompts.
+        prompt_location: Where prompts stand in the sequence.
+        prompt_bias: Their position bias.
+        mask_bias: As in ``MaskReadout``, like the next two.
+        mask_grid: Masks along one side.
+        visual_token: What represents the predicted visual token.
+        num_visual_tokens: Visual tokens V of the token predictor; read with
+            ``visual_token='logits'`` only.
+        **options: As in ``AdaptedBackbone``.
+
+    Example:
+        >>> backbone = VPTMBackbone(
+        ...     encoder=dict(type='BEiTPretrainViT', arch='base'),
+        ...     init_cfg=dict(type='Pretrained', checkpoint='beitv2.pth'),
+        ... )
+        >>> (hidden,) = backbone(torch.rand(2, 3, 224, 224))
+        >>> hidden.shape
+        torch.Size([2, 768])
+    """
+
+    def __init__(
+        self,
+        encoder: dict,
+        prompt_length: int = 10,
+        prompt_blocks: Iterable[int] = (0,),
+        prompt_location: str = 'after_patches',
+        prompt_bias: str = 'zero',
+        mask_bias: str = 'grid',
+        mask_grid: int = 1,
+        visual_token: str = 'hidden',
+        num_visual_tokens: int = 8192,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            encoder,
+            dict(
+                type='MaskReadout',
+                mask_grid=mask_grid,
+                mask_bias=mask_bias,
+                visual_token=visual_token,
+            ),
+            dict(
+                type='PromptTuning',
+                prompt_length=prompt_length,
+                prompt_blocks=prompt_blocks,
+                prompt_location=prompt_location,
+                prompt_bias=prompt_bias,
+            ),
+            num_visual_tokens if visual_token == 'logits' else None,
+            **options,
+        )
+
+
+@MODELS.register_module()
+class BlockFeatures(AdaptedBackbone):
+    """States of the patches after one block: ``BlockReadout``.
+
+    A teacher for the tokenizer of the next round of pre-training: middle
+    blocks hold more of what an image shows than the last one, which has to
+    predict tokens.
+    """
+
+    def __init__(self, encoder: dict, block: int, **options: Any) -> None:
+        readout = dict(type='BlockReadout', block=block)
+        super().__init__(encoder, readout, **options)
 
 
 @MODELS.register_module()
@@ -21,7 +102,7 @@ class FrozenFeatures(AdaptedBackbone):
         encoder: As in ``AdaptedBackbone``.
         readout: ``'cls'``, the state of [CLS], or ``'patches'``, the averaged
             states of the patches; both after the final norm.
-        pool_grid: As in ``PatchReadout``.
+        pool_grid: As in ``PatchReadout``; 1 with ``readout='cls'``.
         **options: As in ``AdaptedBackbone``.
 
     Raises:
@@ -53,14 +134,7 @@ class FrozenFeatures(AdaptedBackbone):
 
 @MODELS.register_module()
 class VPTBackbone(FrozenFeatures):
-    """``PromptTuning``, with prompts between [CLS] and the patches.
-
-    Args:
-        encoder: As in ``AdaptedBackbone``.
-        prompt_length: As in ``PromptTuning``.
-        prompt_blocks: As in ``PromptTuning``.
-        **features: As in ``FrozenFeatures``.
-    """
+    """``PromptTuning``, with prompts between [CLS] and the patches."""
 
     def __init__(
         self,
@@ -80,14 +154,7 @@ class VPTBackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class GateVPTBackbone(FrozenFeatures):
-    """``GatedPromptTuning``, with prompts between [CLS] and the patches.
-
-    Args:
-        encoder: As in ``AdaptedBackbone``.
-        prompt_length: As in ``GatedPromptTuning``.
-        initial_gate: As in ``GatedPromptTuning``.
-        **features: As in ``FrozenFeatures``.
-    """
+    """``GatedPromptTuning``, with prompts between [CLS] and the patches."""
 
     def __init__(
         self,
@@ -107,14 +174,7 @@ class GateVPTBackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class LoRABackbone(FrozenFeatures):
-    """``LoRATuning``, read as ``FrozenFeatures`` are.
-
-    Args:
-        encoder: As in ``AdaptedBackbone``.
-        rank: As in ``LoRATuning``.
-        alpha: As in ``LoRATuning``.
-        **features: As in ``FrozenFeatures``.
-    """
+    """``LoRATuning``, read as ``FrozenFeatures`` are."""
 
     def __init__(
         self,
@@ -129,14 +189,7 @@ class LoRABackbone(FrozenFeatures):
 
 @MODELS.register_module()
 class AdaptFormerBackbone(FrozenFeatures):
-    """``AdaptFormerTuning``, read as ``FrozenFeatures`` are.
-
-    Args:
-        encoder: As in ``AdaptedBackbone``.
-        bottleneck_dims: As in ``AdaptFormerTuning``.
-        scale: As in ``AdaptFormerTuning``.
-        **features: As in ``FrozenFeatures``.
-    """
+    """``AdaptFormerTuning``, read as ``FrozenFeatures`` are."""
 
     def __init__(
         self,
@@ -163,7 +216,7 @@ class FineTunedBackbone(FrozenFeatures):
         **features: As in ``FrozenFeatures``.
 
     Raises:
-        ValueError: If ``tuned`` is neither, or as ``FrozenFeatures``.
+        ValueError: If ``tuned`` is neither.
     """
 
     def __init__(self, encoder: dict, tuned: str, **features: Any) -> None:

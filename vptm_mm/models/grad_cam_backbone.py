@@ -10,7 +10,7 @@ import torch
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from .vptm_backbone import VPTMBackbone
+from .flat_backbones import VPTMBackbone
 
 
 @MODELS.register_module()

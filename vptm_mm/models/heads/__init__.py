@@ -1,3 +1,0 @@
-from .prototype_verbalizer_head import PrototypeVerbalizerHead
-
-__all__ = ['PrototypeVerbalizerHead']
