@@ -12,7 +12,7 @@ from mmpretrain.datasets import CIFAR10, CIFAR100
 from PIL import Image
 
 from vptm_mm.engine.launch import LOADERS, build_runner
-from vptm_mm.tasks import VPTMTaskPool, build_classifier, make_task, write_task
+from vptm_mm.tasks import VPTMTaskPool, load_classifier, make_task, write_task
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, random_class_means
 from .made_datasets import MAKERS, write_image
@@ -230,6 +230,6 @@ def test_head_has_the_classes_of_the_folder(tmp_path, monkeypatch):
     assert num_classes(tmp_path / 'gone') == 2
     message = 'has 10 classes, and the head num_classes=2.* of IMAGE_FOLDER'
     with pytest.raises(ValueError, match=message):
-        build_classifier(TINY_FOLDER, DIGITS_TASK)
+        load_classifier(TINY_FOLDER, DIGITS_TASK)
     with pytest.raises(FileNotFoundError, match='ImageFolder: no .*gone'):
         build_runner(Config.fromfile(config), LOADERS)

@@ -26,7 +26,7 @@ from vptm_mm.demo import classify_and_show, write_examples
 from vptm_mm.exporting import ExportedClassifier
 from vptm_mm.models import PrototypeVerbalizerHead
 from vptm_mm.nn import tuned_parameters
-from vptm_mm.tasks import VPTMTaskPool, build_classifier
+from vptm_mm.tasks import VPTMTaskPool, load_classifier
 
 from .conftest import ARCH, ENCODER, NUM_VISUAL_TOKENS, ROOT
 from .elsewhere import DEVICE, Elsewhere
@@ -357,9 +357,9 @@ def test_a_training_run_with_all_hooks(runs_elsewhere, tmp_path):
     )
     runner.train()
     (best,) = tmp_path.glob('best_*.pth')
-    away = build_classifier(runner.cfg, best, DEVICE)
+    away = load_classifier(runner.cfg, best, device=DEVICE)
     (task,) = tmp_path.glob('*.task.safetensors')
-    here = build_classifier(runner.cfg, task)
+    here = load_classifier(runner.cfg, task, device='cpu')
     inputs = torch.randn(3, 3, 32, 32)
     with torch.no_grad():
         found = away(inputs.to(DEVICE)).cpu()

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vptm_mm.image_content import can_read_heif
-from vptm_mm.tasks.pool import read_image
+from vptm_mm.image_content import can_read_heif, read_file
 from vptm_mm.upload import Limits, read_upload
 
 from .made_images import HEIGHT, IMAGE, KINDS, WIDTH
@@ -38,10 +37,13 @@ def whole_png(path, size=(40, 30)):
         (b'no image', 'is not a readable image'),
         (b'', 'is not a readable image'),
         (b'0' * 20_001, '0.02 MB, and 0.02 MB are allowed'),
-        (header_of_png(100, 51), '100 x 51 = 5,100 pixels, and 5,000 are'),
+        (header_of_png(100, 51), 'smaller image: .* more than 5,000 pix'),
         # What PIL itself refuses.
-        (header_of_png(10**6, 10**6), 'far more than the 5,000 pixels'),
-        (header_of_png(64, 3), '64 x 3 pixels is too thin'),
+        (
+            header_of_png(10**6, 10**6),
+            'smaller image: .* more than 5,000 pix',
+        ),
+        (header_of_png(64, 3), '64 x 3 px is too thin'),
         (header_of_png(50, 50), 'is not a readable image'),
     ],
 )
@@ -68,7 +70,7 @@ def test_an_upload_is_read_as_the_pool_reads_it(tmp_path, kind):
     path = tmp_path / name
     path.write_bytes(make())
     image = read_upload(path.read_bytes(), LIMITS)
-    np.testing.assert_array_equal(image, read_image(path))
+    np.testing.assert_array_equal(image, read_file(path))
     upright = (HEIGHT, WIDTH) if kind != 'rotated by EXIF' else (WIDTH, HEIGHT)
     assert image.shape[:2] == upright
 
@@ -83,5 +85,5 @@ def test_what_phones_write(tmp_path):
         return
     IMAGE.save(path)
     np.testing.assert_array_equal(
-        read_upload(path.read_bytes(), LIMITS), read_image(path)
+        read_upload(path.read_bytes(), LIMITS), read_file(path)
     )

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.runner import Runner
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
@@ -26,8 +25,8 @@ from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
 from .progress import progress
 from .tasks import (
-    build_classifier,
     inner_datasets,
+    load_classifier,
     prediction_pipeline,
     read_task,
     task_file_name,
@@ -362,8 +361,8 @@ def run_over(cfg: Config, checkpoint: Path, split: str) -> Outputs:
         dataset['pipeline'] = prediction_pipeline(cfg)
     loader.sampler = dict(type='DefaultSampler', shuffle=False)
     loader.collate_fn = dict(type='default_collate')
-    model = build_classifier(
-        cfg, checkpoint, cfg.get('device') or get_device()
+    model = load_classifier(
+        cfg, checkpoint, device=cfg.get('device') or 'auto'
     )
     features, predicted, labels = [], [], []
     for batch in progress(Runner.build_dataloader(loader), f'{split} images'):

@@ -44,12 +44,19 @@ class UnreadableImageError(ValueError):
         self.kind = kind
 
 
-def open_header(content: bytes) -> Image.Image:
+def open_header(
+    content: bytes,
+    max_pixels: int = MAX_PIXELS,
+    max_aspect: int = MAX_ASPECT,
+    formats: tuple[str, ...] | None = None,
+) -> Image.Image:
     """Read what a file says about itself: format, size, kind of pixels.
 
-    Raises:
-        UnreadableImageError: If it is not an image, or too large or too
-            thin to be decoded.
+    Args:
+        content: The file.
+        max_pixels: Width times height, at most.
+        max_aspect: How many times one side may be the other.
+        formats: Names that Pillow has for what is allowed; None for all.
     """
     if not content:
         raise UnreadableImageError(
@@ -58,19 +65,16 @@ def open_header(content: bytes) -> Image.Image:
     may_be_heif = content[4:8] == FILE_TYPE_BOX
     if may_be_heif:
         can_read_heif()
+    too_large = UnreadableImageError(
+        f'the image has more than {max_pixels:,} pixels; scale it down.',
+        'too large',
+    )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('error', Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-    except (
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
-        raise UnreadableImageError(
-            f'the image has more than {MAX_PIXELS:,} pixels; scale it down '
-            f'({error}).',
-            'too large',
-        ) from error
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(content), formats=formats)
+    except Image.DecompressionBombError as error:
+        raise too_large from error
     except Exception as error:  # damaged bytes raise nearly anything
         if may_be_heif and not can_read_heif():
             raise UnreadableImageError(
@@ -85,10 +89,12 @@ def open_header(content: bytes) -> Image.Image:
             'not an image',
         ) from error
     width, height = image.size
-    if max(width, height) > MAX_ASPECT * min(width, height):
+    if width * height > max_pixels:
+        raise too_large
+    if max(width, height) > max_aspect * min(width, height):
         raise UnreadableImageError(
             f'the image of {width} x {height} px is too thin: one side may be '
-            f'{MAX_ASPECT} times the other. Cut it.',
+            f'{max_aspect} times the other. Cut it.',
             'too thin',
         )
     return image
@@ -159,10 +165,6 @@ def read_file(
 
     Returns:
         As ``decode``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not an image that ``decode`` takes.
     """
     path = Path(path)
     if not path.is_file():

@@ -3,13 +3,11 @@
 The texts of errors are for who uploaded it.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from .image_content import can_read_heif, decode
+from .image_content import can_read_heif, decode, open_header
 
 FORMATS = ('BMP', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
 MB = 10**6  # bytes
@@ -58,32 +56,12 @@ def read_upload(content: bytes, limits: Limits) -> np.ndarray:
         f'formats {", ".join(formats)}.'
     )
     try:
-        # Reads the header.
-        image = Image.open(io.BytesIO(content), formats=formats)
-    except Image.DecompressionBombError as error:
-        raise TooLargeError(
-            f'This image has far more than the {limits.max_pixels:,} pixels '
-            'that are allowed. Give a smaller image.'
-        ) from error
+        image = open_header(content, limits.max_pixels, MAX_ASPECT, formats)
+        image.load()  # OpenCV fills up what is cut short
+        return decode(content)
     except Exception as error:  # damaged bytes raise nearly anything
-        raise ValueError(unreadable) from error
-    with image:
-        _require_size(*image.size, limits)
-        try:
-            image.load()  # OpenCV fills up what is cut short
-            return decode(content)
-        except Exception as error:
-            raise ValueError(unreadable) from error
-
-
-def _require_size(width: int, height: int, limits: Limits) -> None:
-    if width * height > limits.max_pixels:
-        raise TooLargeError(
-            f'This image has {width} x {height} = {width * height:,} pixels, '
-            f'and {limits.max_pixels:,} are allowed. Give a smaller image.'
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ValueError(
-            f'This image of {width} x {height} pixels is too thin: one side '
-            f'may be {MAX_ASPECT} times the other. Cut it.'
-        )
+        kind = getattr(error, 'kind', '')
+        if kind == 'too large':
+            raise TooLargeError(f'Give a smaller image: {error}') from error
+        text = f'Give another image: {error}' if kind == 'too thin' else ''
+        raise ValueError(text or unreadable) from error

@@ -75,7 +75,6 @@ def test_nabirds(whole):
             assert int(folder) == 2 * info['gt_label'] + 5
     assert test.test_mode
     assert not train.test_mode
-    assert 'Split: \ttest' in repr(test)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,6 @@ def test_stanford_dogs(whole):
     assert len(classes) == StanfordDogs.NUM_CLASSES == 120
     assert names_of(test)[-1] == 'n00000120_test0.jpg'
     assert test.test_mode
-    assert 'Split: \ttest' in repr(test)
 
 
 def change_list(root: Path, **changes) -> Path:
@@ -160,10 +158,6 @@ def change_list(root: Path, **changes) -> Path:
         ),
         (dict(labels=lambda a: a / 2), 'not give each of 120 folders a label'),
         (
-            dict(labels=lambda a: a[:-1]),
-            'argument 2 is shorter than argument 1',
-        ),
-        (
             dict(file_list=lambda a: cells(['n1-A/1.jpg'] * len(a))),
             'not give each of 1 folders a label',
         ),
@@ -176,11 +170,8 @@ def test_stanford_dogs_broken(copied, changes, message):
         StanfordDogs(data_root=str(root))
 
 
-def test_stanford_dogs_missing_files(copied):
+def test_a_damaged_list_of_stanford_dogs(copied):
     root = copied(StanfordDogs)
-    shutil.rmtree(root / 'Images' / 'n00000002-Breed-2')
-    with pytest.raises(FileNotFoundError, match='4 of 126 images'):
-        StanfordDogs(data_root=str(root))
     path = root / 'lists' / 'train_list.mat'
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(
@@ -202,7 +193,6 @@ def test_vtab(whole):
         assert dataset.test_mode == (split == 'test')
         assert Path(dataset.get_data_info(0)['img_path']).is_file()
     assert sizes == dict(train800=4, val200=4, train800val200=8, test=4)
-    assert 'kitti' in repr(dataset)
     assert len(VTAB1k.TASKS) == 19
 
 
@@ -219,17 +209,6 @@ def test_vtab_broken(copied, line, message):
     edit(root / 'kitti' / 'test.txt', lambda lines: [*lines, line])
     with pytest.raises(ValueError, match=message):
         VTAB1k('kitti', 'test', data_root=str(root))
-
-
-def test_vtab_missing_files(copied):
-    root = copied(VTAB1k)
-    (root / 'dtd' / 'images' / 'val200' / '000002.jpg').unlink()
-    with pytest.raises(FileNotFoundError, match='1 of 4 images') as error:
-        VTAB1k('dtd', 'val200', data_root=str(root))
-    assert 'dtd/images/val200/000002.jpg' in str(error.value)
-    (root / 'dtd' / 'val200.txt').unlink()
-    with pytest.raises(FileNotFoundError, match=r'No such .*/dtd/val200\.txt'):
-        VTAB1k('dtd', 'val200', data_root=str(root))
 
 
 @pytest.mark.parametrize(
@@ -256,9 +235,6 @@ def test_names_of_ones_own(whole):
         assert kitti.metainfo['classes'] == ('0', '1', '2', '3')
     with pytest.raises(ValueError, match='are 2; kitti has 4'):
         VTAB1k('kitti', classes=['near', 'far'], **options)
-    for cls in NABirds, StanfordDogs:
-        with pytest.raises(ValueError, match='differ. Leave classes out'):
-            cls(data_root=str(whole[cls]), classes=['a', 'b'])
 
 
 def test_lists_from_other_systems(copied):

@@ -112,16 +112,6 @@ def test_parts_of_their_own(train, val, test):
     check(train, val, test or None)
 
 
-def test_other_options_may_differ_if_the_images_do(images):
-    cut = dict(type='ImageFolder', data_root='train/images')
-    check(dict(cut, split='train'), None, dict(cut, split='test'))
-    other = dict(cut, split='test', test_fraction=0.5)
-    with pytest.raises(ValueError, match='share images'):
-        check(dict(cut, split='train'), None, other)
-    other['data_root'] = 'test/images'
-    check(dict(cut, split='train'), None, other)
-
-
 def test_only_what_chooses_counts():
     """Testing on the validation images does not choose by them."""
     test = dict(dataset=dict(DIGITS, split='test'))

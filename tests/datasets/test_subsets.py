@@ -88,12 +88,6 @@ def test_split_depends_on_the_seed_only(tmp_path, log):
     assert len(digests[0]) == 64
 
 
-def test_split_keeps_one_training_image(tmp_path):
-    root = make_cub(tmp_path, images_per_class=4)  # two of them train
-    train, val = split_of(root, val_fraction=0.99)
-    assert len(train) == len(val) == 200
-
-
 def test_split_of_classes_of_one_image(tmp_path):
     root = make_cub(tmp_path, images_per_class=2)  # one of them trains
     cub = dict(type='CUB', data_root=str(root), split='train')
@@ -229,29 +223,6 @@ def test_a_class_with_too_few_images_is_named(tmp_path):
 def test_bad_shots(shots):
     with pytest.raises(ValueError, match=f'shots={shots} must be an int'):
         KShot(dict(type='SklearnDigits'), shots=shots)
-
-
-def test_a_set_is_no_mixture_of_earlier_ones(tmp_path):
-    """The host copies data sets with a memory that outlives them."""
-    folder = folder_of(
-        make_image_folder(tmp_path),
-        serialize_data=False,  # faster
-        pipeline=[
-            dict(type='ResizeEdge', scale=18),
-            dict(type='CenterCrop', crop_size=16),
-            dict(type='PackInputs'),
-        ],
-    )
-    for number in range(60):
-        part = ('train', 'val')[number % 2]
-        split = dict(type='TrainValSplit', dataset=folder, part=part)
-        for images in (DATASETS.build(split), KShot(split, shots=1)):
-            steps = images.pipeline.transforms
-            assert [type(step).__name__ for step in steps] == [
-                'ResizeEdge',
-                'CenterCrop',
-                'PackInputs',
-            ]
 
 
 def test_an_image_that_is_listed_twice_is_one(tmp_path):

@@ -8,8 +8,8 @@ from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.demo import classify_and_show, require_gradio, write_examples
+from vptm_mm.image_content import read_file
 from vptm_mm.tasks import VPTMTaskPool
-from vptm_mm.tasks.pool import read_image
 
 from ..tools.test_predict import TASK
 
@@ -28,7 +28,7 @@ def test_an_example_of_each_class(tmp_path):
 
 def test_pictures(tmp_path):
     pool = VPTMTaskPool.from_files([TASK, f'again={TASK}'])
-    image = read_image(write_examples(tmp_path)[3])
+    image = read_file(write_examples(tmp_path)[3])
     runs = []
     pool.encoder.patch_embed.register_forward_hook(
         lambda *args: runs.append(1)

@@ -19,7 +19,7 @@ from vptm_mm.models import (
     VPTBackbone,
 )
 from vptm_mm.nn import tuned_parameters
-from vptm_mm.tasks import build_classifier, make_task, task_state, write_task
+from vptm_mm.tasks import task_state
 
 from ..conftest import ENCODER, ROOT, randomize
 
@@ -165,17 +165,6 @@ def test_starts_at_the_linear_probe(baseline, images, name, options, readout):
     )
 
 
-@pytest.mark.parametrize('name', SMALL)
-def test_the_pre_training_task_sees_nothing_of_it(baseline, images, name):
-    backbone = baseline(name)
-    disturb(backbone)
-    mask = torch.arange(32).view(2, 4, 4) % 3 == 0
-    assert torch.equal(
-        backbone.encoder(images, mask),
-        baseline('linear').encoder(images, mask),
-    )
-
-
 @pytest.mark.parametrize('name', TUNED)
 def test_modes(baseline, images, name):
     """Frozen blocks have no dropout; the fine-tuned ones follow the mode."""
@@ -278,24 +267,6 @@ def test_vpt_equals_a_sequence_built_by_hand(baseline, images):
     torch.testing.assert_close(shallow(images)[0], expected)
 
 
-def test_open_gates_are_vpt_shallow(baseline, images):
-    gated, shallow = baseline('gatevpt'), baseline('vpt-shallow')
-    gated.tuning.prompt_tokens.prompts.data.copy_(
-        shallow.tuning.prompt_tokens.prompts
-    )
-    gated.tuning.gate_logits.data.fill_(1e4)
-    torch.testing.assert_close(gated(images), shallow(images))
-
-
-def test_shut_gates_are_vpt_deep_with_the_same_prompts(baseline, images):
-    gated, deep = baseline('gatevpt'), baseline('vpt-deep')
-    deep.tuning.prompt_tokens.prompts.data.copy_(
-        gated.tuning.prompt_tokens.prompts
-    )
-    gated.tuning.gate_logits.data.fill_(-1e4)
-    torch.testing.assert_close(gated(images), deep(images))
-
-
 def test_each_block_has_its_gate(baseline, images):
     backbone = baseline('gatevpt', initial_gate=0.25)
     gates = backbone.tuning.gate_logits.sigmoid()
@@ -338,36 +309,6 @@ def test_gradients_match_finite_differences(baseline, name, parameter):
     assert torch.autograd.gradcheck(output, values, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_lora_compiles_in_one_graph(baseline, images):
-    backbone = baseline('lora')
-    disturb(backbone)
-    compiled = torch.compile(backbone, backend='aot_eager', fullgraph=True)
-    torch.testing.assert_close(compiled(images)[0], backbone(images)[0])
-
-
-@pytest.mark.parametrize('name', TUNED)
-def test_bfloat16_autocast(baseline, images, name):
-    backbone = baseline(name)
-    (plain,) = backbone(images)
-    with torch.autocast('cpu', dtype=torch.bfloat16):
-        (mixed,) = backbone(images)
-    # bfloat16 keeps 8 bits: 1 in 256 a rounding, over three blocks.
-    assert (mixed.float() - plain).abs().max() < 0.1 * plain.abs().max()
-
-
-@pytest.mark.parametrize('name', BASELINES)
-def test_checkpoints_carry_everything(baseline, images, name):
-    backbone = baseline(name)
-    disturb(backbone)
-    backbone.eval()
-    other = baseline(name, init_cfg=None).eval()
-    with pytest.raises(RuntimeError, match='no pre-trained weights'):
-        other(images)
-    other.load_state_dict(backbone.state_dict())
-    assert torch.equal(other(images)[0], backbone(images)[0])
-
-
 def classifier(name: str, seed: int = 0) -> tuple[Config, BaseModel]:
     path = ROOT / 'configs' / 'baselines' / f'{name}_beitv2-tiny_digits.py'
     cfg = Config.fromfile(path)
@@ -378,30 +319,13 @@ def classifier(name: str, seed: int = 0) -> tuple[Config, BaseModel]:
     return cfg, model.eval()
 
 
-@pytest.mark.parametrize('name', SMALL)
-def test_a_task_file_holds_what_is_tuned(tmp_path, name):
-    cfg, model = classifier(name)
-    disturb(model)
-    task = make_task(model, cfg)
-    assert set(task.tensors) == {
-        name.replace('.tuning.', '.') for name in tuned_parameters(model)
-    }
-    path = tmp_path / 'task.safetensors'
-    write_task(task, path)
-    torch.manual_seed(1)
-    other = build_classifier(cfg, path)
-    images = torch.randn(2, 3, 32, 32)
-    assert torch.equal(other(images), model(images))
-    assert not torch.equal(classifier(name, seed=1)[1](images), model(images))
-
-
 @pytest.mark.parametrize('name', ['full', 'bitfit'])
 def test_there_is_no_task_file_of_a_tuned_encoder(name):
     _, model = classifier(name)
-    with pytest.raises(ValueError, match='FineTunedBackbone tunes its encod'):
+    with pytest.raises(ValueError, match='FineTunedBackbone has .* or tunes'):
         task_state(model)
     _, probe = classifier('linear-cls')
-    with pytest.raises(ValueError, match='tunes its encoder, and a task was'):
+    with pytest.raises(ValueError, match='or tunes them, and a task was'):
         model.load_state_dict(task_state(probe), strict=False)
 
 
@@ -410,22 +334,13 @@ def test_there_is_no_task_file_of_a_tuned_encoder(name):
     [
         ('full', dict(tuned='weight'), "tuned='weight' must be one of"),
         ('lora', dict(rank=17), r'rank=17 must be an int in 1\.\.16'),
-        ('lora', dict(alpha=-1.0), r'alpha=-1\.0 must be positive'),
         ('adaptformer', dict(bottleneck_dims=0), 'bottleneck_dims=0 must be'),
-        ('adaptformer', dict(scale=-1.0), r'scale=-1\.0 must be positive'),
-        (
-            'vpt-deep',
-            dict(prompt_length=-1),
-            'prompt_length=-1 must be an int >= 0',
-        ),
-        ('vpt-deep', dict(prompt_blocks=(3,)), r'\(3,\) must be in 0..2'),
         (
             'gatevpt',
             dict(prompt_length=0),
             'prompt_length=0 must be an int >= 1',
         ),
         ('gatevpt', dict(initial_gate=1.0), r'initial_gate=1\.0 must be bet'),
-        ('gatevpt', dict(initial_gate=0.0), r'initial_gate=0\.0 must be bet'),
         ('lora', dict(readout='mean'), "readout='mean' must be one of"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from vptm_mm.tasks import build_classifier, classifier_of, read_task
+from vptm_mm.tasks import load_classifier, read_task
 
 from ..conftest import ROOT
 
@@ -30,7 +30,7 @@ def check(model, name):
 @pytest.mark.parametrize('name', ['vptm', 'lora', 'gatevpt'])
 def test_a_task_file(name):
     task = read_task(FIXTURES / f'{name}.task.safetensors')
-    check(classifier_of(task), name)
+    check(load_classifier(task), name)
 
 
 def test_a_slim_checkpoint():
@@ -38,7 +38,7 @@ def test_a_slim_checkpoint():
     config.model.backbone.update(prompt_length=2, prompt_location='after_cls')
     config.model.head.update(prototype_dim=4)
     path = FIXTURES / 'slim_checkpoint.pth'
-    check(build_classifier(config, path), 'slim')
+    check(load_classifier(config, path), 'slim')
     config.model.backbone.encoder.layer_cfgs = dict(act_cfg=dict(type='ReLU'))
     with pytest.raises(ValueError, match='encoder of another configuration'):
-        build_classifier(config, path)
+        load_classifier(config, path)

@@ -24,9 +24,7 @@ SCRIPT = (
 )
 PROMPTS = [
     dict(prompt_length=0),
-    dict(prompt_length=3),
     dict(prompt_length=3, prompt_location='after_cls'),
-    dict(prompt_length=3, prompt_blocks=(2,)),
     dict(
         prompt_length=3,
         prompt_blocks=(2,),
@@ -103,18 +101,6 @@ def test_the_hosts_reshape_and_gradient(checkpoint, images, hosts, options):
     torch.testing.assert_close(
         activation.flatten(2).transpose(1, 2), normed.detach()
     )
-
-
-def test_the_plain_backbone_needs_it(checkpoint, images, hosts):
-    """Should the host learn to cut tokens at the end, this class can go."""
-    plain = make_classifier(checkpoint, prompt_length=3)
-    seen = []
-    layer = hosts['get_layer']('backbone.encoder.layers.2.ln1', plain)
-    layer.register_forward_hook(lambda m, a, output: seen.append(output))
-    plain(images)
-    args = argparse.Namespace(vit_like=True, num_extra_tokens=None)
-    with pytest.raises(AssertionError, match='not a perfect square number'):
-        hosts['reshape_transform'](seen[0], plain, args)
 
 
 @pytest.mark.needs('pytorch_grad_cam', 'pkg_resources')

@@ -30,20 +30,6 @@ def test_token_is_the_nearest_entry():
     assert torch.equal(tokens, nearest)
 
 
-def test_fit_finds_separate_groups_and_is_seeded():
-    torch.manual_seed(0)
-    centres = 10 * torch.eye(3, 12)
-    patches = centres.repeat(50, 1) + 0.1 * torch.randn(150, 12)
-    books = []
-    for _ in range(2):
-        tokenizer = PatchKMeansTokenizer(3, patch_size=2, seed=1)
-        tokenizer.fit([patches])
-        books.append(tokenizer.codebook)
-    assert torch.equal(*books)
-    distance = torch.cdist(centres, books[0]).min(1).values
-    assert distance.max() < 0.2
-
-
 def test_no_entry_of_the_codebook_is_dead():
     """Many equal patches draw all centres but one or two."""
     torch.manual_seed(0)
@@ -68,15 +54,6 @@ def test_a_stream_is_fitted_to_the_end(monkeypatch):
     assert len(seen) == 440
     distance = torch.cdist(centres + 1, tokenizer.codebook).min(1).values
     assert distance.max() < 0.5
-
-
-def test_codebook_travels_in_the_checkpoint():
-    tokenizer = PatchKMeansTokenizer(3, patch_size=2)
-    tokenizer.fit([torch.randn(20, 12)])
-    other = PatchKMeansTokenizer(3, patch_size=2)
-    assert not other.is_fitted
-    other.load_state_dict(tokenizer.state_dict())
-    assert other.is_fitted
 
 
 def test_trains_with_the_hosts_self_supervisor():

@@ -3,17 +3,6 @@
 import pytest
 import torch
 
-from vptm_mm.models import (
-    AdaptFormerBackbone,
-    FineTunedBackbone,
-    FrozenFeatures,
-    GateVPTBackbone,
-    LoRABackbone,
-    VPTBackbone,
-)
-
-from ..conftest import ENCODER
-
 VPTM = [
     (dict(prompt_blocks=(2,)), 2),
     (dict(prompt_blocks=(1, 2), mask_grid=2, visual_token='logits'), 1),
@@ -21,28 +10,6 @@ VPTM = [
     (dict(prompt_length=0, mask_grid=2), 3),
     (dict(prompt_length=0, speedups=()), 3),
 ]
-BASELINES = [
-    (FrozenFeatures, dict(), 3),
-    (FrozenFeatures, dict(readout='patches', pool_grid=2), 3),
-    (VPTBackbone, dict(prompt_blocks=(1, 2)), 1),
-    (VPTBackbone, dict(prompt_length=0), 3),
-]
-TUNED = [
-    (AdaptFormerBackbone, dict()),
-    (FineTunedBackbone, dict(tuned='bias')),
-    (GateVPTBackbone, dict()),
-    (LoRABackbone, dict()),
-    (VPTBackbone, dict()),
-]
-
-
-@pytest.fixture
-def build_baseline(checkpoint):
-    def _build(cls, **options):
-        init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
-        return cls(ENCODER, init_cfg=init_cfg, **options)
-
-    return _build
 
 
 def require_equal_from_states(backbone, images, depth):
@@ -69,13 +36,6 @@ def test_states_replace_images(build, images, options, depth):
     require_equal_from_states(build(**options), images, depth)
 
 
-@pytest.mark.parametrize(('cls', 'options', 'depth'), BASELINES)
-def test_states_replace_images_of_baselines(
-    build_baseline, images, cls, options, depth
-):
-    require_equal_from_states(build_baseline(cls, **options), images, depth)
-
-
 def test_prompts_do_not_change_the_states(build, images):
     backbone = build(prompt_blocks=(1,))
     before = backbone.run_prefix(images)
@@ -89,14 +49,6 @@ def test_prompts_do_not_change_the_states(build, images):
 def test_no_prompts_keep_one_state_a_mask(build, images):
     backbone = build(prompt_length=0, mask_grid=2)
     assert backbone.run_prefix(images).shape == (2, 4, 16)
-
-
-@pytest.mark.parametrize(('cls', 'options'), TUNED)
-def test_a_tuned_first_block_has_no_prefix(build_baseline, cls, options):
-    backbone = build_baseline(cls, **options)
-    assert backbone.prefix_depth == 0
-    with pytest.raises(ValueError, match='input of shape'):
-        backbone(torch.zeros(2, 17, 16))
 
 
 def test_states_of_another_width(build):

@@ -57,17 +57,6 @@ def test_soft_targets_of_mixup():
     torch.testing.assert_close(losses['loss'], expected)
 
 
-def test_label_smoothing():
-    head = make_head(
-        loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, num_classes=4)
-    )
-    losses = head.loss(FEATS, labelled(0, 1, 2, 3))
-    expected = F.cross_entropy(
-        head(FEATS), torch.arange(4), label_smoothing=0.1
-    )
-    torch.testing.assert_close(losses['loss'], expected)
-
-
 def test_both_loss_terms():
     head = make_head(instance_loss_weight=0.5)
     losses = head.loss(FEATS, labelled(0, 0, 1, 1))
@@ -102,11 +91,6 @@ def test_mixed_images_take_no_part_in_the_instance_loss(dtype):
     torch.testing.assert_close(loss, expected)
 
 
-def test_training_accuracy():
-    losses = make_head(cal_acc=True).loss(FEATS, labelled(0, 1, 2, 3))
-    assert 'accuracy_top-1' in losses
-
-
 @pytest.mark.parametrize('learnable', [False, True])
 def test_each_parameter_is_tuned(learnable):
     head = make_head(learnable_temperature=learnable)
@@ -117,32 +101,14 @@ def test_each_parameter_is_tuned(learnable):
     assert set(dict(head.named_parameters())) == expected
 
 
-@pytest.mark.parametrize(
-    ('backbone', 'neck', 'width'),
-    [
-        (
-            dict(type='ResNet', depth=18, norm_cfg=dict(type='BN')),
-            dict(type='GlobalAveragePooling'),
-            512,
-        ),
-        (
-            dict(type='SwinTransformer', arch='tiny', pad_small_map=True),
-            dict(type='GlobalAveragePooling'),
-            768,
-        ),
-    ],
-    ids=['ResNet', 'Swin'],
-)
-def test_composes_with_the_hosts_backbones(backbone, neck, width):
+def test_composes_with_a_backbone_of_the_host():
     model = MODELS.build(
         dict(
             type='ImageClassifier',
-            backbone=backbone,
-            neck=neck,
+            backbone=dict(type='ResNet', depth=18, norm_cfg=dict(type='BN')),
+            neck=dict(type='GlobalAveragePooling'),
             head=dict(
-                type='PrototypeVerbalizerHead',
-                num_classes=5,
-                in_channels=width,
+                type='PrototypeVerbalizerHead', num_classes=5, in_channels=512
             ),
         )
     )

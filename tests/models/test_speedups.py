@@ -8,11 +8,8 @@ import torch
 from mmpretrain.models.utils import BEiTAttention
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vptm_mm.models import FrozenFeatures
 from vptm_mm.models.attention import FusedAttention
 from vptm_mm.models.encoder import SPEEDUPS
-
-from ..conftest import ENCODER
 
 SUBSETS = [
     subset
@@ -162,16 +159,6 @@ def test_the_last_block_computes_what_is_read(build, images):
         (42, 16),
     ]
     assert shapes[SPEEDUPS] == LEAN
-
-
-def test_the_linear_probe_on_cls_is_lean_too(checkpoint, images):
-    init_cfg = dict(type='Pretrained', checkpoint=str(checkpoint))
-    probe = FrozenFeatures(ENCODER, init_cfg=init_cfg)
-    with Products() as products:
-        (lean,) = probe(images)
-    assert products.shapes[-4:] == LEAN
-    probe.encoder.speedups = ()
-    torch.testing.assert_close(lean, probe(images)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_dropped_weights_and_paths_are_the_hosts(build, images):

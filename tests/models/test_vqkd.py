@@ -5,7 +5,7 @@ import torch
 from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 
-from vptm_mm.models import VQKDDistiller, VQKDTokenizer
+from vptm_mm.models import VQKDTokenizer
 from vptm_mm.nn import tuned_parameters
 
 from ..conftest import ARCH, ENCODER, randomize, to_microsoft
@@ -178,14 +178,6 @@ def test_an_untrained_tokenizer_does_not_run():
     tokenizer = MODELS.build(tokenizer_config())
     with pytest.raises(RuntimeError, match='VQ-KD tokenizer has not been'):
         tokenizer(torch.randn(1, 3, 16, 16))
-
-
-def test_a_distiller_takes_no_trained_tokenizer():
-    tokenizer = tokenizer_config(
-        init_cfg=dict(type='Pretrained', checkpoint='a.pth')
-    )
-    with pytest.raises(ValueError, match=r'tokenizer\.init_cfg=.* must be'):
-        VQKDDistiller(tokenizer, {}, {}, 16)
 
 
 def test_a_tokenizer_that_was_read_is_frozen(distiller, tmp_path):

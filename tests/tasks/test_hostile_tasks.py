@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from vptm_mm.tasks import classifier_of, read_task
+from vptm_mm.tasks import load_classifier, read_task
 from vptm_mm.tasks import task as tasks
 from vptm_mm.weights.checkpoint_file import TASK_KEY
 
@@ -81,7 +81,7 @@ def test_transforms_that_call_other_packages(task, name):
 )
 def test_what_cannot_be_built_is_refused(task, part, options, message):
     with pytest.raises(ValueError, match=message):
-        classifier_of(changed(task, part, **options))
+        load_classifier(changed(task, part, **options))
 
 
 def test_nothing_of_a_task_is_evaluated(task, tmp_path):
@@ -157,7 +157,7 @@ def test_fuzzed_descriptions_are_built_or_refused(
     save_file(task.tensors, path, metadata)
     try:
         read = read_task(path)
-        model = classifier_of(read, weights=str(checkpoint))
+        model = load_classifier(read, weights=str(checkpoint))
     except ValueError as error:
         assert any(  # noqa: PT017
             word in str(error) for word in ('task', 'prompt', 'backbone')

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain import ImageClassificationInferencer
-from mmpretrain.registry import MODELS, TRANSFORMS
+from mmpretrain.registry import TRANSFORMS
 from PIL import Image
 
 from vptm_mm.tasks import VPTMTaskPool, write_task
@@ -32,6 +32,12 @@ OPTIONS = {
     'cls bias': dict(prompt_length=3, mask_bias='cls', prompt_bias='cls'),
     'after cls': dict(prompt_length=3, prompt_location='after_cls'),
     'logits': dict(prompt_length=1, visual_token='logits', mask_grid=2),
+    'parts': dict(
+        type='AdaptedBackbone',
+        readout=dict(type='MaskReadout', mask_grid=2),
+        tuning=dict(type='PromptTuning', prompt_length=5, prompt_blocks=(1,)),
+        head=dict(type='LinearClsHead', num_classes=4, in_channels=64),
+    ),
     'linear': dict(
         prompt_length=2,
         head=dict(type='LinearClsHead', num_classes=4, in_channels=16),
@@ -83,11 +89,6 @@ def check(pool, classifiers, images, tasks):
 def test_a_mixed_batch_equals_the_classifiers(pool, classifiers):
     names = list(OPTIONS)
     check(pool, classifiers, make_images(len(names)), names)
-
-
-def test_one_image_through_all_tasks(pool, classifiers):
-    names = list(OPTIONS)
-    check(pool, classifiers, make_images(2), [names, names[::-1]])
 
 
 @settings(
@@ -161,27 +162,11 @@ def test_a_thousand_tasks_share_their_positions(checkpoint, classifiers):
 def test_tasks_move_with_the_pool(pool, classifiers):
     pool.to(torch.float64)
     pool.add(task_of(classifiers['deep']), 'late comer')
-    (result,) = pool(make_images(1).double(), 'late comer')
-    assert result['late comer'].isfinite().all()
-
-
-def test_a_pool_of_other_numbers_takes_its_first_task(checkpoint, classifiers):
-    pool = VPTMTaskPool(
-        ENCODER,
-        NUM_VISUAL_TOKENS,
-        dict(type='Pretrained', checkpoint=str(checkpoint)),
-    ).to(torch.float64)
-    pool.add(task_of(classifiers['deep']), 'deep')
-    pool.add(task_of(classifiers['logits']), 'logits')
-
-
-def test_the_tasks_of_a_pool_are_moved(pool):
-    pool.to(torch.float64)
     task = pool.tasks['shallow']
     assert task.prompt_tokens.prompts.dtype == torch.float64
     assert task.head.verbalizer.prototypes.dtype == torch.float64
-    (result,) = pool(make_images(1).double(), 'shallow')
-    assert result['shallow'].shape == (5,)
+    (result,) = pool(make_images(1).double(), [['late comer', 'shallow']])
+    assert all(scores.isfinite().all() for scores in result.values())
 
 
 def test_predict_equals_the_host_inferencer(pool, classifiers, tmp_path):
@@ -300,18 +285,6 @@ def test_a_loader_of_another_package_loads(pool, classifiers, tmp_path):
     )
 
 
-def test_transforms_inside_of_others(pool, classifiers, photos):
-    """As a task file may hold them."""
-    task = task_of(classifiers['deep'])
-    inner = dict(type='RandomErasing', erase_prob=0.0)  # the host's
-    inner = dict(type='RandomChoice', transforms=[[inner]])
-    pipeline = [*task.pipeline[:-1], inner, task.pipeline[-1]]
-    pool.add(dataclasses.replace(task, pipeline=pipeline), 'own')
-    (result,) = pool.predict([photos / 'photo.jpg'], [['deep', 'own']])
-    own, deep = (result[name]['pred_scores'] for name in ('own', 'deep'))
-    np.testing.assert_allclose(own, deep, atol=1e-6)
-
-
 def test_images_of_another_type_are_refused(pool):
     with pytest.raises(TypeError, match='type Tensor must be a path, an arr'):
         pool.predict([torch.zeros(3, 4, 4)], 'deep')
@@ -410,15 +383,6 @@ def test_tasks_are_served_in_the_numbers_that_they_were_tuned_in(
         pool.add(task_of(classifiers['shallow']), 'other')
 
 
-def test_the_pool_is_registered(checkpoint):
-    cfg = dict(
-        type='VPTMTaskPool',
-        encoder=ENCODER,
-        init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)),
-    )
-    assert isinstance(MODELS.build(cfg), VPTMTaskPool)
-
-
 def test_what_does_not_fit_is_refused(pool, classifiers, checkpoint, tmp_path):
     task = task_of(classifiers['shallow'])
 
@@ -441,7 +405,9 @@ def test_what_does_not_fit_is_refused(pool, classifiers, checkpoint, tmp_path):
         pool.add(with_backbone(prompt_length=5), 'new')
     with pytest.raises(ValueError, match=r'prompt_blocks=\(7,\) must be in'):
         pool.add(with_backbone(prompt_blocks=[7]), 'new')
-    with pytest.raises(ValueError, match="backbone is 'FrozenFeatures'; a po"):
+    with pytest.raises(
+        ValueError, match="is 'FrozenFeatures'; a pool takes pr"
+    ):
         pool.add(with_backbone(type='FrozenFeatures'), 'new')
 
     plain = VPTMTaskPool(
@@ -485,17 +451,15 @@ def test_bad_batches_are_refused(pool, tmp_path):
         pool.remove('dogs')
     with pytest.raises(ValueError, match='input of shape'):
         pool(images[..., :8], 'deep')
-    with pytest.raises(FileNotFoundError, match='no image at .*missing.png'):
+    with pytest.raises(FileNotFoundError, match='No such .*missing.png'):
         pool.predict([tmp_path / 'missing.png'], 'deep')
     text = tmp_path / 'text.png'
     text.write_text('no image')
-    with pytest.raises(ValueError, match='text.png is not a readable image'):
+    with pytest.raises(ValueError, match='text.png: .* is not an image'):
         pool.predict([text], 'deep')
     short = tmp_path / 'short.jpg'
     short.write_bytes(KINDS['JPEG cut short'][1]())
-    with pytest.raises(
-        ValueError, match='short.jpg is not .* its end is miss'
-    ):
+    with pytest.raises(ValueError, match='short.jpg: .* its end is missing'):
         pool.predict([short], 'deep')
     with pytest.raises(ValueError, match=r'shape \(4, 4\) and type float64'):
         pool.predict([np.zeros((4, 4))], 'deep')

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmpretrain import get_model
 from mmpretrain.datasets import build_dataset
 
-from vptm_mm.tasks import build_classifier, make_task, write_task
+from vptm_mm.tasks import load_classifier, make_task, write_task
 
 from ..exporting.conftest import needs_export
 from .test_tools import DIGITS
@@ -52,7 +52,7 @@ def test_pt2_takes_prepared_images(task, export, tmp_path):
     assert 'digits.pt2: ' in shown
     assert '10 classes, torch.export' in shown
     assert '3 images of the test set: max difference' in shown
-    model = build_classifier(DIGITS, task)
+    model = load_classifier(DIGITS, task)
     dataset = build_dataset(Config.fromfile(DIGITS).test_dataloader.dataset)
     images = torch.stack([sample['inputs'] for sample in dataset])
     prepared = model.data_preprocessor(dict(inputs=images))['inputs']

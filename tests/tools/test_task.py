@@ -9,7 +9,7 @@ import torch
 from mmpretrain import ImageClassificationInferencer
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.tasks import VPTMTaskPool, classifier_of, read_task, write_task
+from vptm_mm.tasks import VPTMTaskPool, load_classifier, read_task, write_task
 from vptm_mm.weights import load_file
 from vptm_mm.weights.checkpoint_file import fetch
 
@@ -70,7 +70,7 @@ def test_a_second_task_joins_a_running_pool(trained):
             before[i]['first']['pred_scores'],
             atol=1e-5,
         )
-    model = classifier_of(read_task(trained / TASK))
+    model = load_classifier(read_task(trained / TASK))
     expected = ImageClassificationInferencer(model)(images, batch_size=20)
     for i in range(1, 20, 2):
         np.testing.assert_allclose(
@@ -104,7 +104,7 @@ def test_there_and_back_again(trained, task_tool):
     for name, tensor in whole.items():
         assert torch.equal(back[name], tensor), name
     images = torch.rand(2, 3, 32, 32)
-    model = classifier_of(ours)
+    model = load_classifier(ours)
     expected = model(images)
     model.load_state_dict(whole, strict=False)
     assert torch.equal(model(images), expected)

@@ -281,7 +281,7 @@ def test_no_data_set_and_no_weights(tmp_path):
     """CUB without its data, then without its weights: nothing is read."""
     error = fails('train.py', CUB, cwd=tmp_path)
     assert f'FileNotFoundError: CUB: no {tmp_path}/data/CUB_200_2011' in error
-    assert 'Get it from https://www.vision.caltech.edu' in error
+    assert 'docs/data.md links the data set' in error
     root = make_cub(tmp_path, images_per_class=2)
     error = fails(
         'train.py',

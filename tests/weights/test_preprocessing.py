@@ -14,7 +14,7 @@ from torch import nn
 
 from vptm_mm.engine.hooks import CheckpointCheckHook
 from vptm_mm.pretraining import ExportWeightsHook
-from vptm_mm.tasks import VPTMTaskPool, build_classifier
+from vptm_mm.tasks import VPTMTaskPool, load_classifier
 from vptm_mm.weights import preprocessing_of
 from vptm_mm.weights.preprocessing import (
     HALF,
@@ -135,7 +135,7 @@ def test_another_way_is_warned_of(
     )
     CheckpointCheckHook().before_run(SimpleNamespace(model=built))
     torch.save(dict(state_dict=built.state_dict()), tmp_path / 'a.pth')
-    model = build_classifier(config, tmp_path / 'a.pth')
+    model = load_classifier(config, tmp_path / 'a.pth')
     pool = VPTMTaskPool(
         config.model.backbone.encoder,
         init_cfg=config.model.backbone.init_cfg,

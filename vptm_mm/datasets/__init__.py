@@ -1,3 +1,4 @@
+from ..image_loader import ImageFileError, LoadCheckedImage
 from .cifar import BGRCIFAR10, BGRCIFAR100
 from .digits import SklearnDigits
 from .guides import check_data_roots
@@ -8,28 +9,6 @@ from .stanford_dogs import StanfordDogs
 from .subsets import KShot, NWay, TrainValSplit
 from .transforms import (
     BlockMaskGenerator,
-    ImageFileError,
-    LoadCheckedImage,
     LoadKeptTokens,
 )
 from .vtab1k import VTAB1k
-
-__all__ = [
-    'BGRCIFAR10',
-    'BGRCIFAR100',
-    'BlockMaskGenerator',
-    'ImageFileError',
-    'ImageFolder',
-    'KShot',
-    'LoadCheckedImage',
-    'LoadKeptTokens',
-    'NABirds',
-    'NWay',
-    'SklearnDigits',
-    'StanfordDogs',
-    'TrainValSplit',
-    'VTAB1k',
-    'check_data_roots',
-    'check_splits',
-    'count_classes',
-]

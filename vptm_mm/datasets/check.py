@@ -18,9 +18,9 @@ from mmengine.dataset import (
 )
 
 from ..image_content import UnreadableImageError, decode, open_header
+from ..image_loader import LoadCheckedImage
 from ..progress import progress
 from .split_check import pixels_sha256
-from .transforms import LoadCheckedImage
 
 PROBLEM, NOTE = 'problem', 'note'
 CHUNK = 8  # images that a worker hands over at once

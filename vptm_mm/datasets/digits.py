@@ -22,9 +22,6 @@ class SklearnDigits(SplitDataset):
     Args:
         split: ``'train'``, ``'val'`` or ``'test'``.
         **kwargs: As in MMPretrain's ``BaseDataset``.
-
-    Raises:
-        ValueError: If ``split`` is none of the three.
     """
 
     SPLITS = ('train', 'val', 'test')

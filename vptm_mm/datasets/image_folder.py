@@ -203,11 +203,7 @@ def split_of(name: str) -> str | None:
 
 
 def find_split_folders(root: Path) -> dict[str, Path]:
-    """Return the folders of splits by split; none if classes lie in ``root``.
-
-    Raises:
-        ValueError: If it is not clear which folder is which split.
-    """
+    """Return the folders of splits; none if classes lie in ``root``."""
     tops = sub_folders(root)
     named = {top: split for top in tops if (split := split_of(top.name))}
     others = [top for top in tops if top not in named]
@@ -256,10 +252,6 @@ def _find_classes(folder: Path, known: list[str] | None) -> ClassImages:
     Args:
         folder: Where the class folders are.
         known: The classes that may be there; all of any name if not given.
-
-    Raises:
-        ValueError: If it is not clear which image is of which class.
-        FileNotFoundError: If images are links that lead nowhere.
     """
     homes = sub_folders(folder)
     files = {*folder.iterdir()} - {*homes}

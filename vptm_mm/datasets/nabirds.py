@@ -37,8 +37,7 @@ class NABirds(SplitDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``split`` is neither, a file is broken, or ``classes``
-            are others than those of the file.
+        ValueError: If ``split`` is neither, or a file is broken.
         FileNotFoundError: If a file or an image is missing.
     """  # noqa: E501
 
@@ -82,5 +81,5 @@ class NABirds(SplitDataset):
                 f'{error!s:.80} of one has no place in another; download them '
                 'again.'
             ) from error
-        self.set_classes(classes)
+        self._metainfo['classes'] = tuple(classes)
         return self.make_list(images, self.ann_file)

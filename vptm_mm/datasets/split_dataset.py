@@ -17,9 +17,6 @@ class SplitDataset(BaseDataset):
         split: One of ``SPLITS``.
         data_root: The folder.
         **kwargs: As in MMPretrain's ``BaseDataset``.
-
-    Raises:
-        ValueError: If there is no such split.
     """
 
     SPLITS: tuple[str, ...] = ('train', 'test')
@@ -31,21 +28,6 @@ class SplitDataset(BaseDataset):
         kwargs.setdefault('test_mode', split == 'test')
         super().__init__(data_root=osp.expanduser(data_root), **kwargs)
 
-    def set_classes(self, found: list[str]) -> None:
-        """Set the classes to what the files say.
-
-        Raises:
-            ValueError: If ``classes`` were given, and differ.
-        """
-        given = self._metainfo.get('classes') or found
-        if tuple(given) != tuple(found):
-            raise ValueError(
-                f'{type(self).__name__} has {len(found)} classes, in an order '
-                f'that its files say: {", ".join(found):.80}; classes='
-                f'{given!r:.80} differ. Leave classes out.'
-            )
-        self._metainfo['classes'] = tuple(found)
-
     def make_list(
         self, images: list[tuple[str, int]], index: str
     ) -> list[dict]:
@@ -54,10 +36,6 @@ class SplitDataset(BaseDataset):
         Args:
             images: Paths below the folder of images, and labels.
             index: The file that names them.
-
-        Raises:
-            ValueError: If there is none.
-            FileNotFoundError: If some are not there.
         """
         if not images:
             raise ValueError(
@@ -70,13 +48,6 @@ class SplitDataset(BaseDataset):
             for path, (_, label) in zip(paths, images, strict=True)
         ]
 
-    def extra_repr(self) -> list[str]:
-        """Name folder and split when the data set is printed."""
-        return [
-            f'Root of dataset: \t{self.data_root}',
-            f'Split: \t{self.split}',
-        ]
-
 
 def require_files(paths: list[str], index: str) -> None:
     """Look for images before a run meets the first that is missing.
@@ -87,10 +58,6 @@ def require_files(paths: list[str], index: str) -> None:
     Args:
         paths: The images.
         index: The file or folder that names them.
-
-    Raises:
-        FileNotFoundError: If some are not there, or are links that lead
-            nowhere.
     """
     present = {one: _files_in(one) for one in {*map(osp.dirname, paths)}}
     missing = [
@@ -111,10 +78,6 @@ def read_pairs(path: str) -> list[tuple[str, str]]:
 
     Args:
         path: A text file; empty lines are skipped.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If a line has one part only.
     """
     # Names of files may be any bytes, and hold what splitlines() splits at.
     text = Path(path).read_text('utf-8-sig', errors='surrogateescape')

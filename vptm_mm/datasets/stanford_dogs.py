@@ -25,8 +25,7 @@ class StanfordDogs(SplitDataset):
         **kwargs: As in MMPretrain's ``BaseDataset``.
 
     Raises:
-        ValueError: If ``split`` is neither, a list is broken, or ``classes``
-            are others than those of the list.
+        ValueError: If ``split`` is neither, or a list is broken.
         FileNotFoundError: If a list or an image is missing.
     """
 
@@ -70,5 +69,7 @@ class StanfordDogs(SplitDataset):
                 f'{self.NUM_CLASSES} of both. Download it again.'
             )
         # n02085620-Chihuahua, n02086240-Shih-Tzu
-        self.set_classes([one.partition('-')[2] or one for one in folders])
+        self._metainfo['classes'] = tuple(
+            one.partition('-')[2] or one for one in folders
+        )
         return self.make_list(images, self.ann_file)

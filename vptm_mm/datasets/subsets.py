@@ -223,9 +223,6 @@ def rank_classes(
     Args:
         dataset: A data set of MMPretrain with one label an image, or none.
         seed: Another seed gives another order.
-
-    Raises:
-        ValueError: If ``seed`` is not an int.
     """
     _require_seed(seed)
     paths, labels = [], []

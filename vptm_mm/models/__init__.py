@@ -19,25 +19,3 @@ from .tokenizers.patch_kmeans import PatchKMeansTokenizer
 from .tokenizers.vqkd_distiller import VQKDDistiller
 from .tokenizers.vqkd_tokenizer import VQKDTokenizer
 from .tunings import Tuning
-
-__all__ = [
-    'AdaptedBackbone',
-    'AdaptFormerBackbone',
-    'BlockFeatures',
-    'DistilledBEiT',
-    'FeatureKMeansTokenizer',
-    'FineTunedBackbone',
-    'FrozenFeatures',
-    'GateVPTBackbone',
-    'GradCAMBackbone',
-    'KeptTokens',
-    'LoRABackbone',
-    'PatchKMeansTokenizer',
-    'PrototypeVerbalizerHead',
-    'Readout',
-    'Tuning',
-    'VPTBackbone',
-    'VPTMBackbone',
-    'VQKDDistiller',
-    'VQKDTokenizer',
-]

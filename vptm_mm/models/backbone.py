@@ -32,7 +32,7 @@ class AdaptedBackbone(BaseBackbone):
 
     Args:
         encoder: Config of MMPretrain's ``BEiTPretrainViT``, or of ``BEiTViT``
-            with a shared relative position bias.
+            with a shared relative position bias; or one that is built.
         readout: Config of a ``Readout``.
         tuning: Config of a ``Tuning``; None to learn nothing.
         num_visual_tokens: Visual tokens of the token predictor; None to do
@@ -76,7 +76,7 @@ class AdaptedBackbone(BaseBackbone):
 
     def __init__(
         self,
-        encoder: dict,
+        encoder: dict | FrozenEncoder,
         readout: dict,
         tuning: dict | None = None,
         num_visual_tokens: int | None = None,
@@ -89,9 +89,11 @@ class AdaptedBackbone(BaseBackbone):
         if not isinstance(with_cp, bool):
             raise ValueError(f'with_cp={with_cp!r} must be True or False.')
         self.with_cp = with_cp
-        self.encoder = FrozenEncoder(
-            encoder, num_visual_tokens, init_cfg, speedups, dtype
-        )
+        if not isinstance(encoder, FrozenEncoder):
+            encoder = FrozenEncoder(
+                encoder, num_visual_tokens, init_cfg, speedups, dtype
+            )
+        self.encoder = encoder
         self.readout = _build('readout', Readout, readout, self.encoder)
         self.tuning = _build(
             'tuning',
@@ -263,10 +265,6 @@ def _build(name: str, base: type[Part], cfg: Any, *given: Any) -> Part:
     kind = options.pop('type', None)
     cls = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        known = [
-            key
-            for key, value in MODELS.module_dict.items()
-            if isinstance(value, type) and issubclass(value, base)
-        ]
+        known = sorted(one.__name__ for one in base.__subclasses__())
         raise ValueError(f'{name}.type={kind!r} must be one of {known}.')
     return cls(*given, **options)

@@ -28,9 +28,6 @@ class DistilledBEiT(BEiT):
         image_dims: Width E of the vectors.
         distillation_weight: Of the loss, beside those of the tokens.
         **kwargs: Of MMPretrain's ``BEiT``, with a neck.
-
-    Raises:
-        ValueError: If ``image_dims`` is not an int >= 1.
     """
 
     def __init__(

@@ -405,23 +405,13 @@ class FrozenEncoder(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def require(self, wanted: Identity) -> None:
-        """Compare the encoder with the one that a task was tuned on.
-
-        Raises:
-            ValueError: If it is another one, or trained.
-            RuntimeError: If it has no weights.
-        """
-        if not self.is_pretrained:
-            raise RuntimeError(
-                'the encoder has no pre-trained weights, and a task brings '
-                "none; set init_cfg=dict(type='Pretrained', checkpoint=...) "
-                'to those that it was tuned on.'
-            )
+        """Compare the encoder with the one that a task was tuned on."""
         if self.identity is None:
             raise ValueError(
-                'the backbone tunes its encoder, and a task was tuned on a '
-                f'frozen one (sha256 {wanted.sha256}); load it with the '
-                'config that it was tuned with.'
+                'the encoder has no pre-trained weights, or tunes them, and a '
+                f'task was tuned on frozen ones (sha256 {wanted.sha256}); set '
+                "init_cfg=dict(type='Pretrained', checkpoint=...) to these, "
+                'and take the config that it was tuned with.'
             )
         self.identity.require(wanted)
 

@@ -214,9 +214,6 @@ class FineTunedBackbone(FrozenFeatures):
         encoder: As in ``AdaptedBackbone``.
         tuned: ``'all'`` for the former, ``'bias'`` for the latter.
         **features: As in ``FrozenFeatures``.
-
-    Raises:
-        ValueError: If ``tuned`` is neither.
     """
 
     def __init__(self, encoder: dict, tuned: str, **features: Any) -> None:

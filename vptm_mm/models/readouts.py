@@ -49,7 +49,6 @@ class MaskReadout(Readout):
     reads.
 
     Args:
-        encoder: The encoder.
         mask_grid: Masks g along one side: g x g [MASK] tokens at the centres
             of the cells of a grid over the image.
         mask_bias: Position bias of [MASK]: ``'grid'`` gives it a place in the
@@ -127,12 +126,8 @@ class PatchReadout(Readout):
     """The averaged states of the patches, after the final norm.
 
     Args:
-        encoder: The encoder.
         pool_grid: Cells along one side: the patches are averaged in each cell
             of a ``pool_grid`` x ``pool_grid`` grid, and concatenated.
-
-    Raises:
-        ValueError: If ``pool_grid`` is out of range.
     """
 
     def __init__(self, encoder: FrozenEncoder, pool_grid: int = 1) -> None:
@@ -155,15 +150,11 @@ class BlockReadout(Readout):
     """The states of the patches after any block, as a feature map.
 
     Args:
-        encoder: The encoder.
         block: Index of the block, counted from 0; those behind it are not
             run.
 
     Shape:
         - Output: ``(B, C, H, W)``
-
-    Raises:
-        ValueError: If the encoder has no such block.
     """
 
     def __init__(self, encoder: FrozenEncoder, block: int) -> None:

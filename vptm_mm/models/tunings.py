@@ -36,13 +36,13 @@ class Tuning(nn.Module, BlockSteps):
     """Base class of what is learnt inside an encoder; it learns nothing.
 
     ``sequence`` says which token stands where, and ``prompt_tokens`` holds
-    prompts, here none; ``prefix_depth`` is the number of blocks, from the
-    first on, that nothing tuned reaches.
+    prompts, here none, of ``prompt_layout``; ``prefix_depth`` is the number
+    of blocks, from the first on, that nothing tuned reaches.
 
     Args:
         encoder: The encoder.
         mask_layout: The [MASK]s that are read: how many along one side of the
-            image, and their position bias.
+            image, and their position bias; the readout says it.
         prompts: Length, location and position bias of prompts.
     """
 
@@ -54,6 +54,7 @@ class Tuning(nn.Module, BlockSteps):
     ) -> None:
         super().__init__()
         self.prefix_depth = encoder.num_layers
+        self.prompt_layout = prompts
         mask_grid, mask_bias = mask_layout
         self.sequence = TokenSequence(
             encoder.patch_resolution, mask_grid, mask_bias, *prompts
@@ -71,8 +72,6 @@ class PromptTuning(Tuning):
     Prompts start as wide as the mask token.
 
     Args:
-        encoder: As in ``Tuning``.
-        mask_layout: As in ``Tuning``.
         prompt_length: Prompt tokens P per prompted block; 0 for none.
         prompt_blocks: Blocks, counted from 0, at whose input prompts are
             inserted (the first one) or replaced (later ones): ``(0,)`` is
@@ -82,10 +81,6 @@ class PromptTuning(Tuning):
             result: all prompts share one position bias.
         prompt_bias: Position bias of prompts: ``'zero'`` or ``'cls'``, the
             table's [CLS] entries.
-
-    Raises:
-        ValueError: If an option is out of range.
-        TypeError: If ``prompt_blocks`` is not a list.
     """
 
     def __init__(
@@ -106,7 +101,7 @@ class PromptTuning(Tuning):
         super().__init__(encoder, mask_layout, prompts)
         self.prefix_depth = min(prompt_tokens.blocks, default=depth)
         self.prompt_tokens = prompt_tokens
-        if encoder.is_pretrained:
+        if encoder.is_pretrained and not encoder.mask_token.is_meta:
             std = encoder.mask_token.float().std().item()
             self.prompt_tokens.reset_parameters(std)
 
@@ -131,16 +126,8 @@ class GatedPromptTuning(PromptTuning):
     prompts.
 
     Args:
-        encoder: As in ``Tuning``.
-        mask_layout: As in ``Tuning``.
         prompt_length: Prompt tokens P.
         initial_gate: Value g of all gates before training.
-        prompt_location: As in ``PromptTuning``.
-        prompt_bias: As in ``PromptTuning``.
-
-    Raises:
-        ValueError: If ``prompt_length`` is below 1, or ``initial_gate`` is
-            not between 0 and 1.
     """
 
     def __init__(
@@ -195,13 +182,8 @@ class LoRATuning(Tuning):
     and its own stays what and where it is.
 
     Args:
-        encoder: As in ``Tuning``.
-        mask_layout: As in ``Tuning``.
         rank: Rank r of each update.
         alpha: Scale of the updates, divided by r.
-
-    Raises:
-        ValueError: If ``rank`` is not in 1..C, or ``alpha`` is not positive.
     """
 
     def __init__(
@@ -248,14 +230,8 @@ class AdaptFormerTuning(Tuning):
     puts beside an MLP without such a scale, stays outside of it.
 
     Args:
-        encoder: As in ``Tuning``.
-        mask_layout: As in ``Tuning``.
         bottleneck_dims: Width of each bottleneck.
         scale: s.
-
-    Raises:
-        ValueError: If ``bottleneck_dims`` is below 1, or ``scale`` is not
-            positive.
     """
 
     def __init__(
@@ -284,13 +260,6 @@ class FullTuning(Tuning):
     The encoder follows ``train()``: its dropout and drop path act in training,
     at the rates of its config. Task files hold what is added to a frozen
     encoder, so there are none of it.
-
-    Args:
-        encoder: As in ``Tuning``.
-        mask_layout: As in ``Tuning``.
-
-    Raises:
-        ValueError: If the encoder is stored in ``bfloat16``.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from ..datasets import check_data_roots
 from ..progress import progress
-from ..tasks import build_classifier
+from ..tasks import load_classifier
 from ..visualization import class_names, file_name, open_split, predict
 from ..weights import open_whole
 from ..weights.file_digest import file_sha256
@@ -85,7 +85,7 @@ def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
         sampler=dict(type='DefaultSampler', shuffle=False),
         collate_fn=dict(type='default_collate'),
     )
-    model = build_classifier(cfg, checkpoint, device)
+    model = load_classifier(cfg, checkpoint, device=device)
     said = predict(
         model,
         progress(Runner.build_dataloader(loader), 'Test images'),

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmpretrain import get_model
@@ -15,6 +16,7 @@ from mmpretrain.registry import MODELS, TRANSFORMS
 from torch import nn
 
 from ..host import dataset_meta, set_dataset_meta
+from ..model_index import config_path
 from ..weights.checkpoint_file import (
     PACKAGED_FILES,
     SUFFIX,
@@ -52,18 +54,11 @@ def make_task(
         ValueError: If the number of names is not that of the head, the config
             has no test images, or a task file cannot hold what it describes.
     """
-    head = getattr(model, 'head', None)
-    num_classes = getattr(head, 'num_classes', None)
-    if num_classes is None:
-        raise ValueError(
-            f'{type(head).__name__} has no num_classes, and a task names the '
-            'class of each score.'
-        )
+    state = task_state(model)
     if classes is None:
         classes = dataset_meta(model).get('classes')
     if classes is None:
-        classes = [str(i) for i in range(num_classes)]
-    state = task_state(model)
+        classes = [str(i) for i in range(model.head.num_classes)]
     model_cfg = plain(cfg.model)
     if model_cfg.get('neck'):
         raise ValueError(
@@ -94,11 +89,7 @@ def make_task(
 
 
 def build_preprocessing(task: Task) -> tuple[list[Any], nn.Module]:
-    """Build the transforms of a test image, and the data preprocessor.
-
-    Raises:
-        ValueError: If the task describes one that cannot be built.
-    """
+    """Build the transforms of a test image, and the data preprocessor."""
     try:
         # Transforms build others in the current scope.
         with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -113,11 +104,7 @@ def build_preprocessing(task: Task) -> tuple[list[Any], nn.Module]:
 
 
 def prediction_pipeline(cfg: Config) -> list[dict]:
-    """Return the transforms of a test image that a config names.
-
-    Raises:
-        ValueError: If it names none, or several that differ.
-    """
+    """Return the transforms of a test image that a config names."""
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
         found = [
@@ -163,51 +150,43 @@ def inner_datasets(dataset: Any) -> Iterator[Any]:
         yield from inner_datasets(inner)
 
 
-def build_classifier(
-    config: str | Path | Config, checkpoint: str | Path, device: Any = None
+def load_classifier(
+    source: Task | str | Path | Config,
+    checkpoint: str | Path | None = None,
+    *,
+    weights: str | None = None,
+    device: Any = 'auto',
 ) -> BaseModel:
-    """Build a classifier and load a checkpoint or a task file, strictly.
+    """Build a classifier and load its weights, strictly.
 
     MMPretrain's ``get_model`` only warns of tensors that do not fit.
 
     Args:
-        config: A config, or its path.
-        checkpoint: Path or address of a checkpoint or task file.
-        device: Device of the model.
+        source: A task or a task file; or, with a checkpoint, a config, its
+            path, or its name as ``vptm configs`` lists it.
+        checkpoint: Checkpoint or task file for a config.
+        weights: Of a task, path or address of the pre-trained weights; those
+            that it names by default.
+        device: As in torch; ``'auto'`` for a GPU if there is one.
 
     Returns:
-        The classifier in ``eval()``, as ``get_model`` returns it.
+        MMPretrain's ``ImageClassifier`` in ``eval()``.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If the checkpoint does not fit.
+        ValueError: If the weights do not fit, would have to be downloaded, or
+            the task describes a classifier that cannot be built.
     """
-    if not isinstance(config, Config):
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'no config at {Path(config).absolute()}')
-        config = Config.fromfile(config)
-    return _load(config, read_checkpoint(str(checkpoint)), device)
-
-
-def classifier_of(
-    task: Task, weights: str | None = None, device: Any = None
-) -> BaseModel:
-    """Build the classifier that a task file describes.
-
-    Args:
-        task: The task.
-        weights: Path or address of the pre-trained weights; those of the task
-            by default.
-        device: Device of the model.
-
-    Returns:
-        The classifier in ``eval()``, as ``build_classifier`` returns it.
-
-    Raises:
-        FileNotFoundError: If the weights are missing.
-        ValueError: If the task describes a classifier that cannot be built,
-            its weights would have to be downloaded, or it does not fit them.
-    """
+    if checkpoint is not None:
+        if weights is not None:
+            raise ValueError(
+                f'weights={weights!r} goes with a task; a config names its '
+                'own.'
+            )
+        if not isinstance(source, Config):
+            source = Config.fromfile(config_path(str(source)))
+        return _load(source, read_checkpoint(str(checkpoint)), device)
+    task = source if isinstance(source, Task) else read_task(source)
     config = task_config(task, weights)
     try:
         return _load(config, to_checkpoint(task), device)
@@ -225,11 +204,7 @@ def task_config(task: Task, weights: str | None = None) -> Config:
 
     Args:
         task: The task.
-        weights: As in ``classifier_of``.
-
-    Raises:
-        FileNotFoundError: If the weights are missing.
-        ValueError: If they would have to be downloaded.
+        weights: As in ``load_classifier``.
     """
     return Config(
         dict(
@@ -249,12 +224,7 @@ def task_config(task: Task, weights: str | None = None) -> Config:
 
 
 def config_of(path: str | Path) -> Config:
-    """Return the config of a task file, or of a checkpoint in its work dir.
-
-    Raises:
-        FileNotFoundError: If a checkpoint has no config beside it.
-        ValueError: If it has several, or a task file is damaged.
-    """
+    """Return the config of a task file, or of a checkpoint in its work dir."""
     if str(path).endswith(SUFFIX):
         config = task_config(read_task(path))
         # It says how images are prepared, and has none.
@@ -277,16 +247,11 @@ def config_of(path: str | Path) -> Config:
 
 
 def open_task(path: str | Path) -> Task:
-    """Read a task file, or make the task of a checkpoint in its work dir.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If it is damaged, or a task cannot hold it.
-    """
+    """Read a task file, or make the task of a checkpoint in its work dir."""
     if Path(path).suffix not in CHECKPOINTS or not Path(path).is_file():
         return read_task(path)
     config = config_of(path)
-    return make_task(build_classifier(config, path, 'cpu'), config)
+    return make_task(load_classifier(config, path, device='cpu'), config)
 
 
 def _load(config: Config, content: dict, device: Any) -> BaseModel:
@@ -294,6 +259,7 @@ def _load(config: Config, content: dict, device: Any) -> BaseModel:
         # The host asks what is there for its class names.
         config = copy.deepcopy(config)
         config.pop('test_dataloader', None)
+    device = get_device() if device == 'auto' else device
     model = get_model(config, device=device)
     load_state(model, content)
     warn_of_preprocessing(model.backbone, model.data_preprocessor)
@@ -309,10 +275,6 @@ def frozen_init(task: Task, weights: str | None = None) -> dict:
     Args:
         task: The task.
         weights: Path or address to read instead of the task's own.
-
-    Raises:
-        ValueError: If the task names none, or one that would have to be
-            downloaded: a file does not decide what this machine fetches.
     """
     if weights is not None:
         return dict(type='Pretrained', checkpoint=weights)
@@ -344,25 +306,13 @@ def _find_weights(task: Task, checkpoint: str) -> Path:
         *(Path(name), beside / name, PACKAGED_FILES / name),
         *chain(stored.glob(name), stored.glob(f'*/{name}')),
     ]
-    found = list(dict.fromkeys(p.resolve() for p in places if p.is_file()))
-    if len(found) > 1:  # a single one is compared when it is loaded, as any
-        found = [path for path in found if _is_of(task, path)]
-    if not found:
-        raise FileNotFoundError(
-            f'the pre-trained weights of the task, {checkpoint}, are neither '
-            'there nor in the working folder, beside the task file, in '
-            f'{stored} or in this package (frozen tensors of sha256 '
-            f'{task.frozen_sha256}); give their path by --weights PATH '
-            '(weights=... in Python).'
-        )
-    return found[0]
-
-
-def _is_of(task: Task, path: Path) -> bool:
-    """Whether a file holds the frozen tensors of a task."""
-    init_cfg = dict(type='Pretrained', checkpoint=str(path))
-    try:
-        backbone = MODELS.build({**task.backbone, 'init_cfg': init_cfg})
-    except ValueError:
-        return False
-    return backbone.frozen_sha256 == task.frozen_sha256
+    for place in places:
+        if place.is_file():
+            return place.resolve()
+    raise FileNotFoundError(
+        f'the pre-trained weights of the task, {checkpoint}, are neither '
+        'there nor in the working folder, beside the task file, in '
+        f'{stored} or in this package (frozen tensors of sha256 '
+        f'{task.frozen_sha256}); give their path by --weights PATH '
+        '(weights=... in Python).'
+    )

@@ -54,11 +54,7 @@ def local_path(path: str | Path) -> Path:
 def name_files(
     files: str | Path | Sequence[str | Path] | Mapping[str, str | Path],
 ) -> dict[str, Path]:
-    """Name task files, each a path, an address or ``'NAME=FILE'``.
-
-    Raises:
-        ValueError: If two files have one name.
-    """
+    """Name task files, each a path, an address or ``'NAME=FILE'``."""
     if isinstance(files, Mapping):
         return {name: name_and_path(file)[1] for name, file in files.items()}
     named: dict[str, Path] = {}

@@ -55,18 +55,13 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
             f'{type(backbone).__name__} is not a frozen backbone; a task '
             'belongs to one, as VPTMBackbone.'
         )
-    encoder = backbone.encoder
-    if not encoder.is_frozen:
-        raise ValueError(
-            f'{type(backbone).__name__} tunes its encoder; a task holds what '
-            'is added to a frozen one. Keep the checkpoint.'
-        )
-    identity = encoder.identity
+    identity = backbone.identity
     if identity is None:
         raise ValueError(
-            f'{type(backbone).__name__} has no pre-trained weights yet; set '
-            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...) "
-            'to those that the task belongs to.'
+            f'{type(backbone).__name__} has no pre-trained weights yet, or '
+            'tunes them; a task holds what is added to frozen ones. Set '
+            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=...), "
+            'or keep the checkpoint.'
         )
     frozen = tuple(f'backbone.{name}.' for name in backbone.frozen_children)
     state = {
@@ -98,9 +93,9 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
         and name != SETTINGS_ENTRY
     }
     is_task = SHA256_ENTRY in state
-    difference = compare_states(
-        _wanted(model) if is_task else model.state_dict(), state
-    )
+    wanted = dict(task_state(model) if is_task else model.state_dict())
+    wanted.pop(SETTINGS_ENTRY, None)
+    difference = compare_states(wanted, state)
     if difference:
         raise ValueError(
             f'the {"task" if is_task else "checkpoint"} does not fit the '
@@ -108,36 +103,11 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
             f'  {difference}\n'
             'Use the config that it was trained with; it is in its work dir. '
             'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
-            + _compare_classes(model, checkpoint)
         )
 
 
-def _compare_classes(model: BaseModel, checkpoint: dict) -> str:
-    """Return what to do if numbers of classes differ; empty if not."""
-    meta = checkpoint.get('meta') or {}
-    classes = (meta.get('dataset_meta') or {}).get('classes')
-    count = getattr(getattr(model, 'head', None), 'num_classes', None)
-    if not classes or count is None or count == len(classes):
-        return ''
-    return (
-        f' The file has {len(classes)} classes, and the head num_classes='
-        f'{count}. A config of a folder counts the sub-folders of '
-        'IMAGE_FOLDER: set it to the images that the file was trained on, or '
-        f'--cfg-options model.head.num_classes={len(classes)}.'
-    )
-
-
-def _wanted(model: BaseModel) -> dict[str, Tensor]:
-    state = task_state(model)
-    return {k: v for k, v in state.items() if k != SETTINGS_ENTRY}
-
-
 def load_state(model: BaseModel, checkpoint: dict) -> None:
-    """Load a checkpoint or a task into the classifier, all of it.
-
-    Raises:
-        ValueError: If it does not fit.
-    """
+    """Load a checkpoint or a task into the classifier, all of it."""
     require_fit(model, checkpoint)
     state = without_wrappers(checkpoint.get('state_dict', checkpoint))
     # Not strictly: the preprocessor's buffers are derived.
@@ -166,7 +136,11 @@ def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
         raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
     if not is_safetensors(path):
         content = load_file(path, map_location)
-        _require_checkpoint(content, path)
+        if not isinstance(content, dict):
+            raise ValueError(
+                f'{path} holds a {type(content).__name__}, not a checkpoint: '
+                "a dict with a 'state_dict', or a state dict."
+            )
         # mmengine runs this text, a config, when it resumes.
         content.get('meta', {}).pop('config', None)
         if 'state_dict' in content:
@@ -190,24 +164,6 @@ def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
 def load_from_vptm_mm(filename: str, map_location: Any = None) -> dict:
     """Read a file of ours for mmengine, as ``read_checkpoint`` does."""
     return read_checkpoint(filename, map_location)
-
-
-def _require_checkpoint(content: Any, path: Path) -> None:
-    """Refuse a file that is not a checkpoint, before it fails elsewhere."""
-    if not isinstance(content, dict):
-        raise ValueError(
-            f'{path} holds a {type(content).__name__}, not a checkpoint: a '
-            "dict with a 'state_dict', or a state dict."
-        )
-    if 'state_dict' in content and not is_state_dict(content['state_dict']):
-        raise ValueError(
-            f"{path}: its 'state_dict' is not a dict from names to tensors."
-        )
-    for key in ('meta', 'message_hub', 'optimizer'):
-        if not isinstance(content.get(key, {}), dict):
-            raise ValueError(
-                f'{path}: its {key!r} is not a dict: {content[key]!r:.80}'
-            )
 
 
 def to_checkpoint(task: Task) -> dict[str, Any]:

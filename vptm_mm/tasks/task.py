@@ -76,11 +76,7 @@ class Task:
 
     @property
     def identity(self) -> Identity:
-        """Which encoder it was tuned on.
-
-        Raises:
-            ValueError: If it describes an encoder that cannot be built.
-        """
+        """Which encoder it was tuned on."""
         cfg = json.dumps(plain(self.backbone['encoder']))
         return Identity(self.frozen_sha256, _settings_of(cfg))
 
@@ -168,11 +164,7 @@ def read_task(path: str | Path) -> Task:
 def parse_task(
     path: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]
 ) -> Task:
-    """Return the task that was read from a file.
-
-    Raises:
-        ValueError: As ``read_task``.
-    """
+    """Return the task that was read from a file."""
     if TASK_KEY not in metadata:
         raise ValueError(
             f'{path} holds tensors, but is not a task file: its metadata have '
@@ -248,11 +240,7 @@ def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(cfg: Any) -> Any:
-    """Return a config, or a part of one, as a task file holds it.
-
-    Raises:
-        ValueError: If it holds something that JSON has no word for.
-    """
+    """Return a config, or a part of one, as a task file holds it."""
     try:
         return json.loads(json.dumps(cfg, default=_plain))
     except TypeError as error:  # a key is not text

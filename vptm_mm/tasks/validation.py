@@ -5,7 +5,6 @@ place there.
 """
 
 import re
-from collections.abc import Callable
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +47,6 @@ def validate(task: 'Task') -> None:
                 f'the {name} of the task must be {kind}: '
                 f'{getattr(task, name)!r:.80}'
             )
-    if not all(isinstance(name, str) for name in task.classes):
-        raise ValueError(f'classes must have names: {task.classes!r:.80}')
-    if not all(isinstance(step, dict) for step in task.pipeline):
-        raise ValueError(
-            f'the pipeline must hold dicts: {task.pipeline!r:.80}'
-        )
     if not re.fullmatch('[0-9a-f]{64}', task.frozen_sha256):
         raise ValueError(f'{task.frozen_sha256!r:.80} is not a sha256.')
     backbone = dict(task.backbone)
@@ -67,10 +60,10 @@ def validate(task: 'Task') -> None:
     ):
         if not isinstance(part, dict):
             raise ValueError(f'the task describes no {name}: {part!r:.80}')
-        _require_type(name, MODELS, part.get('type'), _is_a(base))
+        _require_type(name, MODELS, part.get('type'), base)
         options = {k: v for k, v in part.items() if k != 'type'}
-        _require_plain(name, MODELS, options, _is_layer)
-    _require_plain('pipeline', TRANSFORMS, task.pipeline, _is_transform)
+        _require_plain(name, MODELS, options)
+    _require_plain('pipeline', TRANSFORMS, task.pipeline)
     count = task.head.get('num_classes', len(task.classes))
     if count != len(task.classes):
         raise ValueError(
@@ -79,13 +72,11 @@ def validate(task: 'Task') -> None:
         )
 
 
-def _require_plain(
-    name: str, registry: Registry, value: Any, allowed: Callable[[Any], bool]
-) -> None:
+def _require_plain(name: str, registry: Registry, value: Any) -> None:
     """Check whatever describes a part, in a dict or in lists of dicts."""
     if isinstance(value, (list, tuple)):
         for child in value:
-            _require_plain(name, registry, child, allowed)
+            _require_plain(name, registry, child)
     if not isinstance(value, dict):
         return
     for key, child in value.items():
@@ -101,15 +92,16 @@ def _require_plain(
                 'be the name of a type of numbers.'
             )
         if key == 'type':
-            _require_type(name, registry, child, allowed)
+            _require_type(name, registry, child)
         else:
-            _require_plain(name, registry, child, allowed)
+            _require_plain(name, registry, child)
 
 
 def _require_type(
-    name: str, registry: Registry, kind: Any, allowed: Callable[[Any], bool]
+    name: str, registry: Registry, kind: Any, base: type | None = None
 ) -> None:
-    found = None
+    """Check a name; without a base it is of a transform or a small part."""
+    found: Any = None
     if isinstance(kind, str) and kind.removeprefix(TORCHVISION).isidentifier():
         found = registry.get(kind)
     if found is None:
@@ -118,22 +110,16 @@ def _require_type(
             f'in the registry {registry.name!r}; import the package that '
             'registers it, if you trust it.'
         )
-    if not allowed(found):
+    if registry is TRANSFORMS:
+        is_allowed = getattr(found, '__name__', None) not in CALLING
+    else:
+        parts = base or (Tuning, Readout)
+        is_allowed = isinstance(found, type) and issubclass(found, parts)
+        is_layer = str(found.__module__).startswith(LAYERS)
+        is_allowed = is_allowed or (base is None and is_layer)
+    if not is_allowed:
         raise ValueError(
             f'the task asks for type={kind!r} in its {name}, which has no '
             'place there: a task has a frozen backbone, a BEiT, a head of '
             'ClsHead, and transforms that compute and do no more.'
         )
-
-
-def _is_a(kind: type) -> Callable[[Any], bool]:
-    return lambda found: isinstance(found, type) and issubclass(found, kind)
-
-
-def _is_layer(found: Any) -> bool:
-    is_part = isinstance(found, type) and issubclass(found, (Tuning, Readout))
-    return is_part or str(found.__module__).startswith(LAYERS)
-
-
-def _is_transform(found: Any) -> bool:
-    return getattr(found, '__name__', None) not in CALLING

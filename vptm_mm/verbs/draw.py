@@ -16,7 +16,7 @@ from mmengine.model import BaseModel
 
 from .. import visualization as vis
 from ..datasets import check_data_roots
-from ..tasks import build_classifier
+from ..tasks import load_classifier
 from .open_config import open_config
 
 
@@ -168,7 +168,7 @@ def run(args: argparse.Namespace) -> None:
     images, image_names = None, list[tuple[str, str]]()
     if hasattr(args, 'images'):
         images, image_names = choose_images(args, cfg)
-    model = build_classifier(cfg, args.checkpoint, args.device)
+    model = load_classifier(cfg, args.checkpoint, device=args.device)
     classes = vis.class_names(model, getattr(images, 'dataset', None))
     PICTURES[args.picture](
         Subject(args, cfg, model, images, image_names, classes)

@@ -22,7 +22,7 @@ from ..exporting import (
     random_images,
 )
 from ..host import dataset_meta
-from ..tasks import build_classifier, prediction_pipeline
+from ..tasks import load_classifier, prediction_pipeline
 from .open_config import open_config
 
 NUM_IMAGES = 8
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     tolerance = TOLERANCE if args.tolerance is None else args.tolerance
     cfg = open_config(args.config, args.checkpoint, args.cfg_options)
     init_default_scope(cfg.get('default_scope') or 'mmpretrain')
-    model = build_classifier(cfg, args.checkpoint, device='cpu')
+    model = load_classifier(cfg, args.checkpoint, device='cpu')
     classes = dataset_meta(model).get('classes')
     encoder = model.backbone.encoder
     images, kind = verification_images(cfg, encoder.input_shape)

@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..tasks import (
-    build_classifier,
-    classifier_of,
+    load_classifier,
     make_task,
     name_and_path,
     open_task,
@@ -45,7 +44,7 @@ def checkpoint_to_task(args: argparse.Namespace) -> None:
         config.model.backbone.init_cfg = dict(
             type='Pretrained', checkpoint=args.weights
         )
-    model = build_classifier(config, args.source)
+    model = load_classifier(config, args.source, device='cpu')
     write_task(make_task(model, config), args.out)
 
 
@@ -56,7 +55,7 @@ def task_to_checkpoint(args: argparse.Namespace) -> None:
             'a checkpoint, as in --out whole.pth.'
         )
     task = read_task(args.source)
-    model = classifier_of(task, args.weights)
+    model = load_classifier(task, weights=args.weights, device='cpu')
     meta = dict(dataset_meta=dict(classes=task.classes))
     with open_whole(args.out) as file:
         torch.save(dict(meta=meta, state_dict=model.state_dict()), file)
@@ -105,7 +104,7 @@ def _shorten(names: tuple[str, ...]) -> str:
 def check(args: argparse.Namespace) -> None:
     name, path = name_and_path(args.task)
     task = open_task(path)
-    model = classifier_of(task, args.weights)
+    model = load_classifier(task, weights=args.weights, device='cpu')
     loaded = task_state(model)
     for key, tensor in task.tensors.items():
         if not torch.equal(loaded[key], tensor):

@@ -23,10 +23,6 @@ class KeptTokens(BaseModule):
     Shape:
         - Input: ``(B, 3, H, W)``, ids in each channel
         - Output: ``(B, N)`` token ids
-
-    Raises:
-        ValueError: If ``num_visual_tokens`` < 2, or the input holds other
-            numbers than ids.
     """
 
     is_fitted = True

@@ -22,9 +22,6 @@ class PatchKMeansTokenizer(KMeansTokenizer):
     Shape:
         - Input: ``(B, in_channels, H * p, W * p)``
         - Output: ``(B, N)`` token ids, ``N = H * W``
-
-    Raises:
-        ValueError: If an image does not divide into patches.
     """
 
     def __init__(

@@ -35,9 +35,6 @@ class VQKDDistiller(BaseModel):
     Shape:
         - Input: ``(B, 3, img_size, img_size)``, or a list that ends with it
         - Output, in mode ``'tensor'``: ``(B, N)`` token ids
-
-    Raises:
-        ValueError: If the tokenizer is a loaded one.
     """
 
     def __init__(
@@ -50,11 +47,6 @@ class VQKDDistiller(BaseModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        if tokenizer.get('init_cfg') is not None:
-            raise ValueError(
-                f'tokenizer.init_cfg={tokenizer["init_cfg"]!r} must be None: '
-                'the tokenizer is what is trained.'
-            )
         self.tokenizer: VQKDTokenizer = MODELS.build(tokenizer)
         rows = self.tokenizer.encoder.patch_resolution[0]
         self.decoder = BEiTViT(

@@ -36,10 +36,6 @@ class VQKDTokenizer(VQKD):
     Shape:
         - Input: ``(B, 3, img_size, img_size)``
         - Output: ``(B, N)`` token ids
-
-    Raises:
-        ValueError: If the file does not fit.
-        RuntimeError: If it runs before it was trained or loaded.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class VQKDTokenizer(VQKD):
         encoder_config = dict(encoder_config, out_type='featmap')
         super().__init__(encoder_config, None, num_embed, embed_dims)
         self.quantize = _MapQuantizer(num_embed, embed_dims, decay, beta)
-        self.checkpoint = init_cfg and init_cfg['checkpoint']
+        self.checkpoint = init_cfg['checkpoint'] if init_cfg else None
         if self.checkpoint is not None:
             path = fetch(self.checkpoint)
             read_module(path, self, 'tokenizer.', tokenizer_names)

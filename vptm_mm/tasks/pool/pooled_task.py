@@ -3,7 +3,6 @@
 Symbols: B batch; P prompt tokens; M masks; C embedding width; K classes.
 """
 
-import inspect
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,24 +15,18 @@ from mmpretrain.registry import MODELS
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 
-from ...image_content import read_file
 from ...image_files import find_files
-from ...models.backbones.vptm_backbone import VPTMBackbone
+from ...image_loader import LoadCheckedImage
+from ...models import AdaptedBackbone, VPTMBackbone
 from ...models.encoder import FrozenEncoder
 from ...models.readouts import MaskReadout
-from ...nn import PromptTokens, TokenSequence, compare_states, freeze
+from ...models.tunings import PromptTuning, Tuning
+from ...nn import TokenSequence, compare_states, freeze
 from ..build import build_preprocessing
 from ..task import Task
 
-# Packages whose loaders are followed, not called: they fill up a file that is
-# cut short, or keep what they have read.
-READ_BY_US = ('mmcv.', 'vptm_mm.')
 # What a pool classifies: a path, an array in BGR, or an image of Pillow.
 Picture = str | Path | np.ndarray | Image.Image
-DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(VPTMBackbone).parameters.items()
-}
 
 
 class Prediction(TypedDict):
@@ -68,13 +61,9 @@ class PooledTask(nn.Module):
     """A task in a pool: its prompts, its head, its preprocessing.
 
     Args:
-        task: The task; its backbone must be a ``VPTMBackbone``.
+        task: The task; its backbone has prompts that are read at [MASK].
         encoder: What it is served on.
         sequences: Those of other tasks, by their layouts.
-
-    Raises:
-        ValueError: If it does not fit the encoder, or its tensors do not fit
-            its description.
     """
 
     def __init__(
@@ -84,35 +73,15 @@ class PooledTask(nn.Module):
         sequences: Mapping[tuple, TokenSequence],
     ) -> None:
         super().__init__()
-        kind = task.backbone['type']
-        if kind != 'VPTMBackbone':
-            raise ValueError(
-                f'its backbone is {kind!r}; a pool takes VPTMBackbone.'
-            )
-        options = backbone_options(task)
-        self.readout = MaskReadout(
-            encoder,
-            options['mask_grid'],
-            options['mask_bias'],
-            options['visual_token'],
-        )
-        self.prompt_tokens = PromptTokens(
-            encoder.embed_dims,
-            options['prompt_length'],
-            options['prompt_blocks'],
-            encoder.num_layers,
-        )
+        tuning, self.readout = _parts(task, encoder)
+        self.prompt_tokens = tuning.prompt_tokens
         # The block that its prompts enter; no block, without prompts.
         self.start = min(self.prompt_tokens.blocks, default=math.inf)
         # What decides the position bias; tasks with the same share it. Where
         # the prompts stand cannot change the result; here they are last.
         self.mask_layout = self.readout.mask_layout
-        self.layout = (
-            *self.mask_layout,
-            self.prompt_tokens.length,
-            'after_mask',
-            options['prompt_bias'],
-        )
+        length, _, bias = tuning.prompt_layout
+        self.layout = (*self.mask_layout, length, 'after_mask', bias)
         self.sequence = sequences.get(self.layout) or TokenSequence(
             encoder.patch_resolution, *self.layout
         )
@@ -122,8 +91,15 @@ class PooledTask(nn.Module):
         self.num_bytes = task.num_bytes
         steps, self.data_preprocessor = build_preprocessing(task)
         loaders = [s for s in steps if isinstance(s, LoadImageFromFile)]
-        self.loader = loaders[0] if loaders else LoadImageFromFile()
         self.pipeline = Compose([s for s in steps if s not in loaders])
+        self.loader = loaders[0] if loaders else LoadCheckedImage()
+        if type(self.loader) in (LoadImageFromFile, LoadCheckedImage):
+            # The host's fills up a file that is cut short; ours may keep it.
+            self.loader = LoadCheckedImage(
+                self.loader.to_float32,
+                self.loader.color_type,
+                self.loader.imdecode_backend,
+            )
         self.preparation = repr((task.pipeline, task.data_preprocessor))
         freeze(self)
 
@@ -140,29 +116,15 @@ class PooledTask(nn.Module):
 
         A file is read as the task's own loader does; what is not a path has
         been loaded.
-
-        Raises:
-            As ``read_image``.
         """
-        packed = self.pipeline(self._load_image(image))
-        images = dict(inputs=packed['inputs'][None])
-        return self.data_preprocessor(images, False)['inputs'][0]
-
-    def _load_image(self, image: Picture) -> dict[str, Any]:
-        loader, loaded = self.loader, {}
-        if not isinstance(image, (str, Path)):
-            pixels = read_image(image)
-        elif not type(loader).__module__.startswith(READ_BY_US):
-            return loader(dict(img_path=str(image)))
+        if isinstance(image, (str, Path)):
+            loaded = self.loader(dict(img_path=str(image)))
         else:
-            loaded = dict(img_path=str(image))
-            pixels = read_file(
-                image, loader.color_type, loader.imdecode_backend
-            )
-            if loader.to_float32:
-                pixels = pixels.astype(np.float32)
-        size = pixels.shape[:2]
-        return dict(loaded, img=pixels, img_shape=size, ori_shape=size)
+            pixels = _to_pixels(image)
+            size = pixels.shape[:2]
+            loaded = dict(img=pixels, img_shape=size, ori_shape=size)
+        images = dict(inputs=self.pipeline(loaded)['inputs'][None])
+        return self.data_preprocessor(images, False)['inputs'][0]
 
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         backbone = nn.ModuleDict(dict(prompt_tokens=self.prompt_tokens))
@@ -207,17 +169,25 @@ class PooledTask(nn.Module):
         )
 
 
-def backbone_options(task: Task) -> dict[str, Any]:
-    """Return all options of a task's ``VPTMBackbone``."""
-    return {**DEFAULTS, **task.backbone}
+def _parts(task: Task, encoder: FrozenEncoder) -> tuple[Tuning, MaskReadout]:
+    """Build tuning and readout of a task on an encoder that others share."""
+    options = {**task.backbone, 'encoder': encoder}
+    kind = MODELS.get(options.pop('type'))
+    if kind in (VPTMBackbone, AdaptedBackbone):
+        backbone = kind(**options)
+        freeze(encoder)  # whatever the tuning trains
+        tuning, readout = backbone.tuning, backbone.readout
+        is_prompted = type(tuning) in (PromptTuning, Tuning)
+        if is_prompted and type(readout) is MaskReadout:
+            return tuning, readout
+    raise ValueError(
+        f'its backbone is {task.backbone["type"]!r}; a pool takes prompts '
+        'that are read at [MASK], as in VPTMBackbone.'
+    )
 
 
 def list_images(images: str | Path | Iterable[Picture]) -> list[Picture]:
-    """Return the images of a folder, one image, or what was given, as a list.
-
-    Raises:
-        FileNotFoundError: If a folder holds no image.
-    """
+    """List the images of a folder, one image, or what was given."""
     if not isinstance(images, (str, Path)):
         return list(images)
     path = Path(images).expanduser()
@@ -229,16 +199,8 @@ def list_images(images: str | Path | Iterable[Picture]) -> list[Picture]:
     return list(found)
 
 
-def read_image(image: Picture) -> np.ndarray:
-    """Return an image as ``(height, width, 3)`` in uint8 and BGR.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If it is neither a path nor an array nor of Pillow.
-        ValueError: If it is not a readable image, or an array of another kind.
-    """
-    if isinstance(image, (str, Path)):
-        return read_file(image)
+def _to_pixels(image: np.ndarray | Image.Image) -> np.ndarray:
+    """Return an image as ``(height, width, 3)`` in uint8 and BGR."""
     if isinstance(image, Image.Image):
         if image.mode[0] in 'IF':
             raise ValueError(

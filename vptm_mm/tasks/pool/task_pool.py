@@ -24,7 +24,6 @@ from .pooled_task import (
     PooledTask,
     Prediction,
     PreparedImage,
-    backbone_options,
     list_images,
 )
 
@@ -79,10 +78,8 @@ class VPTMTaskPool(nn.Module):
         self.dtype = dtype
         self._tasks: dict[str, PooledTask] = {}
         # Now, before anybody changes the type of the numbers.
-        self._identities = {
-            has_predictor: self.encoder.identity_with(has_predictor)
-            for has_predictor in (False, True)
-        }
+        identities = map(self.encoder.identity_with, (False, True))
+        self._identities = {one.sha256: one for one in identities if one}
         self.eval()
 
     @classmethod
@@ -105,13 +102,9 @@ class VPTMTaskPool(nn.Module):
         if not files:
             raise ValueError('files is empty; a pool begins with a task file.')
         tasks = {k: open_task(path) for k, path in name_files(files).items()}
-        options = [backbone_options(task) for task in tasks.values()]
-        logits = [o for o in options if o['visual_token'] == 'logits']
-        pool = cls.for_task(
-            next(iter(tasks.values())),
-            weights,
-            logits[0]['num_visual_tokens'] if logits else None,
-        )
+        first = next(iter(tasks.values()))
+        counts = filter(None, map(_visual_tokens, tasks.values()))
+        pool = cls.for_task(first, weights, next(counts, None))
         for name, task in tasks.items():
             pool.add(task, name)
         return pool
@@ -130,12 +123,11 @@ class VPTMTaskPool(nn.Module):
             weights: As in ``from_files``.
             num_visual_tokens: As in the class.
         """
-        options = backbone_options(task)
         return cls(
-            options['encoder'],
+            task.backbone['encoder'],
             num_visual_tokens,
             frozen_init(task, weights),
-            options['dtype'],
+            task.backbone.get('dtype', 'float32'),
         )
 
     @property
@@ -183,7 +175,7 @@ class VPTMTaskPool(nn.Module):
         return name
 
     def _fit(self, task: Task) -> PooledTask:
-        dtype = backbone_options(task)['dtype']
+        dtype = task.backbone.get('dtype', 'float32')
         if dtype != self.dtype:
             raise OtherEncoderError(
                 f'it was tuned with dtype={dtype!r}, and the pool has dtype='
@@ -192,27 +184,23 @@ class VPTMTaskPool(nn.Module):
             )
         shared = {t.layout: t.sequence for t in self._tasks.values()}
         pooled = PooledTask(task, self.encoder, shared)
-        identity = self._identities[pooled.readout.visual_token == 'logits']
-        if identity is None:
+        if not self._identities:
             raise ValueError(
                 'the pool has no pre-trained weights: set init_cfg.'
             )
-        if task.frozen_sha256 != identity.sha256:
+        if task.frozen_sha256 not in self._identities:
             raise OtherEncoderError(
                 f'it was made on other weights ({task.weights or "unnamed"}, '
                 f'sha256 {task.frozen_sha256}) than those here (sha256 '
-                f'{identity.sha256}). Tasks of one call share their weights: '
-                'ask it in another call, or tune it on these (--weights).'
+                f'{" or ".join(self._identities)}). Tasks of one call share '
+                'their weights: ask it in another call, or tune it on these '
+                '(--weights).'
             )
-        identity.require(task.identity)
+        self._identities[task.frozen_sha256].require(task.identity)
         return pooled
 
     def remove(self, name: str) -> None:
-        """Take a task out of the pool.
-
-        Raises:
-            ValueError: If there is none of that name.
-        """
+        """Take a task out of the pool."""
         self._task(name)
         del self._tasks[name]
 
@@ -271,11 +259,7 @@ class VPTMTaskPool(nn.Module):
         return results
 
     def prepare(self, image: Picture, tasks: Names) -> PreparedImage:
-        """Read an image and make it ready for its task or tasks.
-
-        Raises:
-            As ``predict``.
-        """
+        """Read an image and make it ready for its task or tasks."""
         (names,) = self._names([tasks], 1)
         readers: dict[str, list[str]] = {}
         for name in names:
@@ -363,3 +347,14 @@ class VPTMTaskPool(nn.Module):
             for name in group
         ]
         return MixedBatch(self.encoder, asked)
+
+
+def _visual_tokens(task: Task) -> int | None:
+    """Return the size of the token predictor that a task was tuned on."""
+    backbone = task.backbone
+    count = backbone.get('num_visual_tokens')
+    if backbone['type'] != 'VPTMBackbone':
+        return count
+    return (
+        (count or 8192) if backbone.get('visual_token') == 'logits' else None
+    )
