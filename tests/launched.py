@@ -59,13 +59,6 @@ def variables(launcher: str, rank: int, port: str) -> dict[str, str]:
             MASTER_ADDR='localhost',
             MASTER_PORT=port,
         ),
-        'slurm': dict(
-            SLURM_PROCID=rank,
-            SLURM_LOCALID=rank,
-            SLURM_NTASKS='2',
-            SLURM_NODELIST='node[1-2]',
-            MASTER_PORT=port,
-        ),
         'mpi': dict(
             OMPI_COMM_WORLD_RANK=rank,
             OMPI_COMM_WORLD_LOCAL_RANK=rank,
@@ -76,24 +69,12 @@ def variables(launcher: str, rank: int, port: str) -> dict[str, str]:
     }[launcher]
 
 
-def make_scontrol(folder) -> None:
-    """Slurm's own, as far as it is asked: the first node is this machine."""
-    path = folder / 'scontrol'
-    path.write_text(
-        '#!/bin/sh\n'
-        '[ "$1 $2 $3" = "show hostname node[1-2]" ] || exit 1\n'
-        'echo localhost\n'
-    )
-    path.chmod(0o755)
-
-
 def launch(tool, *args, cwd, launcher='none', check=True) -> str:
     """Run a tool in two processes, or in one without a launcher.
 
     Returns:
         What they print.
     """
-    make_scontrol(cwd)
     port = free_port()
     log = cwd / 'output.txt'
     log.unlink(missing_ok=True)
@@ -107,7 +88,6 @@ def launch(tool, *args, cwd, launcher='none', check=True) -> str:
                 (log, log),
                 {
                     **os.environ,
-                    'PATH': f'{cwd}{os.pathsep}{os.environ["PATH"]}',
                     'OMP_NUM_THREADS': '1',
                     **variables(launcher, rank, port),
                 },

@@ -66,7 +66,8 @@ def assert_same_task(folder, name) -> None:
         )
 
 
-@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+# Slurm: test_shell_scripts.py.
+@pytest.mark.parametrize('launcher', ['pytorch', 'mpi'])
 def test_two_processes_train_what_one_trains(folder, launcher):
     output = train(folder, launcher, batch_size=16)
     assert output.count('Trainable parameters:') == 1

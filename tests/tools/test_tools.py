@@ -49,9 +49,9 @@ def run(tool, *args, cwd, check=True, **environment):
     return launched.run(script, *args, cwd=cwd, check=check, **environment)
 
 
-def run_by_python(tool, *args, cwd, launcher=(), check=True, **environment):
+def run_by_python(tool, *args, cwd, check=True, **environment):
     """Run a tool as a user does, by ``python``."""
-    command = [sys.executable, *launcher, str(ROOT / 'tools' / tool)]
+    command = [sys.executable, str(ROOT / 'tools' / tool)]
     result = subprocess.run(
         [*command, *map(str, args)],
         cwd=cwd,
@@ -381,43 +381,6 @@ def test_pre_training_on_any_folder(tmp_path):
     )
     assert 'ImageFileError: images/0/0.jpg: the JPEG file of ' in error
     assert 'is cut short: its end is missing. Download it again.' in error
-
-
-def test_two_processes_have_the_gradient_of_one(tmp_path):
-    """The same global batch and steps: the same trained parameters."""
-    plain_config(tmp_path)
-    run(
-        'train.py',
-        'plain.py',
-        *('--work-dir', 'one'),
-        *('--cfg-options', 'train_dataloader.batch_size=32'),
-        cwd=tmp_path,
-    )
-    result = run_by_python(
-        'train.py',
-        'plain.py',
-        *('--work-dir', 'two', '--launcher', 'pytorch'),
-        *('--cfg-options', 'train_dataloader.batch_size=16'),
-        cwd=tmp_path,
-        launcher=(
-            '-m',
-            'torch.distributed.run',
-            '--nproc-per-node=2',
-            '--master-port=29517',
-        ),
-    )
-    output = result.stdout + result.stderr
-    assert output.count('Trainable parameters:') == 1
-    one, two = (
-        load_file(tmp_path / name / 'epoch_1.pth') for name in ('one', 'two')
-    )
-    for name, tensor in one['state_dict'].items():
-        torch.testing.assert_close(
-            two['state_dict'][name], tensor, atol=1e-5, rtol=1e-4, msg=name
-        )
-    assert metrics(tmp_path / 'one' / 'test_results.json') == metrics(
-        tmp_path / 'two' / 'test_results.json'
-    )
 
 
 def test_help_names_the_hosts_flags(tmp_path):
