@@ -128,11 +128,11 @@ def test_the_identity_is_that_of_tensors_and_configuration(encode):
 @pytest.mark.parametrize(
     ('sha256', 'settings', 'message'),
     [
-        (torch.zeros(3), None, r'shape \(3,\) .* must be the 32 bytes'),
+        (torch.zeros(3), None, 'must be the 32 bytes'),
         (
             torch.zeros(32, dtype=torch.uint8),
             torch.ones(2, dtype=torch.uint8),
-            'must be a JSON object in bytes',
+            'a JSON object in bytes',
         ),
     ],
 )

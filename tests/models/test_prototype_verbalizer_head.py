@@ -122,7 +122,6 @@ def test_composes_with_a_backbone_of_the_host():
     ('options', 'message'),
     [
         (dict(instance_loss_weight=math.nan), 'weight=nan must be finite'),
-        (dict(learnable_temperature='no'), "='no' must be True or False"),
         (dict(num_classes=0), 'num_classes=0 must be an int >= 1'),
         (dict(in_channels=0), 'in_channels=0 must be an int >= 1'),
         (dict(temperature=-1.0), 'temperature=-1.0 must be positive'),

@@ -148,7 +148,7 @@ def test_a_full_disk(tmp_path):
         assert failed.returncode == 2
         error = failed.stderr.strip().splitlines()[-1]
         assert error.startswith('WriteError: ')
-        assert 'the disk is full' in error
+        assert 'No space left on' in error
         assert '--resume' in error
         left = sorted(path.name for path in (disk / 'run').glob('*.p*'))
         assert left[:2] == ['best_accuracy_top1_epoch_1.pth', 'epoch_1.pth']

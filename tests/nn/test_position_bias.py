@@ -82,22 +82,6 @@ def test_added_tokens_follow_the_definition(grid, side):
     torch.testing.assert_close(ours.double(), expected, atol=1e-6, rtol=0)
 
 
-def test_an_odd_grid_puts_the_mask_on_the_central_patch():
-    table = host_bias((3, 3)).relative_position_bias_table
-    added = [(PLACED, tuple(grid_places((3, 3), (1, 1))[0].tolist()))]
-    bias = PaddedPositionBias((3, 3), *sequence((3, 3), added))(table)
-    central = 1 + 4
-    assert torch.equal(bias[:, -1], bias[:, central])
-    assert torch.equal(bias[:, :, -1], bias[:, :, central])
-
-
-def test_a_mask_towards_itself_gets_offset_zero():
-    table = host_bias((4, 4)).relative_position_bias_table
-    added = [(PLACED, (1.5, 1.5))]
-    bias = PaddedPositionBias((4, 4), *sequence((4, 4), added))(table)
-    assert torch.equal(bias[:, -1, -1], table[3 * 7 + 3])
-
-
 @pytest.mark.parametrize(
     ('grid', 'side', 'expected'),
     [
@@ -109,13 +93,6 @@ def test_a_mask_towards_itself_gets_offset_zero():
 def test_grid_places_are_the_centres_of_cells(grid, side, expected):
     places = grid_places(grid, (side, side))
     assert torch.equal(places, torch.tensor(expected))
-
-
-def test_as_many_cells_as_patches_are_the_patches():
-    assert torch.equal(
-        grid_places((3, 2), (3, 2)),
-        torch.cartesian_prod(torch.arange(3.0), torch.arange(2.0)),
-    )
 
 
 def test_the_bias_of_a_frozen_table_is_computed_once():

@@ -91,30 +91,6 @@ def test_dead_entries_are_moved_to_vectors_of_the_batch():
     torch.testing.assert_close(cosine, torch.ones(3))
 
 
-def test_known_groups_are_found():
-    """Eight directions, a codebook of eight: each gets an entry."""
-    torch.manual_seed(0)
-    centres = F.normalize(torch.randn(8, 16), dim=-1)
-    quantizer = VectorQuantizer(8, 16, decay=0.9).train()
-    for _ in range(300):
-        picked = centres[torch.randint(8, (64,))]
-        quantizer(picked + 0.02 * torch.randn(64, 16))
-    quantizer.eval()
-    ids = quantizer(centres)[2]
-    assert len(ids.unique()) == 8
-    cosine = (quantizer.embedding.weight[ids] * centres).sum(-1)
-    assert cosine.min() > 0.99
-
-
-def test_evaluation_changes_nothing():
-    torch.manual_seed(0)
-    quantizer = make_quantizer(torch.randn(5, 4)).eval()
-    before = {k: v.clone() for k, v in quantizer.state_dict().items()}
-    quantizer(torch.randn(10, 4))
-    after = quantizer.state_dict()
-    assert all(torch.equal(after[name], before[name]) for name in before)
-
-
 def test_starts_from_the_first_batch_of_training():
     torch.manual_seed(0)
     vectors = torch.randn(50, 4)

@@ -128,7 +128,7 @@ def test_slim_checkpoints_of_before_have_no_settings(fresh, path):
     settings = checkpoint['state_dict'].pop(SETTINGS_ENTRY)
     load_state(fresh, checkpoint)
     checkpoint['state_dict'][SETTINGS_ENTRY] = settings[:-5]
-    with pytest.raises(ValueError, match='must be a JSON object in bytes'):
+    with pytest.raises(ValueError, match='a JSON object in bytes'):
         load_state(fresh, checkpoint)
 
 

@@ -15,6 +15,7 @@ from vptm_mm.weights import (
     remove_parts,
     write_whole,
 )
+from vptm_mm.weights.atomic_write import OF_DISK
 
 
 @pytest.fixture
@@ -27,12 +28,6 @@ def file(tmp_path):
 
 def names(folder):
     return [path.name for path in folder.iterdir()]
-
-
-def test_takes_the_place_of_the_old(file):
-    write_whole(file, b'new')
-    assert file.read_bytes() == b'new'
-    assert names(file.parent) == ['epoch_1.pth']
 
 
 def test_two_writers_of_one_file(file):
@@ -81,22 +76,15 @@ def test_others_may_read_it(file):
     assert file.stat().st_mode == file.with_name('b').stat().st_mode
 
 
-@pytest.mark.parametrize(
-    ('number', 'reason'),
-    [
-        (errno.ENOSPC, 'the disk is full'),
-        (errno.EDQUOT, 'the quota is used up'),
-        (errno.EROFS, 'the file system is read-only'),
-        (errno.EIO, 'the disk fails'),
-        (errno.ESTALE, 'the file system is gone'),
-    ],
-)
-def test_a_disk_that_fails_half_way(file, monkeypatch, number, reason):
+@pytest.mark.parametrize('number', sorted(OF_DISK))
+def test_a_disk_that_fails_half_way(file, monkeypatch, number):
+    reason = os.strerror(number)
+
     def fail(descriptor):
-        raise OSError(number, os.strerror(number))
+        raise OSError(number, reason)
 
     monkeypatch.setattr(os, 'fsync', fail)
-    text = f'cannot write {file}: {reason} .*whole: make room.*--resume'
+    text = rf'cannot write {file}: {reason}\. .*whole: make room.*--resume'
     with pytest.raises(WriteError, match=text):
         write_whole(file, b'new')
     assert file.read_bytes() == b'old'
@@ -108,7 +96,7 @@ def test_a_limit_that_the_system_sets(file):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-        with pytest.raises(WriteError, match='larger than the limit'):
+        with pytest.raises(WriteError, match='File too large'):
             write_whole(file, bytes(8192))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -119,7 +107,7 @@ def test_a_limit_that_the_system_sets(file):
 def test_a_folder_that_has_vanished(file):
     file.unlink()
     file.parent.rmdir()
-    text = rf'cannot write {file}\.\w+\.part: its folder has vanished'
+    text = rf'cannot write {file}\.\w+\.part: No such file or directory'
     with pytest.raises(WriteError, match=text):
         write_whole(file, b'new')
     assert not file.parent.exists()
@@ -139,7 +127,7 @@ def test_the_file_that_failed_is_named(tmp_path):
     """A hook's file, not the work dir."""
     log = tmp_path / 'scalars.json'
     with (
-        pytest.raises(WriteError, match=f'cannot write {log}: the disk'),
+        pytest.raises(WriteError, match=f'cannot write {log}: No space'),
         explained(tmp_path),
     ):
         raise OSError(errno.ENOSPC, 'No space left', str(log))

@@ -3,7 +3,6 @@
 import hashlib
 import re
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -33,8 +32,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         else:
             self.send_response(200)
-            if name != 'unknown.pth':
-                self.send_header('Content-Length', str(len(content)))
+            self.send_header('Content-Length', str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
@@ -50,7 +48,9 @@ def server(tmp_path, monkeypatch):
     server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
     server.files, server.asked, server.target = {}, [], ''
     server.url = f'http://127.0.0.1:{server.server_port}/a'
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, args=(0.01,), daemon=True
+    ).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -72,11 +72,6 @@ def test_downloads_go_to_the_cache_once(
     load(url.replace('/a/', '/b/'))
     assert len(server.asked) == 2
     assert cached(tmp_path) == ['beitv2.pth', 'beitv2.pth']
-
-
-def test_a_size_that_the_server_does_not_know(server):
-    server.files['unknown.pth'] = DATA
-    assert fetch(f'{server.url}/unknown.pth').read_bytes() == DATA
 
 
 @pytest.mark.parametrize(
@@ -130,16 +125,6 @@ def test_a_server_does_not_choose_a_local_file(server, tmp_path):
     assert fetch(f'{server.url}/moved.pth').read_bytes() == DATA
 
 
-def test_many_at_the_same_time(server, tmp_path):
-    server.files[f'x-{DIGEST}.pth'] = DATA
-    url = f'{server.url}/x-{DIGEST}.pth'
-    with ThreadPoolExecutor(8) as pool:
-        paths = list(pool.map(fetch, [url] * 8))
-    assert len(set(paths)) == 1
-    assert paths[0].read_bytes() == DATA
-    assert cached(tmp_path) == [f'x-{DIGEST}.pth']
-
-
 def test_the_first_process_of_a_machine_downloads(server, monkeypatch):
     server.files['x.pth'] = DATA
     distributed.init_process_group(
@@ -154,21 +139,3 @@ def test_the_first_process_of_a_machine_downloads(server, monkeypatch):
         assert fetch(f'{server.url}/x.pth').read_bytes() == DATA
     finally:
         distributed.destroy_process_group()
-
-
-def test_a_dead_host_names_its_mirror(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-
-    def fail(*args, **options):
-        raise OSError('no route to host')
-
-    monkeypatch.setattr(torch.hub, 'urlopen', fail)
-    url = 'https://download.openmmlab.com/mmselfsup/x-a157be30.pth'
-    with pytest.raises(
-        RuntimeError, match=r'could not download .* \(no route to host\); try'
-    ) as error:
-        load(url)
-    mirror = 'https://mmassets.onedl.ai/mmselfsup/x-a157be30.pth'
-    assert f'try {mirror}, fetch it on' in str(error.value)
-    with pytest.raises(RuntimeError, match=r'to host\); fetch it on another'):
-        load('https://example.org/x.pth')

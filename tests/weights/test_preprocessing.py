@@ -12,7 +12,7 @@ from mmpretrain.registry import MODELS
 from safetensors.torch import save_file
 from torch import nn
 
-from vptm_mm.engine.hooks import CheckpointCheckHook
+from vptm_mm.engine import CheckpointCheckHook
 from vptm_mm.pretraining import ExportWeightsHook
 from vptm_mm.tasks import VPTMTaskPool, load_classifier
 from vptm_mm.weights import preprocessing_of

@@ -11,7 +11,12 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
-from ..nn import TokenSequence, compare_states, without_derived
+from ..nn import (
+    TokenSequence,
+    part_of,
+    require_same_state,
+    without_derived,
+)
 from ..weights.checkpoint_layouts import PREDICTOR
 from ..weights.identity import ENCODER_SETTINGS, FROZEN_SHA256, Identity
 from ..weights.preprocessing import Preprocessing
@@ -224,23 +229,13 @@ class AdaptedBackbone(BaseBackbone):
             ours = _from_checkpoint_name(name.removeprefix(prefix))
             state_dict[prefix + ours] = state_dict.pop(name)
         if f'{prefix}encoder.{FROZEN_SHA256}' in state_dict:
-            self._require_tuned(state_dict, f'{prefix}tuning.')
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _require_tuned(self, state_dict: dict, prefix: str) -> None:
-        """Refuse a task that brings other tensors than are tuned."""
-        given = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(prefix)
-        }
-        difference = compare_states(self.tuning.state_dict(), given)
-        if difference:
-            raise ValueError(
-                f'the task does not fit {type(self).__name__} (- missing, '
-                f'+ unexpected, ! wrong):\n  {difference}\nUse the config '
-                'that it was trained with.'
+            # The host would only warn.
+            require_same_state(
+                self.tuning.state_dict(),
+                part_of(state_dict, f'{prefix}tuning.'),
+                f'the task does not fit {type(self).__name__}',
             )
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _to_checkpoint_name(name: str) -> str:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from ..nn import (
     PrototypicalVerbalizer,
-    compare_states,
     instance_loss,
     is_finite,
+    part_of,
+    require_same_state,
 )
 
 PROTOTYPE_INITS = ('xavier', 'class_mean', 'discriminant')
@@ -117,20 +118,14 @@ class PrototypeVerbalizerHead(ClsHead):
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: Any
     ) -> None:
-        given = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in state_dict.items()
-            if name.startswith(prefix)
-        }
+        given = part_of(state_dict, prefix)
         if given:
             # mmengine would only warn, and leave random prototypes.
-            difference = compare_states(self.state_dict(), given)
-            if difference:
-                raise ValueError(
-                    'the checkpoint does not fit PrototypeVerbalizerHead (- '
-                    f'missing, + unexpected, ! wrong):\n  {difference}\nUse '
-                    'the config that it was trained with.'
-                )
+            require_same_state(
+                self.state_dict(),
+                given,
+                'the checkpoint does not fit PrototypeVerbalizerHead',
+            )
             self.awaits_class_means = False
         super()._load_from_state_dict(state_dict, prefix, *args)
 

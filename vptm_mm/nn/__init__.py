@@ -12,8 +12,14 @@ from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
 from .qkv_bias import qkv_bias
-from .state_difference import StateDifference, compare_states, without_derived
-from .tensor_digest import tensors_sha256
+from .state_dicts import (
+    part_of,
+    require_same_state,
+    shown,
+    state_differences,
+    tensors_sha256,
+    without_derived,
+)
 from .token_sequence import NO_MASKS, MaskLayout, TokenSequence
 from .unfilled import Unfilled
 from .vector_quantizer import VectorQuantizer
@@ -30,22 +36,24 @@ __all__ = [
     'PaddedPositionBias',
     'PromptTokens',
     'PrototypicalVerbalizer',
-    'StateDifference',
     'TokenSequence',
     'Unfilled',
     'VectorQuantizer',
-    'compare_states',
     'discriminant_projection',
     'freeze',
     'grid_places',
     'instance_loss',
     'is_finite',
     'is_int',
+    'part_of',
     'qkv_bias',
     'require_int',
     'require_list',
     'require_positive',
+    'require_same_state',
+    'shown',
     'shrunk_covariance',
+    'state_differences',
     'tensors_sha256',
     'tuned_parameters',
     'without_derived',

@@ -32,9 +32,8 @@ class PrototypicalVerbalizer(nn.Module):
         - Output: ``(B, K)``, float32
 
     Raises:
-        ValueError: If a size is not an int, or below 1, ``temperature``
-            is not positive and finite, or ``learnable_temperature`` neither
-            true nor false.
+        ValueError: If a size is not an int, or below 1, or ``temperature``
+            is not positive and finite.
     """
 
     log_temperature: Tensor
@@ -52,11 +51,6 @@ class PrototypicalVerbalizer(nn.Module):
         require_int('num_classes', num_classes, 1)
         require_int('prototype_dim', prototype_dim, 1)
         require_positive('temperature', temperature, '; 0.1 is a good start')
-        if not isinstance(learnable_temperature, bool):
-            raise ValueError(
-                f'learnable_temperature={learnable_temperature!r} must be '
-                'True or False.'
-            )
         self.projection = nn.Linear(in_channels, prototype_dim, bias=False)
         self.prototypes = nn.Parameter(torch.empty(num_classes, prototype_dim))
         # Its logarithm, so that a learnt temperature stays positive.

@@ -16,7 +16,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..models import AdaptedBackbone
-from ..nn import compare_states
+from ..nn import require_same_state
 from ..weights.checkpoint_file import (
     PACKAGED,
     SUFFIX,
@@ -95,15 +95,14 @@ def require_fit(model: BaseModel, checkpoint: dict) -> None:
     is_task = SHA256_ENTRY in state
     wanted = dict(task_state(model) if is_task else model.state_dict())
     wanted.pop(SETTINGS_ENTRY, None)
-    difference = compare_states(wanted, state)
-    if difference:
-        raise ValueError(
-            f'the {"task" if is_task else "checkpoint"} does not fit the '
-            'model of the config (- missing, + unexpected, ! wrong):\n'
-            f'  {difference}\n'
-            'Use the config that it was trained with; it is in its work dir. '
-            'Pre-trained weights go to model.backbone.init_cfg.checkpoint.'
-        )
+    require_same_state(
+        wanted,
+        state,
+        f'the {"task" if is_task else "checkpoint"} does not fit the model '
+        'of the config',
+        'Use the config that it was trained with; it is in its work dir. '
+        'Pre-trained weights go to model.backbone.init_cfg.checkpoint.',
+    )
 
 
 def load_state(model: BaseModel, checkpoint: dict) -> None:

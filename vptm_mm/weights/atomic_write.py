@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from errno import EDQUOT, EFBIG, EIO, ENOENT, ENOSPC, EROFS, ESTALE
 from pathlib import Path
@@ -12,14 +12,8 @@ from typing import BinaryIO
 PARTS = f'*.{"[0-9a-f]" * 8}.part'  # names while files are written
 OLD = 3600  # seconds
 
-REASONS = {
-    EDQUOT: 'the quota is used up',
-    EFBIG: 'it is larger than the limit for a file',
-    EIO: 'the disk fails',
-    ENOSPC: 'the disk is full',
-    EROFS: 'the file system is read-only',
-    ESTALE: 'the file system is gone',
-}
+# What a disk does to a file; other errors are faults of the program.
+OF_DISK = frozenset({EDQUOT, EFBIG, EIO, ENOSPC, EROFS, ESTALE})
 
 
 class WriteError(RuntimeError):
@@ -78,7 +72,7 @@ def whole_path(path: str | Path) -> Iterator[Path]:
         yield path
         return
     part = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}.part')
-    with explained(path, {**REASONS, ENOENT: 'its folder has vanished'}):
+    with explained(path, {*OF_DISK, ENOENT}):
         try:
             yield part
             with part.open('rb+') as file:
@@ -103,14 +97,12 @@ def remove_parts(folder: Path, age: float = 0) -> None:
 
 
 @contextmanager
-def explained(
-    path: str | Path, reasons: dict[int, str] = REASONS
-) -> Iterator[None]:
+def explained(path: str | Path, numbers: Set[int] = OF_DISK) -> Iterator[None]:
     """Turn the system's errors of a write into one that says what to do.
 
     Args:
         path: The file, or the folder in which files are written.
-        reasons: What each error number means; others pass as they are.
+        numbers: Of the errors; others pass as they are.
 
     Raises:
         WriteError: If the block raises ``OSError`` with such a number.
@@ -118,11 +110,10 @@ def explained(
     try:
         yield
     except OSError as error:
-        if error.errno not in reasons:
+        if error.errno not in numbers:
             raise
         raise WriteError(
-            f'cannot write {error.filename or path}: '
-            f'{reasons[error.errno]} ({error.strerror}). What was written '
-            'before is whole: make room, or repair the folder, and run the '
-            'same command again, training with --resume.'
+            f'cannot write {error.filename or path}: {error.strerror}. What '
+            'was written before is whole: make room, or repair the folder, '
+            'and run the same command again, training with --resume.'
         ) from error

@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..nn import compare_states, without_derived
+from ..nn import part_of, require_same_state, without_derived
 from .download import download, is_remote
 from .file_digest import file_sha256
 
@@ -220,19 +220,13 @@ def read_module(
             ``+`` unexpected and ``!`` wrong tensors.
     """
     tensors, _ = read_tensors(path)
-    if any(name.startswith(prefix) for name in tensors):
-        tensors = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(prefix)
-        }
+    tensors = part_of(tensors, prefix) or tensors
     tensors = without_derived(rename(tensors))
-    difference = compare_states(without_derived(module.state_dict()), tensors)
-    if difference:
-        raise ValueError(
-            f'{path} does not fit {type(module).__name__} (- missing, '
-            f'+ unexpected, ! wrong):\n  {difference}\nCompare its arch and '
-            'the other sizes in the config with it.'
-        )
+    require_same_state(
+        without_derived(module.state_dict()),
+        tensors,
+        f'{path} does not fit {type(module).__name__}',
+        'Compare its arch and the other sizes in the config with it.',
+    )
     # What is not in the file is derived.
     module.load_state_dict(tensors, strict=False)

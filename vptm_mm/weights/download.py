@@ -18,8 +18,6 @@ DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
 # As torch.hub and MMPretrain name files: beitv2_20221212-a157be30.pth; a date
 # is not a digest.
 DIGEST = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[^.]*$')
-# Hosts that have the same files under the same paths.
-MIRRORS = {'download.openmmlab.com': 'mmassets.onedl.ai'}
 
 
 def is_remote(checkpoint: str) -> bool:
@@ -53,8 +51,8 @@ def download(url: str) -> Path:
             _fetch(url, path)
     except (OSError, RuntimeError, HTTPException) as error:
         raise RuntimeError(
-            f'could not download {url} ({error}); {_mirror(url)}fetch it on '
-            f'another machine and copy it to {path}, or give a local path by '
+            f'could not download {url} ({error}); fetch it on another machine '
+            f'and copy it to {path}, or give a local path by '
             '--weights, or with a config by --cfg-options '
             'model.backbone.init_cfg.checkpoint=PATH.'
         ) from error
@@ -66,13 +64,6 @@ def download(url: str) -> Path:
 def _is_first_of_machine() -> bool:
     # mmengine's get_local_rank asks a group that its runners do not make.
     return not is_distributed() or os.environ.get('LOCAL_RANK', '0') == '0'
-
-
-def _mirror(url: str) -> str:
-    parts = urlparse(url)
-    if parts.netloc not in MIRRORS:
-        return ''
-    return f'try {parts._replace(netloc=MIRRORS[parts.netloc]).geturl()}, '
 
 
 def _fetch(url: str, path: Path) -> None:

@@ -60,9 +60,7 @@ class Identity:
             if wanted.settings.get(name) != self.settings.get(name)
         ]
         if different:
-            rest = len(different) - MAX_SHOWN
-            more = [f'... and {rest} more'] if rest > 0 else []
-            shown = '\n  '.join(different[:MAX_SHOWN] + more)
+            shown = '\n  '.join(different[:MAX_SHOWN])
             raise OtherEncoderError(
                 'the task was tuned on an encoder of another configuration '
                 f'(task / here):\n  {shown}\nSet model.backbone.encoder to '
@@ -89,26 +87,20 @@ class Identity:
         Raises:
             ValueError: If they hold something else.
         """
-        if sha256.dtype != torch.uint8 or sha256.shape != (32,):
-            raise ValueError(
-                f'{FROZEN_SHA256} of shape {tuple(sha256.shape)} and '
-                f'{sha256.dtype} must be the 32 bytes of a sha256; download '
-                'the file again.'
-            )
-        digest = bytes(sha256.tolist()).hex()
-        if settings is None:
-            return cls(digest)
+        content = None
         try:
-            content = json.loads(bytes(settings.tolist()))
+            digest = bytes(sha256.flatten().tolist())
+            if settings is not None:
+                content = json.loads(bytes(settings.flatten().tolist()))
         except (TypeError, ValueError):
-            content = None
-        if not isinstance(content, dict):
+            digest = b''
+        if len(digest) != 32 or not isinstance(content, dict | None):
             raise ValueError(
-                f'{ENCODER_SETTINGS} of shape {tuple(settings.shape)} and '
-                f'{settings.dtype} must be a JSON object in bytes; download '
-                'the file again.'
+                f'{FROZEN_SHA256} must be the 32 bytes of a sha256, and '
+                f'{ENCODER_SETTINGS} a JSON object in bytes; download the '
+                'file again.'
             )
-        return cls(digest, content)
+        return cls(digest.hex(), content)
 
 
 def module_settings(module: nn.Module) -> dict[str, str]:

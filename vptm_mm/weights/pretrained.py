@@ -6,7 +6,6 @@ of another shape.
 """
 
 import math
-import re
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from ..nn import StateDifference, compare_states
+from ..nn import shown, state_differences
 from .checkpoint_file import fetch, read_tensors
 from .checkpoint_layouts import PREDICTOR, to_our_names
 from .file_digest import file_sha256
@@ -195,89 +194,36 @@ def _check_fit(
     layout: str,
 ) -> None:
     """Compare names, shapes, values; raise one error that lists them all."""
-    difference = compare_states(frozen, tensors)
-    difference.wrong.extend(
-        f'{name}: holds NaN or infinite values'
+    lines = state_differences(frozen, tensors)
+    lines += [
+        f'! {name}: holds NaN or infinite values'
         for name, tensor in tensors.items()
         if not tensor.isfinite().all()
-    )
+    ]
     if MASK in tensors and not tensors[MASK].any():
-        difference.wrong.append(f'{MASK}: is all zero, it was never trained')
-    if difference:
+        lines.append(f'! {MASK}: is all zero, it was never trained')
+    if lines:
+        advice = next(a for part, a in ADVICE.items() if part in str(lines))
         raise ValueError(
             f'{path} ({layout} layout) does not fit the frozen backbone '
-            f'(- missing, + unexpected, ! wrong):\n  {difference}\n'
-            f'{_advice(difference)}'
+            f'{shown(lines)}\n{advice}'
         )
 
 
-def _advice(difference: StateDifference) -> str:
-    return next(
-        advice
-        for pattern, advice in ADVICE
-        if re.search(pattern, '\n'.join(difference.lines))
-    )
-
-
-# The first pattern that fits a line of the difference counts.
-ADVICE = (
-    (
-        rf'- {MASK}',
-        'It has no mask token: it looks like a fine-tuned or supervised '
-        'model. VPTM needs the file of the self-supervised pre-training, '
-        'e.g. beitv2_base_patch16_224_pt1k.pth.',
-    ),
-    (
-        r'\+ backbone\.ln1\.',
-        'Its backbone has a final norm of its own, as BEiT v1 has in '
-        'MMPretrain. BEiT v2 is pre-trained with final_norm=False and a norm '
-        'in the neck.',
-    ),
-    (
-        r'\+ .*(pos_embed|position_embeddings)\b',
-        'It has absolute position embeddings, which BEiT v2 has not: it is '
-        'another model. Take a file of BEiT v2.',
-    ),
-    (
-        r'holds NaN',
-        'A run that diverged leaves such values, and so does half precision: '
-        'take an earlier checkpoint of it, or download the file again.',
-    ),
-    (
-        r'is all zero',
-        'It is filled up, or of a model that was trained without masks. VPTM '
-        'needs the file of the self-supervised pre-training, e.g. '
-        'beitv2_base_patch16_224_pt1k.pth.',
-    ),
-    (
-        r'[-+] encoder\.layers\.\d+\.ln1\.',
-        'It has other blocks than the encoder, as a large model has: set arch '
-        'of the encoder, or take the file of the other size.',
-    ),
-    (
-        r'- .*\.gamma_\d',
-        'Its blocks have no layer scale: set layer_scale_init_value=0 of the '
-        'encoder.',
-    ),
-    (
-        r'\+ .*\.gamma_\d',
-        'Its blocks have a layer scale: set layer_scale_init_value=0.1 of the '
-        'encoder.',
-    ),
-    (
-        rf'! {PREDICTOR}',
-        'The token predictor is of another size: set num_visual_tokens to '
-        'the first number in the file.',
-    ),
-    (
-        rf'- {PREDICTOR}',
-        "It has no token predictor; use visual_token='hidden' or a file that "
-        'has one.',
-    ),
-    (
-        r'^- encoder\.ln1\.bias\n- encoder\.ln1\.weight$',
-        'It has no final norm, which MMPretrain keeps in the neck: save the '
-        'whole pre-training model, not its backbone alone.',
-    ),
-    ('', 'Compare arch, patch_size and in_channels of the encoder with it.'),
+SUPERVISED = (
+    'It has no trained mask token: it looks like a fine-tuned or supervised '
+    'model. VPTM needs the file of the self-supervised pre-training, e.g. '
+    'beitv2_base_patch16_224_pt1k.pth.'
 )
+# The first part of a line that is found counts.
+ADVICE = {
+    f'- {MASK}': SUPERVISED,
+    'is all zero': SUPERVISED,
+    'holds NaN': 'A run that diverged leaves such values, and so does half '
+    'precision: take an earlier checkpoint, or download the file again.',
+    f'- {PREDICTOR}': "It has no token predictor; use visual_token='hidden' "
+    'or a file that has one.',
+    '': 'Is it a BEiT v2, with its neck and its head? Compare arch, '
+    'patch_size, in_channels and layer_scale_init_value of the encoder, and '
+    'num_visual_tokens, with it.',
+}

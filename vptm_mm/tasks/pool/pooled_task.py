@@ -21,7 +21,7 @@ from ...models import AdaptedBackbone, VPTMBackbone
 from ...models.encoder import FrozenEncoder
 from ...models.readouts import MaskReadout
 from ...models.tunings import PromptTuning, Tuning
-from ...nn import TokenSequence, compare_states, freeze
+from ...nn import TokenSequence, freeze, require_same_state
 from ..build import build_preprocessing
 from ..task import Task
 
@@ -129,12 +129,9 @@ class PooledTask(nn.Module):
     def _load(self, tensors: Mapping[str, Tensor]) -> None:
         backbone = nn.ModuleDict(dict(prompt_tokens=self.prompt_tokens))
         named = nn.ModuleDict(dict(backbone=backbone, head=self.head))
-        difference = compare_states(named.state_dict(), tensors)
-        if difference:
-            raise ValueError(
-                'its tensors do not fit its config (- missing, + unexpected, '
-                f'! wrong):\n  {difference}'
-            )
+        require_same_state(
+            named.state_dict(), tensors, 'its tensors do not fit its config'
+        )
         named.load_state_dict(dict(tensors))
 
     def prompts_at(self, block: int) -> Tensor:
