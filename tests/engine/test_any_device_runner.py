@@ -42,21 +42,11 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-@pytest.mark.parametrize(
-    ('launcher', 'message'),
-    [
-        (
-            'pytorch',
-            '--launcher pytorch: RANK is not set; start by torchrun, or tools',
-        ),
-        ('slurm', 'SLURM_PROCID is not set; start by srun'),
-        ('mpi', 'OMPI_COMM_WORLD_RANK is not set; start by mpirun -x MASTER'),
-    ],
-)
-def test_a_launcher_that_did_not_start_us(
-    environment, tmp_path, launcher, message
-):
-    with pytest.raises(RuntimeError, match=message):
+@pytest.mark.parametrize('launcher', VARIABLES)
+def test_a_launcher_that_did_not_start_us(environment, tmp_path, launcher):
+    rank = VARIABLES[launcher][1]
+    text = f'--launcher {launcher}: {rank} is not set; start by torchrun, srun'
+    with pytest.raises(RuntimeError, match=text):
         AnyDeviceRunner(
             Model(), str(tmp_path), launcher=launcher, default_scope=SCOPE
         )

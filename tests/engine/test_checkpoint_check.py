@@ -49,7 +49,7 @@ def test_images_of_other_names_are_refused_before_training(tmp_path):
     runner = digits_runner(
         tmp_path, **{'val_dataloader.dataset.metainfo': names}
     )
-    text = "class 8 is '8' in the train and '9' in the val. Give both"
+    text = "class 8 is '8' in the train data set and '9' in the val d"
     with pytest.raises(ValueError, match=text):
         runner.train()
     assert runner.iter == 0
@@ -101,7 +101,7 @@ def test_a_run_starts_from_the_prompts_of_other_classes(tmp_path, finished):
     runner.train()
     log = read_log(tmp_path / 'second')
     assert 'The task has 10 classes, the training images 12' in log
-    assert 'as prompts, is taken; so is its projection; the proto' in log
+    assert 'as prompts, is taken; the classes start afresh.' in log
     assert 'Prototypes: means of 64 images' in log
     state = runner.model.state_dict()
     for name, tensor in read_task(path).tensors.items():

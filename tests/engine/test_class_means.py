@@ -9,7 +9,8 @@ from sklearn.covariance import ledoit_wolf
 from torch import distributed, multiprocessing
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.engine.hooks import PrefixCacheHook, class_mean_prototypes
+from vptm_mm.engine import PrefixCacheHook
+from vptm_mm.engine.hooks import class_mean_prototypes
 from vptm_mm.engine.launch import leave_process_group
 from vptm_mm.models import PrototypeVerbalizerHead
 
@@ -184,22 +185,6 @@ def test_discriminants_of_one_image_of_each_class(tmp_path):
     assert predicted.equal(labels)
 
 
-def test_equal_images_have_no_discriminants(tmp_path):
-    runner = digits_runner(tmp_path, **PLAIN)
-    dataset = runner.train_dataloader.dataset
-    first = dataset.get_data_info(0)
-    dataset.get_data_info = lambda i: {
-        **first,
-        'gt_label': i % 10,
-        'sample_idx': i,
-    }
-    projection = runner.model.head.verbalizer.projection.weight
-    drawn = projection.detach().clone()
-    runner.train()
-    assert 'All 64 training images give the same state' in read_log(tmp_path)
-    assert torch.equal(projection, drawn)
-
-
 def test_class_means_of_an_endless_loader(tmp_path):
     runner = digits_runner(
         tmp_path,
@@ -233,8 +218,8 @@ def test_a_class_without_images_keeps_its_prototype(tmp_path):
     empty = sorted(set(range(10)) - labels)
     log = read_log(tmp_path)
     assert (
-        f'{len(empty)} of 10 classes have no training image: '
-        f'{", ".join(map(str, empty))}. Their prototypes keep' in log
+        f'{len(empty)} of 10 classes have no training image, {empty[0]} '
+        'first (from 0). Their prototypes keep' in log
     )
     prototypes = runner.model.head.verbalizer.prototypes
     kept = (prototypes - drawn).abs().amax(1) < 1e-6
@@ -322,32 +307,6 @@ def test_kept_states_give_the_views_that_there_are(tmp_path):
         found = {tuple(view) for view in states[i].round(decimals=3).tolist()}
         assert len(found) <= views
     assert not torch.allclose(states[:, 0], states[:, 1], atol=1e-3)
-
-
-def test_the_first_batches_of_a_wrapper_are_augmented_again(tmp_path):
-    part = dict(
-        type='SklearnDigits',
-        split='train',
-        indices=20,
-        pipeline=[
-            dict(type='RandomResizedCrop', scale=32),
-            dict(type='PackInputs'),
-        ],
-    )
-    runner = digits_runner(
-        tmp_path,
-        least_views=1000,
-        **{
-            'model.head.prototype_init': 'discriminant',
-            'train_dataloader.dataset': dict(
-                _delete_=True, type='RepeatDataset', times=2, dataset=part
-            ),
-            'train_dataloader.num_batch_per_epoch': 1,
-        },
-    )
-    states, _ = seen_states(runner)
-    for views in states:
-        assert len({tuple(view.tolist()) for view in views}) > 5
 
 
 def seen_states(runner):

@@ -49,19 +49,6 @@ def test_compiled_run_equals_a_plain_one(tmp_path, plain):
     assert files[0]['state_dict'].keys() == files[1]['state_dict'].keys()
 
 
-@pytest.mark.parametrize('off', [False, None])
-def test_not_compiled(tmp_path, off):
-    runner = digits_runner(tmp_path, compile=off)
-    runner._maybe_compile('train_step')
-    assert runner.model.backbone._compiled_call_impl is None
-
-
-def test_compile_is_true_or_a_dict(tmp_path):
-    runner = digits_runner(tmp_path, compile='max-autotune')
-    with pytest.raises(TypeError, match="compile='max-autotune' must be True"):
-        runner._maybe_compile('train_step')
-
-
 def test_bfloat16_run(tmp_path, plain):
     """Its checkpoints and its task are those of a run in float32."""
     runner = train(tmp_path / 'run', **{'model.backbone.dtype': 'bfloat16'})

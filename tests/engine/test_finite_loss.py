@@ -7,10 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from mmengine.model import BaseModel
 
 from vptm_mm.engine import FiniteLossHook
-from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.nn import tuned_parameters
 
 from .made_digits import digits_runner
@@ -50,8 +49,6 @@ def test_no_step_is_taken_with_such_a_loss(tmp_path):
     text = str(error.value)
     assert text.startswith('iteration 4, epoch 2: ')
     assert 'process 0: loss = -inf; 32 images' in text
-    assert 'learning rate: 0.25\n' in text
-    assert f'last checkpoint: {tmp_path}/epoch_1.pth\n' in text
     (names,) = re.findall('the first 10: (.*)', text)
     assert len(re.findall(r'image \d+', names)) == 10
     assert_unchanged(runner)
@@ -73,7 +70,6 @@ def test_images_are_named_by_their_paths(tmp_path):
         runner.train()
     (names,) = re.findall('batch: (.*)', str(error.value))
     assert sorted(names.split(', ')) == [f'/a b/{i}.png' for i in range(3)]
-    assert 'last checkpoint: none yet\n' in str(error.value)
 
 
 def test_a_step_that_spoils_parameters_is_not_saved(tmp_path):
@@ -87,11 +83,10 @@ def test_a_step_that_spoils_parameters_is_not_saved(tmp_path):
     )
     runner.param_schedulers = []
     with pytest.raises(
-        RuntimeError, match=r'the step made . of 3 tuned tensors NaN or inf'
+        RuntimeError, match=r'the step made \S+ NaN or infinite, although'
     ) as error:
         runner.train()
     assert str(error.value).startswith('iteration 1, epoch 1: ')
-    assert 'learning rate: inf' in str(error.value)
     assert not list(tmp_path.glob('*.pth'))
 
 
@@ -122,20 +117,7 @@ def test_a_gradient_that_mixed_precision_skips_is_no_error(tmp_path):
         assert torch.equal(tensor, before[name]), name
 
 
-def test_what_the_text_advises_is_an_option(tmp_path):
-    cfg = digits_runner(tmp_path).cfg
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    merge_cfg_options(
-        cfg,
-        {
-            'optim_wrapper.optimizer.lr': 0.01,
-            'optim_wrapper.clip_grad.max_norm': 1,
-            'optim_wrapper.dtype': 'bfloat16',
-        },
-    )
-
-
-class Lossy(nn.Module):
+class Lossy(BaseModel):
     """Returns the loss that it was made with."""
 
     def __init__(self, loss: float) -> None:
@@ -152,10 +134,8 @@ def take_part(rank: int, folder: str, answers) -> None:
     )
     runner = SimpleNamespace(
         model=Lossy((0.5, torch.nan)[rank]),
-        optim_wrapper=SimpleNamespace(get_lr=lambda: dict(lr=[0.1])),
         iter=0,
         epoch=0,
-        message_hub=SimpleNamespace(get_info=lambda *_: None),
     )
     FiniteLossHook().before_train(runner)
     try:

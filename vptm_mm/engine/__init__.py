@@ -1,16 +1,15 @@
 from .any_device_runner import AnyDeviceRunner
-from .hooks import (
-    CheckpointCheckHook,
-    ClassMeanPrototypesHook,
-    FiniteLossHook,
-    PrefixCacheHook,
-    ResumableCheckpointHook,
-    RunRecordHook,
-    TaskFileHook,
-    TuningScalarsHook,
-)
-from .optimizers import BFloat16OptimWrapper, TunedOptimWrapperConstructor
+from .bfloat16_optim_wrapper import BFloat16OptimWrapper
+from .hooks.checkpoint_check import CheckpointCheckHook
+from .hooks.class_mean_prototypes import ClassMeanPrototypesHook
+from .hooks.finite_loss import FiniteLossHook
+from .hooks.prefix_cache import PrefixCacheHook
+from .hooks.resumable_checkpoint import ResumableCheckpointHook
+from .hooks.run_record import RunRecordHook
+from .hooks.task_file import TaskFileHook
+from .hooks.tuning_scalars import TuningScalarsHook
 from .resumable_train_loop import ResumableTrainLoop
+from .tuned_constructor import TunedOptimWrapperConstructor
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [

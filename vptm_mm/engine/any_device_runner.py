@@ -12,8 +12,7 @@ from torch import nn
 
 from ..tasks import read_checkpoint
 from .hooks.resumable_checkpoint import ResumableCheckpointHook
-from .resumable_train_loop import EPOCH_START
-from .resumed_settings import Settings, follow_config
+from .resumed_settings import resume_by_config
 from .unwrap import unwrap_model
 
 # Local rank and rank, as each launcher names them.
@@ -31,11 +30,6 @@ HOOKS_OF_HOST = (
     'param_scheduler',
     'checkpoint',
 )
-STARTERS = {
-    'pytorch': 'torchrun, or tools/dist_train.sh',
-    'slurm': 'srun, or tools/slurm_train.sh',
-    'mpi': 'mpirun -x MASTER_ADDR=ADDRESS_OF_THE_FIRST_MACHINE',
-}
 
 
 # Tools look runners up in mmengine's registry, not in MMPretrain's.
@@ -57,7 +51,6 @@ class AnyDeviceRunner(Runner):
 
     Raises:
         RuntimeError: If the launcher has not set the rank.
-        TypeError: If ``compile`` is neither a bool nor a dict.
     """
 
     def train(self) -> nn.Module:
@@ -87,7 +80,7 @@ class AnyDeviceRunner(Runner):
             if variable not in os.environ:
                 raise RuntimeError(
                     f'--launcher {self.launcher}: {variable} is not set; '
-                    f'start by {STARTERS[self.launcher]}, or leave it out.'
+                    'start by torchrun, srun or mpirun, or leave it out.'
                 )
         local_rank = os.environ[variable]
         if get_device() == 'cpu':
@@ -143,20 +136,12 @@ class AnyDeviceRunner(Runner):
 
     def resume(self, *args: Any, **kwargs: Any) -> None:
         """Resume from a checkpoint, with the settings of the config."""
-        wanted = Settings.of(self)
-        super().resume(*args, **kwargs)
-        if wanted is not None:
-            start = self.message_hub.get_info(EPOCH_START, [0, 0, 0])
-            follow_config(self, wanted, start[2])
+        load = super().resume
+        resume_by_config(self, lambda: load(*args, **kwargs))
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the backbone, by arguments of ``torch.compile``."""
         options = self.cfg.get('compile') or False
-        if not isinstance(options, (bool, dict)):
-            raise TypeError(
-                f'compile={options!r} must be True, or a dict of arguments '
-                "of torch.compile, as dict(mode='max-autotune')."
-            )
         if options is False:
             return
         backbone = unwrap_model(self.model).backbone

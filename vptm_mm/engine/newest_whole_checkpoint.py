@@ -17,8 +17,8 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
     """Return the checkpoint of the last iteration, of those that are whole.
 
     Each part of a checkpoint has a checksum, which ``torch.load`` does not
-    look at. No code in them is run. Damaged files that would be newer are
-    logged with path, size and reason, and left where they are.
+    look at. No code in them is run. Damaged files are logged with path, size
+    and reason, and left where they are.
 
     Args:
         paths: Checkpoints of a run.
@@ -29,41 +29,26 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
     Raises:
         ValueError: If there are checkpoints and none of them is whole.
     """
-    readable: list[tuple[int, Path]] = []
+    whole: list[tuple[int, Path]] = []
     damaged: list[str] = []
     for path in paths:
         try:
-            readable.append((_read_iteration(path), path))
-        except Exception as error:  # damaged bytes raise nearly anything
-            damaged.append(_describe(path, error))
-    for _, path in sorted(readable, reverse=True):
-        try:
+            content = load_file(path, mmap=True)
             with zipfile.ZipFile(path) as file:
                 broken = file.testzip()
-            if broken is None:
-                return path
-            damaged.append(_describe(path, f'wrong checksum of {broken}'))
-        except Exception as error:  # as above
-            damaged.append(_describe(path, error))
-    if damaged:
+            if broken is not None:
+                raise ValueError(f'wrong checksum of {broken}')
+            whole.append((int(content['meta']['iter']), path))
+        except Exception as error:  # damaged bytes raise nearly anything
+            size = f' ({path.stat().st_size} bytes)' if path.exists() else ''
+            line = f'damaged checkpoint {path}{size}: {error!r}'
+            MMLogger.get_current_instance().warning(line)
+            damaged.append(line)
+    if damaged and not whole:
         raise ValueError(
             'no checkpoint can be resumed from:\n  '
             + '\n  '.join(damaged)
             + '\nGive another one by --resume PATH, or begin again in another '
             '--work-dir.'
         )
-    return None
-
-
-def _read_iteration(path: Path) -> int:
-    """Read how far a checkpoint is, without its tensors."""
-    content = load_file(path, mmap=True)
-    return int(content['meta']['iter'])
-
-
-def _describe(path: Path, reason: object) -> str:
-    text = str(reason) or type(reason).__name__
-    size = f' ({path.stat().st_size} bytes)' if path.exists() else ''
-    line = f'damaged checkpoint {path}{size}: {text}'
-    MMLogger.get_current_instance().warning(line)
-    return line
+    return max(whole)[1] if whole else None

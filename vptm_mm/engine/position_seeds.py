@@ -91,7 +91,7 @@ def seed_samples(dataset: Any, seed: int) -> Tensor:
 
 def may_repeat(loader: DataLoader) -> bool:
     """Whether a loader may read an image more than once in an epoch."""
-    parts = list(_parts(loader.dataset))
+    parts = list(parts_of(loader.dataset))
     sampler = getattr(loader.batch_sampler, 'sampler', None)
     return (
         not isinstance(sampler, DefaultSampler)
@@ -105,7 +105,7 @@ def may_repeat(loader: DataLoader) -> bool:
 
 def pipelines(dataset: Any) -> Iterator[list[Any]]:
     """Yield the transforms of each data set that has some."""
-    for part in _parts(dataset):
+    for part in parts_of(dataset):
         transforms = getattr(
             getattr(part, 'pipeline', None), 'transforms', None
         )
@@ -113,7 +113,7 @@ def pipelines(dataset: Any) -> Iterator[list[Any]]:
             yield transforms
 
 
-def _parts(dataset: Any) -> Iterator[Any]:
+def parts_of(dataset: Any) -> Iterator[Any]:
     """Yield a data set and those that are wrapped in it."""
     # The runner's own wrapper of the first batches passes on attributes.
     dataset = getattr(dataset, '__dict__', {}).get('_dataset', dataset)
@@ -122,4 +122,4 @@ def _parts(dataset: Any) -> Iterator[Any]:
     inner += getattr(dataset, 'datasets', [])
     for part in inner:
         if part is not None:
-            yield from _parts(part)
+            yield from parts_of(part)

@@ -1,7 +1,7 @@
 """Refuses checkpoints, tasks and heads that do not fit the run."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
@@ -12,7 +12,7 @@ from torch import Tensor
 from ...host import asked_to_resume, open_datasets
 from ...tasks import SHA256_ENTRY, require_fit
 from ...weights import warn_of_preprocessing
-from ..prefix import StatePreprocessor
+from ..prefix_states import StatePreprocessor
 from ..unwrap import unwrap_model
 
 
@@ -78,7 +78,7 @@ class CheckpointCheckHook(Hook):
             state.update(_own_class_tensors(model))
             self._starts_classes = True
         elif is_task:
-            _require_classes(runner, checkpoint.get('meta') or {})
+            _require_classes(runner, _classes_of_task(checkpoint))
         require_fit(model, checkpoint)
         if is_task and asked_to_resume(runner)[0] and not has_optimizer:
             runner.logger.warning(
@@ -90,27 +90,21 @@ class CheckpointCheckHook(Hook):
 def _starts_from(runner: Runner, checkpoint: dict) -> bool:
     """Whether a run trains other classes than those of the task."""
     dataset = open_datasets(runner).get('train')
-    if dataset is None:
+    old = _classes_of_task(checkpoint)
+    new = getattr(dataset, 'metainfo', {}).get('classes')
+    if not old or not new or old == [*map(str, new)]:
         return False
-    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    old = [str(name) for name in meta.get('classes') or ()]
-    metainfo = getattr(dataset, 'metainfo', {})
-    new = [str(name) for name in metainfo.get('classes') or ()]
-    if not old or not new or old == new:
-        return False
-    head: Any = unwrap_model(runner.model).head
-    if not hasattr(head, 'class_tensors'):
-        rest = 'its head starts afresh'
-    elif head.prototype_init == 'discriminant':
-        rest = 'projection and prototypes come from the training images'
-    else:
-        rest = 'so is its projection; the prototypes start afresh'
     runner.logger.info(
         f'The task has {len(old)} classes, the training images {len(new)}'
         f'{_first_difference(old, new, "task", "data set")}. What its '
-        f'backbone has learnt, as prompts, is taken; {rest}.'
+        'backbone has learnt, as prompts, is taken; the classes start afresh.'
     )
     return True
+
+
+def _classes_of_task(checkpoint: dict) -> list[str]:
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    return [str(name) for name in meta.get('classes') or ()]
 
 
 def _own_class_tensors(model: BaseModel) -> dict[str, Tensor]:
@@ -120,19 +114,12 @@ def _own_class_tensors(model: BaseModel) -> dict[str, Tensor]:
     return {f'head.{name}': own[name] for name in names}
 
 
-def _require_classes(runner: Runner, meta: dict) -> None:
+def _require_classes(runner: Runner, wanted: list[str]) -> None:
     """A task is tested on images of its own classes."""
-    wanted = (meta.get('dataset_meta') or {}).get('classes')
-    for _, metainfo in _metainfos(runner):
+    for split, metainfo in _metainfos(runner):
         found = metainfo.get('classes')
-        if not wanted or not found or list(map(str, found)) == list(wanted):
-            continue
-        raise ValueError(
-            f'the task has {len(wanted)} classes, the data set {len(found)}, '
-            f'and their names differ'
-            f'{_first_difference(wanted, found, "task", "data set")}. Use the '
-            'data set that the task was tuned on.'
-        )
+        if wanted and found and [*map(str, found)] != wanted:
+            _refuse('task', wanted, f'{split} data set', found)
 
 
 def _require_classes_of_images(runner: Runner) -> None:
@@ -148,23 +135,26 @@ def _require_classes_of_images(runner: Runner) -> None:
                 f'{len(classes)} classes; make them equal, by --cfg-options '
                 f'model.head.num_classes={len(classes)} or another data set.'
             )
-    for key, why in (
-        (
-            'drawn_from',
-            'NWay samples by seed from all classes of a data set: ',
-        ),
-        ('classes', ''),
-    ):
-        named = [(split, list(m[key])) for split, m in metainfos if m.get(key)]
+    by_seed = 'NWay samples by seed from all classes of a data set: '
+    for key, why in ('drawn_from', by_seed), ('classes', ''):
+        named = [(f'{s} data set', m[key]) for s, m in metainfos if m.get(key)]
         for split, found in named[1:]:
-            first, wanted = named[0]
-            if found != wanted:
-                raise ValueError(
-                    f'{why}the {first} data set has {len(wanted)} classes, '
-                    f'the {split} data set {len(found)}, and their names '
-                    f'differ{_first_difference(wanted, found, first, split)}. '
-                    'Give both the same classes, in the same order.'
-                )
+            if [*found] != [*named[0][1]]:
+                _refuse(*named[0], split, found, why)
+
+
+def _refuse(
+    here: str,
+    one: Sequence[str],
+    there: str,
+    other: Sequence[str],
+    why: str = '',
+) -> NoReturn:
+    raise ValueError(
+        f'{why}the {here} has {len(one)} classes, the {there} {len(other)}, '
+        f'and their names differ{_first_difference(one, other, here, there)}. '
+        'Give both the same classes, in the same order.'
+    )
 
 
 def _first_difference(

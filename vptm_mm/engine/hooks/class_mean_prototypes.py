@@ -69,18 +69,18 @@ class ClassMeanPrototypesHook(Hook):
         for part in labels:
             counts += part.bincount(minlength=head.num_classes)
         all_reduce(counts)
-        _warn_of_empty_classes(counts, runner)
+        empty = counts.eq(0).nonzero().flatten().tolist()
+        if empty:
+            runner.logger.warning(
+                f'{len(empty)} of {len(counts)} classes have no training '
+                f'image, {empty[0]} first (from 0). Their prototypes keep '
+                'their initial values; add images, or correct num_classes.'
+            )
         if head.prototype_init == 'discriminant':
             initial = head.verbalizer.projection.weight
-            projection = _discriminants(states, labels, counts, initial)
-            if projection is None:
-                runner.logger.warning(
-                    f'All {int(counts.sum())} training images give the same '
-                    'state: there are no discriminants, and the projection '
-                    'stays as it was.'
-                )
-            else:
-                head.verbalizer.set_projection(projection)
+            head.verbalizer.set_projection(
+                _discriminants(states, labels, counts, initial)
+            )
         prototypes = head.verbalizer.prototypes
         projected = (
             head.pre_logits(
@@ -130,19 +130,6 @@ def _training_states(
     return list(together.split(size)), list(given.split(size))
 
 
-def _warn_of_empty_classes(counts: Tensor, runner: Runner) -> None:
-    empty = counts.eq(0).nonzero().flatten().tolist()
-    if not empty:
-        return
-    classes = runner.train_dataloader.dataset.metainfo.get('classes')
-    names = [classes[i] if classes else str(i) for i in empty[:10]]
-    runner.logger.warning(
-        f'{len(empty)} of {len(counts)} classes have no training image: '
-        f'{", ".join(names)}{", ..." * (len(empty) > 10)}. Their prototypes '
-        'keep their initial values; add images, or correct num_classes.'
-    )
-
-
 def _class_sums(
     vectors: Iterable[Tensor], labels: list[Tensor], sums: Tensor
 ) -> Tensor:
@@ -155,7 +142,7 @@ def _class_sums(
 
 def _discriminants(
     states: list[Tensor], labels: list[Tensor], counts: Tensor, initial: Tensor
-) -> Tensor | None:
+) -> Tensor:
     """Linear discriminants of the states of all processes.
 
     Args:
@@ -165,7 +152,7 @@ def _discriminants(
         initial: The projection as it is, ``(d, C)``.
 
     Returns:
-        A projection, ``(d, C)``; None if all states are equal.
+        A projection, ``(d, C)``.
     """
     width = initial.size(1)
     count = int(counts.sum())
@@ -191,9 +178,6 @@ def _discriminants(
         fourth_moment += products.square().sum() / (views**2 * count)
     all_reduce(covariance)
     all_reduce(fourth_moment)
-    # Of what float32 holds beside the mean.
-    if covariance.trace() <= 1e-12 * mean.square().sum():
-        return None
     projection = discriminant_projection(
         shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce, all_reduce_dict
 from mmengine.hooks import Hook
-from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from torch import Tensor, nn
+from torch import nn
 
 from ...nn import tuned_parameters
 from ..unwrap import unwrap_model
@@ -34,8 +33,7 @@ class FiniteLossHook(Hook):
 
     Raises:
         RuntimeError: If a loss, or a parameter after the step, is not finite;
-            the text holds iteration, epoch, rate, loss terms, images and the
-            last checkpoint.
+            the text holds iteration, epoch, loss terms and images.
     """
 
     # Before RuntimeInfoHook, which takes the losses for the log.
@@ -77,10 +75,8 @@ class FiniteLossHook(Hook):
         if spoiled:  # else the sum alone was too large
             _stop(
                 runner,
-                f'the step made {len(spoiled)} of {len(tuned)} tuned tensors '
-                f'NaN or infinite, {spoiled[0]} first, although the loss was '
-                'finite. No checkpoint was written after it',
-                [],
+                f'the step made {spoiled[0]} NaN or infinite, although the '
+                'loss was finite. No checkpoint was written after it',
             )
 
     def _check_loss(
@@ -93,41 +89,27 @@ class FiniteLossHook(Hook):
     ) -> None:
         if kwargs.get('mode') != 'loss':
             return
-        terms = _loss_terms(losses)
-        bad = torch.stack(list(terms.values())).sum().isfinite().logical_not()
+        _, terms = unwrap_model(runner.model).parse_losses(losses)
+        bad = terms['loss'].detach().isfinite().logical_not()
         anywhere = bad.int()
         # One process that stops alone would leave the others waiting.
         all_reduce(anywhere, 'max')
         if not anywhere:
             return
-        report = None
+        report = ''
         if bad:
-            values = ', '.join(f'{k} = {v:g}' for k, v in terms.items())
-            report = f'{values}; {_name_images(kwargs.get("data_samples"))}'
+            values = [f'{k} = {v:g}' for k, v in terms.items() if 'loss' in k]
+            images = _name_images(kwargs.get('data_samples') or [])
+            report = f'{", ".join(values)}; {images}'
+        reports = enumerate(all_gather_object(report))
         _stop(
             runner,
             'the loss is not finite. No step was taken with it',
-            [
-                f'process {rank}: {text}'
-                for rank, text in enumerate(all_gather_object(report))
-                if text is not None
-            ],
+            *(f'process {rank}: {text}' for rank, text in reports if text),
         )
 
 
-def _loss_terms(losses: dict[str, Any]) -> dict[str, Tensor]:
-    """Return what the host adds up, each term as one number."""
-    terms = {}
-    for name, value in losses.items():
-        if 'loss' in name:
-            values = value if isinstance(value, (list, tuple)) else [value]
-            means = [v.detach().float().mean() for v in values]
-            terms[name] = torch.stack(means).sum()
-    return terms
-
-
-def _name_images(samples: Sequence[Any] | None) -> str:
-    samples = samples or []
+def _name_images(samples: Sequence[Any]) -> str:
     names = [
         str(s.get('img_path') or f'image {s.get("sample_idx", "?")}')
         for s in samples[:SHOWN]
@@ -136,25 +118,12 @@ def _name_images(samples: Sequence[Any] | None) -> str:
     return f'{len(samples)} images in the batch{first}: {", ".join(names)}'
 
 
-def _stop(runner: Runner, what: str, lines: list[str]) -> None:
-    rates = [
-        f'{rate:g}'
-        for name, values in runner.optim_wrapper.get_lr().items()
-        if name.split('.')[-1] == 'lr'
-        for rate in values
-    ]
-    last = runner.message_hub.get_info('last_ckpt', None)
+def _stop(runner: Runner, what: str, *lines: str) -> None:
     text = [
         f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}: {what}.',
         *lines,
-        f'learning rate: {", ".join(dict.fromkeys(rates))}',
-        f'last checkpoint: {last or "none yet"}',
         'Try a lower rate (optim_wrapper.optimizer.lr), clip the gradient '
-        '(optim_wrapper.clip_grad.max_norm=1), look at the images'
-        + (
-            '; try optim_wrapper.dtype=bfloat16.'
-            if isinstance(runner.optim_wrapper, AmpOptimWrapper)
-            else '.'
-        ),
+        '(optim_wrapper.clip_grad.max_norm=1), look at the images; in half '
+        'precision try optim_wrapper.dtype=bfloat16.',
     ]
     raise RuntimeError('\n  '.join(text))

@@ -4,7 +4,7 @@ Symbols: R views; n images; S sequence length; C embedding width; D blocks;
 k blocks before the first prompts.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -15,27 +15,24 @@ from filelock import FileLock
 from mmengine.dataset import pseudo_collate
 from mmengine.dist import barrier
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ...host import loops_of
-from ...nn import require_int
+from ...nn import require_int, require_list
 from ...progress import progress
 from ..position_seeds import SampleSeed
-from ..prefix import (
+from ..prefix_key import cache_key
+from ..prefix_states import (
+    DTYPES,
     CachedInputs,
-    DamagedStatesError,
     StatePreprocessor,
-    cache_key,
     leaf_datasets,
     read_states,
     write_states,
 )
-from ..prefix.cached_inputs import require_whole_images
-from ..prefix.state_file import DTYPES
 from ..unwrap import unwrap_model
 
 PARTS = ('train', 'val', 'test')
@@ -76,10 +73,10 @@ class PrefixCacheHook(Hook):
         views: int = 1,
         dtype: str = 'float32',
         folder: str | None = None,
-        parts: Iterable[str] = ('train', 'val'),
+        parts: Sequence[str] = ('train', 'val'),
         seed: int = 0,
     ) -> None:
-        parts = (parts,) if isinstance(parts, str) else tuple(parts)
+        parts = require_list('parts', parts)
         require_int('views', views, 1)
         require_int('seed', seed, 0)
         if dtype not in (*DTYPES,):
@@ -146,20 +143,21 @@ class PrefixCacheHook(Hook):
         loader: DataLoader,
     ) -> Tensor:
         """Return all states of a data set, ``(R, n, S, C)``."""
-        model = unwrap_model(runner.model)
         views = self.views if part == 'train' else 1
+        pieces = self._compute(runner, leaf, loader, views)
         if self.folder is None:
-            pieces, shape = self._compute(runner, leaf, loader, part, views)
+            first = next(pieces)
+            shape = self._announce(runner, part, (views, len(leaf)), first)
             states = torch.empty(prod(shape), dtype=self.dtype)
             start = 0
-            for piece in pieces:
+            for piece in chain([first], pieces):
                 states[start : start + piece.numel()] = piece.flatten()
                 start += piece.numel()
             return states.view(shape)
         key = cache_key(
             runner.cfg,
             part,
-            model.backbone,
+            unwrap_model(runner.model).backbone,
             leaf,
             leaf=number,
             views=views,
@@ -171,51 +169,41 @@ class PrefixCacheHook(Hook):
             self.folder.mkdir(parents=True, exist_ok=True)
             # Another run may want the same file: it waits, and reads it.
             with FileLock(f'{path}.lock'):
-                try:
-                    states = read_states(path)
+                if path.exists():
                     runner.logger.info(f'Prefix cache, {part}: read {path}.')
-                except (FileNotFoundError, DamagedStatesError) as error:
-                    if isinstance(error, DamagedStatesError):
-                        runner.logger.warning(f'{error} It is made again.')
-                    pieces, shape = self._compute(
-                        runner, leaf, loader, part, views
+                else:
+                    first = next(pieces)
+                    shape = self._announce(
+                        runner, part, (views, len(leaf)), first
                     )
-                    write_states(path, shape, self.dtype, pieces)
+                    write_states(
+                        path, shape, self.dtype, chain([first], pieces)
+                    )
         barrier()
         return read_states(path)
 
-    def _compute(
-        self,
-        runner: Runner,
-        leaf: Any,
-        loader: DataLoader,
-        part: str,
-        views: int,
-    ) -> tuple[Iterator[Tensor], tuple[int, ...]]:
-        """Announce the states, and return them batch by batch."""
-        model = unwrap_model(runner.model)
-        pieces = self._run(model, leaf, loader, views, runner.rank)
-        first = next(pieces)
-        shape = (views, len(leaf), *first.shape[1:])
+    def _announce(
+        self, runner: Runner, part: str, count: tuple[int, int], first: Tensor
+    ) -> tuple[int, ...]:
+        """Log how large the states are; return their shape."""
+        shape = (*count, *first.shape[1:])
         size = prod(shape) * self.dtype.itemsize
+        backbone = unwrap_model(runner.model).backbone
         runner.logger.info(
-            f'Prefix cache, {part}: {len(leaf)} images x {views} view(s), '
+            f'Prefix cache, {part}: {count[1]} images x {count[0]} view(s), '
             f'{shape[2]} states of {shape[3]} in {self.dtype} each: '
             f'{size / 1e6:,.1f} MB in {self.folder or "memory"}, after '
-            f'{model.backbone.prefix_depth} of '
-            f'{len(model.backbone.encoder.layers)} blocks.'
+            f'{backbone.prefix_depth} of {len(backbone.encoder.layers)} '
+            'blocks.'
         )
-        return chain([first], pieces), shape
+        return shape
 
-    def _run(
-        self,
-        model: BaseModel,
-        leaf: Any,
-        loader: DataLoader,
-        views: int,
-        rank: int,
+    @torch.no_grad()
+    def _compute(
+        self, runner: Runner, leaf: Any, loader: DataLoader, views: int
     ) -> Iterator[Tensor]:
-        model.eval()
+        """Yield the states batch by batch, view by view."""
+        model = unwrap_model(runner.model).eval()
         transforms = leaf.pipeline.transforms
         plain = [t for t in transforms if not isinstance(t, SampleSeed)]
         view = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -233,19 +221,14 @@ class PrefixCacheHook(Hook):
             for batch in progress(
                 batches,
                 f'Prefix cache, view {number + 1} of {views}',
-                disable=rank != 0,
+                disable=runner.rank != 0,
             ):
-                yield self._run_batch(model, batch)
-
-    @torch.no_grad()
-    def _run_batch(
-        self, model: BaseModel, batch: dict[str, Sequence]
-    ) -> Tensor:
-        images = model.data_preprocessor(batch, False)['inputs']
-        return model.backbone.run_prefix(images).to('cpu', self.dtype)
+                images = model.data_preprocessor(batch, False)['inputs']
+                states = model.backbone.run_prefix(images)
+                yield states.to('cpu', self.dtype)
 
 
-def _require_prefix(model: BaseModel) -> None:
+def _require_prefix(model: Any) -> None:
     backbone = getattr(model, 'backbone', None)
     if not getattr(backbone, 'prefix_depth', 0):
         raise ValueError(
@@ -253,4 +236,8 @@ def _require_prefix(model: BaseModel) -> None:
             'so nothing can be kept; set model.backbone.prompt_blocks=(k,) '
             'with k > 0, or remove PrefixCacheHook.'
         )
-    require_whole_images(model.data_preprocessor)
+    if getattr(model.data_preprocessor, 'batch_augments', None) is not None:
+        raise ValueError(
+            'model.train_cfg.augments mixes images, and states of single '
+            'images are kept; remove it, or remove PrefixCacheHook.'
+        )

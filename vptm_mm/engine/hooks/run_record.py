@@ -24,7 +24,6 @@ from ...weights import write_whole
 from ..unwrap import unwrap_model
 
 FILENAME = 'run.json'
-SHOWN = 20  # trainable tensors in the log
 PACKAGES = ('torchvision', 'mmengine', 'mmpretrain', 'numpy')
 
 
@@ -35,7 +34,7 @@ class RunRecordHook(Hook):
     It holds the command, the folder it was given in, versions, the git commit
     of a working copy of this package, the device, the seed, the trainable
     parameters, the images and classes of the data sets, and their folders.
-    The parameters go to the log, too.
+    Their number goes to the log, too.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -66,25 +65,14 @@ class RunRecordHook(Hook):
 
 
 def _describe_parameters(model: nn.Module) -> str:
-    """Return a table of what is trained: names, counts, share of all."""
-    tuned = tuned_parameters(model)
-    count = sum(p.numel() for p in tuned.values())
-    size = sum(p.numel() * p.element_size() for p in tuned.values())
+    """Say how much is trained: count, share of all, size."""
+    tuned = tuned_parameters(model).values()
+    count = sum(p.numel() for p in tuned)
+    size = sum(p.numel() * p.element_size() for p in tuned)
     total = sum(p.numel() for p in model.parameters())
-    width = max(map(len, tuned), default=0)
-    lines = [
-        f'  {name:<{width}}  {p.numel():>10,}  {tuple(p.shape)}'
-        for name, p in tuned.items()
-    ]
-    if len(lines) > SHOWN:
-        lines[SHOWN:] = [f'  and {len(lines) - SHOWN} more']
-    return '\n'.join(
-        [
-            'Trainable parameters:',
-            *lines,
-            f'  {count:,} of {total:,} parameters ({count / total:.3%}), '
-            f'{size / 1e3:,.1f} kB',
-        ]
+    return (
+        f'Trainable parameters: {count:,} of {total:,} ({count / total:.3%}), '
+        f'{size / 1e3:,.1f} kB.'
     )
 
 

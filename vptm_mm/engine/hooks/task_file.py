@@ -42,7 +42,6 @@ class TaskFileHook(Hook):
 
     def __init__(self, slim_checkpoints: bool = False) -> None:
         self.slim_checkpoints = slim_checkpoints
-        self._obstacle = ''
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take the frozen tensors out, if asked for."""
@@ -65,26 +64,14 @@ class TaskFileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Say what a task file cannot hold, before time is spent."""
-        self._obstacle = ''
-        if not _is_on_frozen(unwrap_model(runner.model)):
-            return
-        try:
+        if _is_on_frozen(unwrap_model(runner.model)):
             _make_task(runner)
-        except ValueError as error:
-            self._obstacle = (
-                f'There will be no task file of this run: {error} Checkpoints '
-                'hold the whole model, and are used with the config.'
-            )
-            runner.logger.warning(self._obstacle)
 
     def after_train(self, runner: Runner) -> None:
         """Write the file from rank 0."""
         model = unwrap_model(runner.model)
         if not _is_on_frozen(model):
             runner.logger.info('No frozen backbone, so no task file.')
-            return
-        if self._obstacle:
-            runner.logger.warning(self._obstacle)
             return
         best = find_best(runner)
         if best is None:
@@ -94,7 +81,7 @@ class TaskFileHook(Hook):
             # Not by the runner: in a resumed run EMAHook would load others.
             load_state(model, read_checkpoint(str(best)))
             task = _make_task(runner)
-        if runner.rank != 0:
+        if task is None or runner.rank != 0:
             return
         path = Path(runner.work_dir) / task_file_name(runner.cfg.filename)
         write_task(task, path)
@@ -104,10 +91,18 @@ class TaskFileHook(Hook):
         )
 
 
-def _make_task(runner: Runner) -> Task:
+def _make_task(runner: Runner) -> Task | None:
+    """Return the task of the model; None, and a warning, if there is none."""
     dataset = runner.train_dataloader.dataset
     classes = getattr(dataset, 'metainfo', {}).get('classes')
-    return make_task(unwrap_model(runner.model), runner.cfg, classes)
+    try:
+        return make_task(unwrap_model(runner.model), runner.cfg, classes)
+    except ValueError as error:
+        runner.logger.warning(
+            f'There will be no task file of this run: {error} Checkpoints '
+            'hold the whole model, and are used with the config.'
+        )
+        return None
 
 
 def _is_on_frozen(model: Any) -> bool:

@@ -6,7 +6,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from ...nn import tuned_parameters
+from ..nn import tuned_parameters
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

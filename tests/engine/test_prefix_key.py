@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.engine.prefix import cache_key
+from vptm_mm.engine.prefix_key import cache_key
 
-from ...conftest import ROOT
+from ..conftest import ROOT
 
 
 class Backbone:
@@ -101,16 +101,6 @@ def test_images_matter(key):
     assert len(set(keys)) == len(keys)
 
 
-def test_how_the_same_images_were_drawn_does_not_matter(key):
-    digits = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
-    some = dict(type='NWay', dataset=digits.train_dataloader.dataset)
-    few = dict(_delete_=True, type='mmpretrain.KShot', shots=4, dataset=some)
-    drawn = {'train_dataloader.dataset': few}
-    other = {'train_dataloader.dataset': dict(few, shots=5, seed=1)}
-    assert key(drawn) == key(other) == key()
-    assert key(drawn, more=[dict(img_path='elsewhere.png')]) != key(drawn)
-
-
 @pytest.mark.parametrize('what', ['lmdb_key', 'bbox'])
 def test_what_else_names_an_image_matters(key, what):
     path = str(key.path)
@@ -124,11 +114,3 @@ def test_large_arrays_are_read_whole(key):
     other[2500] = 1
     assert str(one) == str(other)
     assert key(more=[dict(box=one)]) != key(more=[dict(box=other)])
-
-
-@pytest.mark.parametrize('missing', ['train_dataloader', 'model'])
-def test_a_config_that_does_not_say_what_is_read(missing):
-    cfg = Config.fromfile(ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py')
-    cfg.pop(missing)
-    with pytest.raises(ValueError, match='has no model or no train_datal'):
-        cache_key(cfg, 'train', Backbone, Images([]))

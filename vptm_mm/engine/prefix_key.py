@@ -5,16 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
-import mmcv
 import mmpretrain
-import PIL
 import torch
-import torchvision
 from mmengine.config import Config
 
-from ...datasets.subsets import SAMPLERS, kind_of
-from ...version import __version__
+from ..version import __version__
 
 # Options of a backbone that cannot change states before the first prompts;
 # frozen weights have a digest of their own.
@@ -30,15 +25,7 @@ WITHOUT_EFFECT = (
 )
 # Of an image, what no state depends on.
 NOT_OF_STATES = ('gt_label', 'img', 'sample_idx')
-VERSIONS = (
-    cv2.__version__,
-    mmcv.__version__,
-    mmpretrain.__version__,
-    PIL.__version__,
-    torch.__version__,
-    torchvision.__version__,
-    __version__,
-)
+VERSIONS = (mmpretrain.__version__, torch.__version__, __version__)
 
 
 def cache_key(
@@ -53,27 +40,17 @@ def cache_key(
         images: The data set; what it says of each image counts, without its
             label, and of its file size and time of change.
         **how: What else counts.
-
-    Raises:
-        ValueError: If the config does not describe the data set.
     """
-    loader = cfg.get(f'{part}_dataloader') or {}
-    if 'dataset' not in loader or 'model' not in cfg:
-        raise ValueError(
-            f'the config has no model or no {part}_dataloader.dataset, which '
-            'a file of states is looked up by; start the run by '
-            'Runner.from_cfg, or set folder=None of PrefixCacheHook.'
-        )
     options = {
         name: value
-        for name, value in cfg.model.get('backbone', {}).items()
+        for name, value in cfg.model.backbone.items()
         if name not in WITHOUT_EFFECT
     }
     content = [
         backbone.frozen_sha256,
         backbone.prefix_depth,
         options,
-        _without_draws(loader['dataset']),
+        cfg[f'{part}_dataloader'].dataset,
         cfg.get('data_preprocessor'),
         cfg.model.get('data_preprocessor'),
         _images_sha256(images),
@@ -82,20 +59,6 @@ def cache_key(
     ]
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_draws(part: Any) -> Any:
-    """Return the config of a data set, as if it were not sampled from.
-
-    The list of images says which were sampled.
-    """
-    if isinstance(part, (list, tuple)):
-        return [_without_draws(one) for one in part]
-    if not isinstance(part, dict):
-        return part
-    if kind_of(part) in SAMPLERS:
-        return _without_draws(part['dataset'])
-    return {key: _without_draws(value) for key, value in part.items()}
 
 
 def _images_sha256(dataset: Any) -> str:
