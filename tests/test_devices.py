@@ -23,7 +23,7 @@ from torch._subclasses import FakeTensorMode
 from vptm_mm import models
 from vptm_mm import visualization as vis
 from vptm_mm.demo import classify_and_show, write_examples
-from vptm_mm.exporting import ExportedClassifier
+from vptm_mm.exporting.exported_classifier import ExportedClassifier
 from vptm_mm.models import PrototypeVerbalizerHead
 from vptm_mm.nn import tuned_parameters
 from vptm_mm.tasks import VPTMTaskPool, load_classifier

@@ -48,7 +48,9 @@ def imported(path: Path) -> set[str]:
 
 
 def in_folder(folder: str) -> list[Path]:
+    own = PACKAGE / f'{folder}.py'
     found = [f for f in FILES if f.is_relative_to(PACKAGE / folder)]
+    found += [own] * own.is_file()
     assert found
     return found
 

@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from .adaptation import adapt
-from .exporting import export_classifier
+from .exporting.export_file import export_classifier
 from .host import dataset_meta
 from .tasks import (
     Task,

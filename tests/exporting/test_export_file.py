@@ -7,11 +7,11 @@ import zipfile
 import pytest
 import torch
 
-from vptm_mm.exporting import (
+from vptm_mm.exporting import export_file
+from vptm_mm.exporting.export_file import (
     DESCRIPTION,
     OPSET,
     export_classifier,
-    export_file,
 )
 
 from ..conftest import ROOT
@@ -215,17 +215,6 @@ def test_an_operation_that_onnx_lacks_is_refused(
     ):
         export_classifier(classifier_on(), tmp_path / 'a.onnx', photos)
     assert not list(tmp_path.iterdir())
-
-
-@needs_export
-def test_a_model_beyond_one_file_is_refused(
-    classifier_on, photos, tmp_path, monkeypatch, onnx
-):
-    monkeypatch.setattr(export_file, 'ONNX_MAX_BYTES', 1000)
-    with pytest.raises(
-        ValueError, match=r'holds \d+ bytes; one ONNX file holds less than'
-    ):
-        export_classifier(classifier_on(), tmp_path / 'a.onnx', photos)
 
 
 @pytest.mark.parametrize('package', export_file.ONNX_PACKAGES)

@@ -9,11 +9,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from vptm_mm.models import VPTMBackbone
-from vptm_mm.pretraining import (
-    ExportWeightsHook,
-    FitTokenizerHook,
-    PretrainingReportHook,
-)
+from vptm_mm.pretraining import ExportWeightsHook, FitTokenizerHook
 from vptm_mm.pretraining.measures import predict_masked_tokens
 
 from ..conftest import ENCODER, ROOT, make_pretraining_model
@@ -119,11 +115,6 @@ def test_masked_tokens_are_those_of_the_masked_patches():
 @pytest.mark.parametrize(
     ('call', 'message'),
     [
-        (lambda: FitTokenizerHook(max_patches=0), 'max_patches=0 must be'),
-        (
-            lambda: PretrainingReportHook(max_patches=0),
-            'max_patches=0 must be',
-        ),
         (
             lambda: ExportWeightsHook('a.pth', dtype='int8'),
             "dtype='int8' must be one of",

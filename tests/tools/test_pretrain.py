@@ -12,6 +12,7 @@ import pytest
 
 from vptm_mm.verbs import pretrain as verb
 
+from .. import launched
 from ..conftest import ROOT
 from .test_tools import run
 from .vptm import vptm
@@ -56,12 +57,19 @@ def wait_until(is_so, process):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_rounds(tmp_path):
-    options = ('--work-dir', 'rounds', '--cfg-options', *SMALL)
-    options += ('randomness.seed=5',)
-    tokens = ('--tokens', 'patches', 'vqkd')
-    result = pretrain(tmp_path, *tokens, *options)
+def test_rounds(tmp_path, monkeypatch, capsys):
+    def train(command):
+        assert command[1:4] == ['-m', 'vptm_mm', 'train']
+        launched.run(ROOT / 'tools' / 'train.py', *command[4:], cwd=tmp_path)
+        return 0
+
+    monkeypatch.setattr(verb, 'run_until_it_ends', train)
     root = tmp_path / 'rounds'
+    words = ('pretrain', CONFIG, '--tokens', 'patches', 'vqkd')
+    words += ('--work-dir', root, '--cfg-options', *SMALL)
+    words += ('randomness.seed=5',)
+    vptm(*words)
+    said = capsys.readouterr().out
     backbones = [
         root / name / 'beitv2-tiny_digits.pth'
         for name in ('1_patches', '2_vqkd')
@@ -87,23 +95,16 @@ def test_rounds(tmp_path):
         assert '| images | 128 |' in card
         for report in ('masked token accuracy', 'linear probe', 'perplexity'):
             assert report in card
-        assert f'{name}/beitv2-tiny_digits.pth' in result.stdout
-    # A tuning run reads the result.
-    run(
-        'train.py',
-        ROOT / 'configs' / 'vptm_beitv2-tiny_digits.py',
-        '--cfg-options',
-        'model.backbone.init_cfg.checkpoint='
-        f'{root}/2_vqkd/beitv2-tiny_digits.pth',
-        'train_cfg.max_epochs=1',
-        'train_dataloader.dataset.indices=64',
-        cwd=tmp_path,
-    )
+        assert f'{name}/beitv2-tiny_digits.pth' in said
     # Started again, nothing is trained again.
     exported = backbones[1]
     before = exported.stat().st_mtime_ns
-    pretrain(tmp_path, *tokens, *options)
+    vptm(*words)
     assert exported.stat().st_mtime_ns == before
+    # Other settings are not mixed with them.
+    text = r'1_patches.py holds other settings than these(.*\n)*\+train_cfg = '
+    with pytest.raises(ValueError, match=text):
+        vptm(*words, 'train_cfg.max_epochs=2')
 
 
 @pytest.mark.slow

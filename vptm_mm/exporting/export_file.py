@@ -24,8 +24,6 @@ TORCH_NEEDED = '2.7'
 # The set that torch's exporter writes without conversion.
 OPSET = 18
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-# Protobuf cannot write more bytes into one file.
-ONNX_MAX_BYTES = 2**31
 # The extra file inside a .pt2 that describes it.
 DESCRIPTION = 'vptm_mm.json'
 # Largest difference of a score that a file may have.
@@ -91,8 +89,8 @@ def export_classifier(
         ImportError: If onnx, onnxscript or onnxruntime is missing.
         FileNotFoundError: If the folder is not there.
         ValueError: If the name, the number of classes or ``tolerance`` is
-            wrong, or the model is too large for one file.
-        TypeError: If the classifier or the images are of another kind.
+            wrong.
+        TypeError: If the classifier is of another kind.
         RuntimeError: If torch cannot trace or translate it, or the file
             computes something else.
     """
@@ -139,20 +137,8 @@ def _run(exported: ExportedClassifier, images: Tensor) -> tuple[Tensor, ...]:
     So what is wrong with the classifier is said by the classifier: a backbone
     without weights, images of another size.
     """
-    if images.dtype != torch.uint8 or images.ndim != 4 or not len(images):
-        raise TypeError(
-            f'images of {images.dtype} and shape {tuple(images.shape)} must '
-            'be uint8, (B, in_channels, img_size, img_size), B >= 1: as '
-            'PackInputs leaves them, before the data preprocessor.'
-        )
     prepared = exported.prepare(images)
     scores = exported.classifier(prepared)  # (B, K)
-    if not isinstance(scores, Tensor) or scores.ndim != 2:
-        kind = tuple(getattr(scores, 'shape', (type(scores).__name__,)))
-        raise TypeError(
-            f'{type(exported.classifier.head).__name__} returns {kind}; '
-            'export writes heads that return one tensor (B, num_classes).'
-        )
     return images if exported.preprocessing else prepared, scores
 
 
@@ -215,17 +201,6 @@ def _load_program(path: Path) -> Function:
 def _write_onnx(
     program: Program, description: dict[str, Any], path: Path
 ) -> None:
-    num_bytes = sum(
-        tensor.nbytes
-        for tensors in (program.state_dict, program.constants)
-        for tensor in tensors.values()
-        if isinstance(tensor, Tensor)
-    )
-    if num_bytes >= ONNX_MAX_BYTES:
-        raise ValueError(
-            f'the classifier holds {num_bytes} bytes; one ONNX file holds '
-            f'less than {ONNX_MAX_BYTES}. Write a .pt2 file.'
-        )
     try:
         model: Any = torch.onnx.export(
             program,

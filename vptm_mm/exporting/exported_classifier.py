@@ -37,8 +37,7 @@ class ExportedClassifier(nn.Module):
         - Output: ``(B, K)``
 
     Raises:
-        TypeError: If it is not such a classifier, or its data preprocessor is
-            not MMPretrain's ``ClsDataPreprocessor``.
+        TypeError: If it is not such a classifier.
         ValueError: If a tensor is not float32, or not on the CPU.
     """
 
@@ -108,26 +107,19 @@ def _numbers(tensor: Tensor | None) -> list[float] | None:
 
 def _require_kind(classifier: ImageClassifier) -> None:
     backbone = getattr(classifier, 'backbone', None)
-    if not isinstance(classifier, ImageClassifier) or not isinstance(
-        backbone, AdaptedBackbone
+    preprocessor = getattr(classifier, 'data_preprocessor', None)
+    if (
+        not isinstance(classifier, ImageClassifier)
+        or not isinstance(backbone, AdaptedBackbone)
+        or not classifier.with_head
+        or type(preprocessor) is not ClsDataPreprocessor
     ):
         raise TypeError(
-            f'{type(classifier).__name__} with backbone '
-            f'{type(backbone).__name__} cannot be exported; an '
-            'ImageClassifier on VPTMBackbone or FrozenFeatures can. Test-time '
-            'augmentation calls a model several times: export the classifier '
-            'inside it.'
-        )
-    if not classifier.with_head:
-        raise TypeError(
-            'the classifier has no head, so it has no scores; set model.head.'
-        )
-    preprocessor = classifier.data_preprocessor
-    if type(preprocessor) is not ClsDataPreprocessor:
-        raise TypeError(
-            f'data_preprocessor {type(preprocessor).__name__} must be '
-            'ClsDataPreprocessor: the file says by its mean and std how '
-            'images are prepared.'
+            f'{type(classifier).__name__} with {type(backbone).__name__} and '
+            f'{type(preprocessor).__name__} cannot be exported; an '
+            'ImageClassifier with VPTMBackbone or another of ours, a head and '
+            'ClsDataPreprocessor can. Of test-time augmentation export the '
+            'classifier inside it.'
         )
 
 
@@ -136,10 +128,8 @@ def _require_float32(classifier: ImageClassifier) -> None:
     for name, tensor in chain(
         classifier.named_parameters(), classifier.named_buffers()
     ):
-        is_fine = not tensor.is_floating_point() or (
-            tensor.dtype == torch.float32
-        )
-        if tensor.device.type != 'cpu' or not is_fine:
+        is_other = tensor.is_floating_point() and tensor.dtype != torch.float32
+        if tensor.device.type != 'cpu' or is_other:
             raise ValueError(
                 f'{name} is {tensor.dtype} on {tensor.device}; export writes '
                 'float32 models from the CPU: load it with --cfg-options '

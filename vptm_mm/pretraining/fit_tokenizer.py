@@ -10,7 +10,8 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 
 from ..engine.unwrap import unwrap_model
-from ..nn import require_int
+
+MAX_PATCHES = 200_000  # that k-means sees at most
 
 
 @HOOKS.register_module()
@@ -20,17 +21,7 @@ class FitTokenizerHook(Hook):
     Runs before the first epoch. A codebook that came from a checkpoint (a
     resumed run) is kept. In a distributed run rank 0 fits to the images that
     it reads, and the others receive its codebook.
-
-    Args:
-        max_patches: Patches that k-means sees at most.
-
-    Raises:
-        ValueError: If ``max_patches`` < 1.
     """
-
-    def __init__(self, max_patches: int = 200_000) -> None:
-        require_int('max_patches', max_patches, 1)
-        self.max_patches = max_patches
 
     def before_train(self, runner: Runner) -> None:
         """Collect patches of the target images and fit the codebook."""
@@ -50,7 +41,7 @@ class FitTokenizerHook(Hook):
     def _descriptions(
         self, runner: Runner, model: BaseModel
     ) -> Iterator[Tensor]:
-        left = self.max_patches
+        left = MAX_PATCHES
         for batch in runner.train_dataloader:
             # The second of the two views is the tokenizer's.
             images = model.data_preprocessor(batch, True)['inputs'][1]

@@ -4,9 +4,7 @@ Symbols: M images; W views, 1 or 2; N patches, H x H of them; E width of a
 feature.
 """
 
-import io
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from ..datasets.subsets import hash_rank, list_digest, rank_classes
-from ..weights import write_whole
+from ..weights import open_whole, write_whole
 
 # Images whose features lie in one file.
 CHUNK = 2000
+MAX_PATCHES = 1_000_000  # that k-means sees at most
 # Option of a tokenizer that does not change the features.
 SIZE = 'num_visual_tokens'
 
@@ -35,7 +34,6 @@ def keep_tokens(
     data_preprocessor: dict[str, Any],
     batch_size: int = 64,
     mirrored: bool = True,
-    max_patches: int = 1_000_000,
     seed: int = 0,
     amp: bool = False,
     num_workers: int = 0,
@@ -61,7 +59,6 @@ def keep_tokens(
         data_preprocessor: Config; the teacher's mean and deviation.
         batch_size: Images that the teacher sees at once.
         mirrored: Whether to compute tokens of the mirrored images, too.
-        max_patches: Patches that k-means sees at most.
         seed: Of the order of the images.
         amp: Whether the teacher computes in bfloat16.
         num_workers: Processes that load images.
@@ -103,7 +100,6 @@ def keep_tokens(
             paths.append(folder / f'{start // CHUNK:05d}.npy')
             if paths[-1].exists():
                 continue
-            began = time.perf_counter()
             rows = order[start : start + CHUNK]
             loader = DataLoader(
                 Subset(images, rows),
@@ -112,18 +108,15 @@ def keep_tokens(
                 collate_fn=list,
             )
             features = _describe(loader, model, preprocess, mirrored, amp)
-            write_whole(paths[-1], _npy(features))
-            rate = len(rows) / (time.perf_counter() - began)
+            with open_whole(paths[-1]) as part:
+                np.save(part, features)
             MMLogger.get_current_instance().info(
-                f'{folder.name} of {start + len(rows)} of {len(order)} '
-                f'images, {rate:.1f} images a second.'
+                f'{folder.name} of {start + len(rows)} of {len(order)} images.'
             )
         return model, paths
 
     model, paths = look('features', tokenizer, mirrored)
-    kept: dict[str, Any] = dict(
-        tokens=fit_and_assign(model, paths, max_patches)
-    )
+    kept: dict[str, Any] = dict(tokens=fit_and_assign(model, paths))
     if image_teacher is not None:
         _, paths = look('image_features', image_teacher, False)
         vectors = torch.cat([_read(path).flatten(1) for path in paths])
@@ -131,30 +124,26 @@ def keep_tokens(
     settings.update(
         mirrored=mirrored, tokenizer=tokenizer, image_teacher=image_teacher
     )
-    content = io.BytesIO()
-    np.savez_compressed(
-        content,
-        **kept,
-        images=np.array(names),
-        codebook=model.codebook.numpy(),
-        settings=np.array(json.dumps(settings, default=str)),
-    )
-    write_whole(file, content.getvalue())
+    with open_whole(file) as part:
+        np.savez_compressed(
+            part,
+            **kept,
+            images=np.array(names),
+            codebook=model.codebook.numpy(),
+            settings=np.array(json.dumps(settings, default=str)),
+        )
 
 
-def fit_and_assign(
-    model: Any, paths: list[Path], max_patches: int
-) -> np.ndarray:
+def fit_and_assign(model: Any, paths: list[Path]) -> np.ndarray:
     """Group features; return the tokens of all, ``(M, W, H, H)``.
 
     Args:
         model: The tokenizer.
         paths: Files of features, ``(m, W, N, E)`` each.
-        max_patches: Patches that k-means sees at most.
     """
 
     def stream() -> Iterator[Tensor]:
-        left = max_patches
+        left = MAX_PATCHES
         for path in paths:
             flat = _read(path).flatten(0, 2)[:left]
             left -= len(flat)
@@ -243,12 +232,6 @@ def _describe(
             ]
         parts.append(torch.stack(described, 1).half())
     return torch.cat(parts).numpy()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    content = io.BytesIO()
-    np.save(content, array)
-    return content.getvalue()
 
 
 def _read(path: Path) -> Tensor:

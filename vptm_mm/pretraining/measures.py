@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from ..weights.encoder_config import encoder_config
 
+MAX_PATCHES = 50_000  # of training images
 # States of images, ``(B, C)`` for each readout.
 Read = Callable[[Tensor], dict[str, Tensor]]
 
@@ -80,10 +81,7 @@ def predict_masked_tokens(
 
 
 def codebook_use(
-    model: BaseModel,
-    held_out: DataLoader,
-    training: DataLoader,
-    max_patches: float,
+    model: BaseModel, held_out: DataLoader, training: DataLoader
 ) -> dict[str, float]:
     """Describe the tokens of held-out images, and of training images.
 
@@ -92,12 +90,11 @@ def codebook_use(
     Args:
         model: MMPretrain's ``BEiT``, or a tokenizer that is distilled.
         held_out: All of its images are read.
-        training: Read until ``max_patches`` are reached.
-        max_patches: Patches of training images, in each process.
+        training: Read until there are ``MAX_PATCHES``, in each process.
     """
     size = _tokenizer(model).num_visual_tokens
     report = token_statistics(*_read_tokens(model, held_out), size)
-    tokens, _ = _read_tokens(model, training, max_patches)
+    tokens, _ = _read_tokens(model, training, MAX_PATCHES)
     of_training = token_statistics(tokens, None, size)
     return report | {f'training_{k}': v for k, v in of_training.items()}
 
@@ -144,7 +141,6 @@ def linear_probe(
     model: BaseModel,
     train: DataLoader,
     test: DataLoader,
-    max_iter: int,
     baseline: str | None = None,
 ) -> dict[str, float]:
     """Return the accuracy of a linear classifier on frozen states.
@@ -157,7 +153,6 @@ def linear_probe(
         model: MMPretrain's ``BEiT``.
         train: Labelled images to fit to.
         test: Labelled images to score on.
-        max_iter: Steps of the solver at most.
         baseline: Weights of another backbone, whose states are read in place
             of the model's; it sees the images in its own size, normalised as
             for the model.
@@ -178,7 +173,7 @@ def linear_probe(
     accuracies = {}
     for readout in states:
         probe = make_pipeline(
-            StandardScaler(), LogisticRegression(max_iter=max_iter)
+            StandardScaler(), LogisticRegression(max_iter=1000)
         )
         probe.fit(states[readout], labels)
         accuracies[readout] = probe.score(test_states[readout], test_labels)

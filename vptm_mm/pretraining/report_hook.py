@@ -38,13 +38,9 @@ class PretrainingReportHook(Hook):
         linear_probes: By name of the report, ``train_dataloader`` and
             ``test_dataloader``: configs of loaders over labelled images.
         baseline: Address of other weights to compare linear probes with.
-        max_patches: Patches of training images that are read in each process,
-            rounded up to whole batches.
-        max_iter: Steps of a linear probe's solver at most.
 
     Raises:
-        ValueError: If ``max_patches`` < 1, or if an image of a linear probe
-            has no label.
+        ValueError: If an image of a linear probe has no label.
     """
 
     def __init__(
@@ -53,17 +49,11 @@ class PretrainingReportHook(Hook):
         visual_tokens: dict | None = None,
         linear_probes: Mapping[str, Mapping[str, dict]] | None = None,
         baseline: str | None = None,
-        max_patches: int = 50_000,
-        max_iter: int = 1000,
     ) -> None:
-        if max_patches < 1:
-            raise ValueError(f'max_patches={max_patches} must be >= 1.')
         self.masked_tokens = masked_tokens
         self.visual_tokens = visual_tokens
         self.linear_probes = linear_probes or {}
         self.baseline = baseline
-        self.max_patches = max_patches
-        self.max_iter = max_iter
 
     def before_train(self, runner: Runner) -> None:
         """List the images: what is missing shows before hours are spent."""
@@ -87,16 +77,14 @@ class PretrainingReportHook(Hook):
                 reports['masked_token_accuracy'] = found
             for loader in self._whole:
                 reports['visual_tokens'] = codebook_use(
-                    model, loader, runner.train_dataloader, self.max_patches
+                    model, loader, runner.train_dataloader
                 )
             for name, (train, test) in self._probes.items():
-                reports[name] = linear_probe(model, train, test, self.max_iter)
+                reports[name] = linear_probe(model, train, test)
                 if self.baseline is not None:
                     reports[f'{name}_baseline'] = dict(
                         weights=self.baseline,
-                        **linear_probe(
-                            model, train, test, self.max_iter, self.baseline
-                        ),
+                        **linear_probe(model, train, test, self.baseline),
                     )
         for name, report in reports.items():
             runner.logger.info(f'{name.replace("_", " ")}: {report}')

@@ -9,9 +9,8 @@ import copy
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmpretrain.models import BEiTViT
@@ -26,26 +25,25 @@ FIRST = dict(
     KeptTokens=('features',),
     VQKDTokenizer=('vqkd',),
 )
-LATER = {'features', 'vqkd'}
+LATER = ('features', 'vqkd')
 # Of default_hooks, what a resumed run does not change.
 HOOKS = ('fit_tokenizer', 'report', 'export')
 # Width of a codebook entry of VQ-KD.
 ENTRY = 32
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One training run of the whole.
 
     Args:
         name: Of its folder.
         make_config: Makes its config of the first round's config, the file
             that the last backbone was exported to, and the one that the
-            last step exported.
+            last step exported; the first step reads none.
     """
 
     name: str
-    make_config: Callable[[Config, Path | None, Path | None], Config]
+    make_config: Callable[[Config, Any, Any], Config]
 
 
 def plan_steps(
@@ -72,24 +70,16 @@ def plan_steps(
             f'{", ".join(FIRST)}; train one round by vptm train.'
         )
     if tokens is None:
-        later = [] if tokenizer == 'KeptTokens' else ['features'] * 2
-        tokens = [FIRST[tokenizer][0], *later]
-    if tokens[0] not in FIRST[tokenizer]:
+        more = 0 if tokenizer == 'KeptTokens' else 2
+        tokens = [FIRST[tokenizer][0], *['features'] * more]
+    # With kept tokens an image has no second view, which later rounds need.
+    later = () if tokenizer == 'KeptTokens' else LATER
+    if tokens[0] not in FIRST[tokenizer] or not {*tokens[1:]} <= {*later}:
         raise ValueError(
             f'tokens={tokens} must begin with '
-            f'{" or ".join(map(repr, FIRST[tokenizer]))}: the first round '
-            f'predicts what its config says, by {tokenizer}.'
-        )
-    if tokenizer == 'KeptTokens' and tokens[1:]:
-        raise ValueError(
-            f'tokens={tokens} must be one round: with KeptTokens an image '
-            'has no second view, which later rounds need. Begin with a '
-            'FeatureKMeansTokenizer and TwoViewCrop.'
-        )
-    if not set(tokens[1:]) <= LATER:
-        raise ValueError(
-            f'tokens={tokens} must be of {sorted(LATER)} after the first '
-            'round: these come from the backbone of the round before.'
+            f'{" or ".join(map(repr, FIRST[tokenizer]))}, which the config '
+            f'predicts by {tokenizer}; later rounds are of '
+            f'{", ".join(later) or "no kind"}.'
         )
     layers = _arch(encoder_of(cfg))['num_layers']
     if block is not None and not 0 <= block < layers:
@@ -97,12 +87,21 @@ def plan_steps(
             f'block={block} must be in 0..{layers - 1}: the backbone of the '
             f'config has {layers} blocks.'
         )
-    steps = _first_round(tokens[0], tokenizer)
-    for number, kind in enumerate(tokens[1:], 2):
-        if kind == 'vqkd':
-            steps += _later_vqkd(number, block)
+    steps = []
+    for number, kind in enumerate(tokens, 1):
+        if number == 1 and (kind != 'vqkd' or tokenizer == 'VQKDTokenizer'):
+            steps.append(Step(f'1_{kind}', lambda cfg, *_: copy.deepcopy(cfg)))
+        elif kind == 'features':
+            steps.append(
+                Step(
+                    f'{number}_features',
+                    lambda cfg, backbone, _: feature_tokens(
+                        cfg, backbone, block
+                    ),
+                )
+            )
         else:
-            steps.append(_later_features(number, block))
+            steps += _distilled(number, block)
     return steps
 
 
@@ -272,43 +271,28 @@ def block_features(
     )
 
 
-def _first_round(kind: str, tokenizer: str) -> list[Step]:
-    if kind != 'vqkd' or tokenizer == 'VQKDTokenizer':
-        return [Step(f'1_{kind}', lambda cfg, *_: copy.deepcopy(cfg))]
+def _distilled(number: int, block: int | None) -> list[Step]:
+    """Steps of a round on tokens that are distilled from a teacher.
 
-    def distil(cfg: Config, *_: Path | None) -> Config:
-        grouped = cfg.model.target_generator
-        return distillation(cfg, grouped.teacher, grouped.embed_dims)
+    That of the first round is the config's, a later one the last backbone.
+    """
 
-    return [
-        Step('1_vqkd-tokenizer', distil),
-        Step('1_vqkd', lambda cfg, _, last: vqkd_tokens(cfg, _present(last))),
-    ]
-
-
-def _later_features(number: int, block: int | None) -> Step:
-    return Step(
-        f'{number}_features',
-        lambda cfg, backbone, _: feature_tokens(
-            cfg, _present(backbone), block
-        ),
-    )
-
-
-def _later_vqkd(number: int, block: int | None) -> list[Step]:
-    def distil(cfg: Config, backbone: Path | None, _: Path | None) -> Config:
-        teacher = block_features(cfg, _present(backbone), block)
+    def distil(cfg: Config, backbone: Path, _: Path) -> Config:
+        if number == 1:
+            grouped = cfg.model.target_generator
+            return distillation(cfg, grouped.teacher, grouped.embed_dims)
+        teacher = block_features(cfg, backbone, block)
         width = _arch(encoder_of(cfg))['embed_dims']
         return distillation(_see_as_the_backbone(cfg), teacher, width)
 
+    def predict(cfg: Config, _: Path, tokenizer: Path) -> Config:
+        if number > 1:
+            cfg = _see_as_the_backbone(cfg)
+        return vqkd_tokens(cfg, tokenizer)
+
     return [
         Step(f'{number}_vqkd-tokenizer', distil),
-        Step(
-            f'{number}_vqkd',
-            lambda cfg, _, last: vqkd_tokens(
-                _see_as_the_backbone(cfg), _present(last)
-            ),
-        ),
+        Step(f'{number}_vqkd', predict),
     ]
 
 
@@ -359,9 +343,3 @@ def _arch(encoder: dict[str, Any]) -> dict[str, Any]:
             if arch in names
         )
     return arch
-
-
-def _present(path: Path | None) -> Path:
-    if path is None:
-        raise ValueError('this round needs the file of the round before.')
-    return path

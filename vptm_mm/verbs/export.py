@@ -14,7 +14,7 @@ from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
 from ..datasets import check_data_roots
-from ..exporting import (
+from ..exporting.export_file import (
     OPSET,
     TOLERANCE,
     check_out,

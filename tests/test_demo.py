@@ -11,7 +11,7 @@ from vptm_mm.demo import classify_and_show, require_gradio, write_examples
 from vptm_mm.image_content import read_file
 from vptm_mm.tasks import VPTMTaskPool
 
-from ..tools.test_predict import TASK
+from .tools.test_predict import TASK
 
 
 def test_an_example_of_each_class(tmp_path):

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import visualization as vis
-from ..datasets import SklearnDigits
-from ..serving.client import Client, ServerError
-from ..tasks import VPTMTaskPool
-from ..tasks.pool import Picture
-from ..upload import MB, Limits, read_upload
+from . import visualization as vis
+from .datasets import SklearnDigits
+from .serving.client import Client, ServerError
+from .tasks import VPTMTaskPool
+from .tasks.pool import Picture
+from .upload import MB, Limits, read_upload
 
 # Of a task: its name, shares of classes, pictures with captions.
 Shown = tuple[str, dict[str, float], list[tuple[Image.Image, str]]]
