@@ -243,15 +243,6 @@ def test_nothing_whole_to_resume_from(tmp_path):
         runner.train()
 
 
-def test_a_folder_for_checkpoints_of_several_runs(tmp_path):
-    folder = tmp_path / 'checkpoints'
-    options = {'default_hooks.checkpoint.out_dir': str(folder)}
-    digits_runner(tmp_path / 'run', **options).train()
-    assert (folder / 'run' / 'epoch_1.pth').is_file()
-    _, log = resume(tmp_path / 'run', **options)
-    assert 'resumed epoch: 1, iter: 2' in log
-
-
 def test_the_best_stays_until_the_next_is_known(tmp_path, monkeypatch):
     """A disk that is full when the next best one is to be written."""
     runner = digits_runner(tmp_path, **{'train_cfg.max_epochs': 2})

@@ -108,8 +108,18 @@ def test_rounds(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_what_asks_it_to_stop_reaches_the_training(tmp_path):
+def test_what_asks_it_to_stop_reaches_the_training(
+    tmp_path, monkeypatch, capsys
+):
+    """It goes on with what its warning names."""
     ask_to_stop(signal.SIGINT, tmp_path)
+    monkeypatch.setattr(verb, 'run_until_it_ends', lambda command: 3)
+    words = ('pretrain', CONFIG, '--work-dir', tmp_path / 'rounds')
+    words += ('--cfg-options', *SMALL, 'train_cfg.max_epochs=8')
+    words += ('default_hooks.checkpoint.interval=1',)
+    with pytest.raises(SystemExit, match='3'):
+        vptm(*words, 'train_dataloader.batch_size=32')
+    assert '1_patches goes on with other settings' in capsys.readouterr().err
 
 
 def ask_to_stop(number, tmp_path):
