@@ -3,7 +3,7 @@
 import pytest
 
 from vptm_mm.compare import digest
-from vptm_mm.weights.file_digest import file_sha256
+from vptm_mm.weights.download import file_sha256
 
 from .made_plan import SMALL, VPT, Played, one_pair
 

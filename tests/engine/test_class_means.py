@@ -185,24 +185,6 @@ def test_discriminants_of_one_image_of_each_class(tmp_path):
     assert predicted.equal(labels)
 
 
-def test_class_means_of_an_endless_loader(tmp_path):
-    runner = digits_runner(
-        tmp_path,
-        **{
-            'model.head.prototype_init': 'class_mean',
-            'train_dataloader.sampler': dict(type='InfiniteSampler'),
-            'train_cfg': dict(
-                _delete_=True, by_epoch=False, max_iters=2, val_interval=1
-            ),
-            'param_scheduler': [],
-        },
-    )
-    runner.train()
-    assert 'Prototypes: means of 64 images' in read_log(tmp_path)
-    validations = runner.message_hub.get_scalar('val/accuracy/top1')
-    assert len(validations.data[0]) == 2
-
-
 def test_a_class_without_images_keeps_its_prototype(tmp_path):
     runner = digits_runner(
         tmp_path,

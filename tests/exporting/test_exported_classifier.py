@@ -88,14 +88,6 @@ def test_a_backbone_without_weights_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_head_without_its_class_means_is_refused(
-    classifier_on, photos, tmp_path
-):
-    head = dict(type='PrototypeVerbalizerHead', prototype_init='class_mean')
-    with pytest.raises(RuntimeError, match='no class means were set'):
-        export_classifier(classifier_on(head=head), tmp_path / 'a.pt2', photos)
-
-
 class BranchingHead(LinearClsHead):
     def forward(self, feats):
         scores = super().forward(feats)
@@ -112,13 +104,6 @@ def test_a_head_that_is_no_function_is_refused(
         export_classifier(model, tmp_path / 'a.pt2', photos)
 
 
-def test_images_of_another_size_are_refused(classifier_on, photos, tmp_path):
-    with pytest.raises(ValueError, match=r'input of shape \(5, 3, 8, 16\)'):
-        export_classifier(
-            classifier_on(), tmp_path / 'a.pt2', photos[:, :, ::2]
-        )
-
-
 def test_an_old_torch_is_refused(classifier_on, photos, tmp_path, monkeypatch):
     model = classifier_on()
     monkeypatch.setattr(torch, '__version__', '2.5.1')
@@ -132,11 +117,3 @@ def test_class_names_that_do_not_fit_are_refused(classifier_on):
         ValueError, match=rf'2 class names .* num_classes={NUM_CLASSES}'
     ):
         exported.describe(['a', 'b'], [])
-
-
-def test_no_normalisation_is_null(classifier_on):
-    model = classifier_on()
-    del model.data_preprocessor.mean, model.data_preprocessor.std
-    description = ExportedClassifier(model).describe(None, [])
-    assert description['mean'] is description['std'] is None
-    assert description['channel_order'] == 'RGB'

@@ -12,8 +12,7 @@ from urllib.parse import urlparse
 from mmengine.config import Config
 
 from ..weights.checkpoint_file import fetch
-from ..weights.download import is_remote
-from ..weights.file_digest import file_sha256
+from ..weights.download import file_sha256, is_remote
 
 
 def check_weights(cfg: Config) -> None:

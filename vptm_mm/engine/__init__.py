@@ -1,5 +1,4 @@
 from .any_device_runner import AnyDeviceRunner
-from .bfloat16_optim_wrapper import BFloat16OptimWrapper
 from .hooks.checkpoint_check import CheckpointCheckHook
 from .hooks.class_mean_prototypes import ClassMeanPrototypesHook
 from .hooks.finite_loss import FiniteLossHook
@@ -8,8 +7,8 @@ from .hooks.resumable_checkpoint import ResumableCheckpointHook
 from .hooks.run_record import RunRecordHook
 from .hooks.task_file import TaskFileHook
 from .hooks.tuning_scalars import TuningScalarsHook
+from .optim import BFloat16OptimWrapper, TunedOptimWrapperConstructor
 from .resumable_train_loop import ResumableTrainLoop
-from .tuned_constructor import TunedOptimWrapperConstructor
 from .whole_file_backend import WholeFileBackend
 
 __all__ = [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..models.backbone import AdaptedBackbone
 from ..version import __version__
+from ..weights import preprocessing_of
 
 FORMAT = 'vptm_mm.classifier'
 
@@ -83,6 +84,7 @@ class ExportedClassifier(nn.Module):
             )
         backbone = self.classifier.backbone
         preprocessor = self.classifier.data_preprocessor
+        known = preprocessing_of(preprocessor)
         is_rgb = preprocessor.to_rgb and not self.preprocessing
         return dict(
             format=FORMAT,
@@ -92,17 +94,10 @@ class ExportedClassifier(nn.Module):
             image_size=list(backbone.encoder.img_size),
             channel_order='RGB' if is_rgb else 'BGR',
             preprocessing=self.preprocessing,
-            mean=_numbers(getattr(preprocessor, 'mean', None)),
-            std=_numbers(getattr(preprocessor, 'std', None)),
+            mean=known and list(known.mean),
+            std=known and list(known.std),
             pipeline=list(pipeline),
         )
-
-
-def _numbers(tensor: Tensor | None) -> list[float] | None:
-    """Write float32 numbers with the digits that they have."""
-    if tensor is None:
-        return None
-    return [float(f'{number:.7g}') for number in tensor.flatten().tolist()]
 
 
 def _require_kind(classifier: ImageClassifier) -> None:

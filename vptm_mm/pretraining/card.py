@@ -6,7 +6,7 @@ from typing import Any
 
 from ..report import read_run
 from ..weights import write_whole
-from ..weights.file_digest import file_sha256
+from ..weights.download import file_sha256
 
 REPORTS = (
     'masked_token_accuracy.json',

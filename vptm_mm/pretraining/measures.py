@@ -138,10 +138,7 @@ def token_statistics(
 
 
 def linear_probe(
-    model: BaseModel,
-    train: DataLoader,
-    test: DataLoader,
-    baseline: str | None = None,
+    model: BaseModel, read: Read, train: DataLoader, test: DataLoader
 ) -> dict[str, float]:
     """Return the accuracy of a linear classifier on frozen states.
 
@@ -150,12 +147,10 @@ def linear_probe(
     regularisation.
 
     Args:
-        model: MMPretrain's ``BEiT``.
+        model: MMPretrain's ``BEiT``, whose preprocessor normalises images.
+        read: Reads states, ``states_of_model`` or ``states_of_file``.
         train: Labelled images to fit to.
         test: Labelled images to score on.
-        baseline: Weights of another backbone, whose states are read in place
-            of the model's; it sees the images in its own size, normalised as
-            for the model.
 
     Raises:
         ValueError: If an image has no label.
@@ -165,9 +160,6 @@ def linear_probe(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    read = states_of_model(model)
-    if baseline is not None:
-        read = states_of_file(baseline, next(model.parameters()).device)
     states, labels = _read_states(model, read, train)
     test_states, test_labels = _read_states(model, read, test)
     accuracies = {}

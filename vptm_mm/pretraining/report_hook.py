@@ -17,6 +17,8 @@ from .measures import (
     codebook_use,
     linear_probe,
     masked_token_accuracy,
+    states_of_file,
+    states_of_model,
 )
 
 
@@ -80,11 +82,14 @@ class PretrainingReportHook(Hook):
                     model, loader, runner.train_dataloader
                 )
             for name, (train, test) in self._probes.items():
-                reports[name] = linear_probe(model, train, test)
+                read = states_of_model(model)
+                reports[name] = linear_probe(model, read, train, test)
                 if self.baseline is not None:
+                    device = next(model.parameters()).device
+                    read = states_of_file(self.baseline, device)
+                    found = linear_probe(model, read, train, test)
                     reports[f'{name}_baseline'] = dict(
-                        weights=self.baseline,
-                        **linear_probe(model, train, test, self.baseline),
+                        weights=self.baseline, **found
                     )
         for name, report in reports.items():
             runner.logger.info(f'{name.replace("_", " ")}: {report}')

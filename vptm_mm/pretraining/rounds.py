@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmpretrain.models import BEiTViT
 
-from ..weights.file_digest import file_sha256
+from ..weights.download import file_sha256
 
 # What the first round can predict, by the tokenizer of its config; without
 # --tokens the first of them. A teacher of features can be distilled, too.

@@ -15,7 +15,7 @@ from ..progress import progress
 from ..tasks import load_classifier
 from ..visualization import class_names, file_name, open_split, predict
 from ..weights import open_whole
-from ..weights.file_digest import file_sha256
+from ..weights.download import file_sha256
 
 FILENAME = 'test_predictions.npz'
 

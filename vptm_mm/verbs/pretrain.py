@@ -35,7 +35,7 @@ from ..pretraining.rounds import (
 )
 from ..report import read_run
 from ..weights import write_whole
-from ..weights.file_digest import file_sha256
+from ..weights.download import file_sha256
 
 
 def run_step(

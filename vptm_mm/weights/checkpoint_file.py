@@ -14,8 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..nn import part_of, require_same_state, without_derived
-from .download import download, is_remote
-from .file_digest import file_sha256
+from .download import download, file_sha256, is_remote
 
 PACKAGED = 'vptm_mm://'
 PACKAGED_FILES = Path(__file__).parents[1] / 'checkpoints'

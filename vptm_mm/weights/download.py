@@ -1,4 +1,4 @@
-"""Downloads a file into the cache: the whole file, or none."""
+"""Downloads a file into the cache, whole or not at all; digests files."""
 
 import hashlib
 import os
@@ -11,13 +11,20 @@ import torch
 from mmengine.dist import barrier, is_distributed
 from mmengine.logging import MMLogger
 
-from .file_digest import file_sha256
-
 # First digits of the sha256 of files whose names do not hold them.
 DIGESTS = {'beitv2_base_patch16_224_pt1k.pth': '6d32a5f76264'}
 # As torch.hub and MMPretrain name files: beitv2_20221212-a157be30.pth; a date
 # is not a digest.
 DIGEST = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.[^.]*$')
+
+
+def file_sha256(path: Path) -> str:
+    """Return the digest of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def is_remote(checkpoint: str) -> bool:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..nn import shown, state_differences
 from .checkpoint_file import fetch, read_tensors
 from .checkpoint_layouts import PREDICTOR, to_our_names
-from .file_digest import file_sha256
+from .download import file_sha256
 from .preprocessing import Preprocessing, trained_with
 
 MASK = 'encoder.mask_token'

@@ -148,12 +148,7 @@ class PrefixCacheHook(Hook):
         if self.folder is None:
             first = next(pieces)
             shape = self._announce(runner, part, (views, len(leaf)), first)
-            states = torch.empty(prod(shape), dtype=self.dtype)
-            start = 0
-            for piece in chain([first], pieces):
-                states[start : start + piece.numel()] = piece.flatten()
-                start += piece.numel()
-            return states.view(shape)
+            return torch.cat([first, *pieces]).view(shape)
         key = cache_key(
             runner.cfg,
             part,

@@ -1,9 +1,12 @@
-"""An optimizer over the trainable parameters and nothing else."""
+"""Optimizers: over the trainable parameters, and in half precision on CPUs."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
 from ..nn import tuned_parameters
@@ -54,3 +57,23 @@ class TunedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 'frozen. Give it prompts or a head.'
             )
         return super().__call__(model)
+
+
+@OPTIM_WRAPPERS.register_module()
+class BFloat16OptimWrapper(OptimWrapper):
+    """The host's wrapper, with the model's forward pass in ``bfloat16``.
+
+    Matrix products are computed in ``bfloat16``; weights, gradients and the
+    optimizer stay in single precision, as in ``AmpOptimWrapper``, which needs
+    a GPU. The loss needs no scale: ``bfloat16`` reaches as far as ``float32``.
+    CPUs without instructions for it (AVX512-BF16, AMX) get slower.
+    """
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        device = next(model.parameters()).device.type
+        with (
+            super().optim_context(model),
+            torch.autocast(device, dtype=torch.bfloat16),
+        ):
+            yield
