@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,19 +89,9 @@ def _overview() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('verb', choices=list(VERBS), help=argparse.SUPPRESS)
-    parser.add_argument(
-        '--version', action=_Version, nargs=0, help='show it and exit'
-    )
+    shown = f'vptm_mm {version("vptm_mm")}'
+    parser.add_argument('--version', action='version', version=shown)
     return parser
-
-
-class _Version(argparse.Action):
-    """Print the version, which takes a moment to find, when it is asked."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        parser.exit(message=f'vptm_mm {version("vptm_mm")}\n')
 
 
 def number(
@@ -607,9 +598,10 @@ def compare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--storage',
-        metavar='URL',
-        help='database that workers and comparisons share; SQLite in the work '
-        'dir by default',
+        type=Path,
+        metavar='FILE',
+        help='journal that workers and comparisons share; study.log in the '
+        'work dir by default',
     )
     parser.add_argument(
         '--stale-after',

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.config import Config
 
-from vptm_mm.compare.plan_file import load_plan
+from vptm_mm.compare.plan import load_plan
 from vptm_mm.engine.cfg_options import merge_cfg_options
 from vptm_mm.models import (
     AdaptedBackbone,

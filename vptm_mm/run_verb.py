@@ -29,7 +29,6 @@ LOGGED = ('train', 'test', 'pretrain')
 EXTRAS = dict(
     optuna='sweep',
     pandas='sweep',
-    sqlalchemy='sweep',
     gradio='demo',
     fastapi='serve',
     prometheus_client='serve',

@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
-from optuna.trial import TrialState, create_trial
-
 from vptm_mm.compare.pairs import Pair, make_pairs
-from vptm_mm.compare.plan import Axis, DataSet, Method, Plan
-from vptm_mm.compare.plan_file import load_plan, shown
-from vptm_mm.compare.search import GridSearch
-from vptm_mm.compare.series import Run
+from vptm_mm.compare.plan import (
+    Axis,
+    DataSet,
+    Method,
+    Plan,
+    load_plan,
+    shown,
+)
+from vptm_mm.compare.search import Search
+from vptm_mm.compare.study import Run
 from vptm_mm.compare.trial import RESULT
 
 from ..conftest import ROOT
@@ -27,7 +31,7 @@ SMALL = {
     'train_cfg.max_epochs': 1,
     'param_scheduler': [],
 }
-TWO_RATES = GridSearch((0.05, 0.2))
+TWO_RATES = Search((0.05, 0.2))
 SHORT = """
 methods:
   VPTM: vptm_beitv2-tiny_digits.py
@@ -50,10 +54,14 @@ def make_plan(**changes) -> Plan:
     return Plan(**{**fields, **changes})
 
 
-def load(tmp_path, text):
+def load(tmp_path, text, **changes):
     path = tmp_path / 'plan.yml'
     path.write_text(text)
-    return load_plan(path, CONFIGS)
+    return load_plan(path, CONFIGS, **changes)
+
+
+def shipped(name, **changes):
+    return load_plan(CONFIGS / 'compare' / f'{name}.yml', CONFIGS, **changes)
 
 
 def one_pair(search=TWO_RATES, config=LINEAR, dataset=None, **changes) -> Pair:
@@ -82,18 +90,16 @@ class Played:
                 ended[slot] = point.get('learning_rate', 0.0)
         ended = ended if self.known is None else self.known
         return {
-            slot: Run(point, self._trial(ended[slot]))
+            slot: self._run(point, ended[slot])
             if slot in ended
             else Run(point)
             for slot, point in series.space.slots(ended).items()
         }
 
     @staticmethod
-    def _trial(value):
-        if value is None:
-            attrs = dict(result=dict(error='x'))
-            return create_trial(state=TrialState.FAIL, user_attrs=attrs)
-        return create_trial(value=value)
+    def _run(point, value):
+        result = dict(error='x') if value is None else dict(val=value)
+        return Run(point, True, result, value)
 
 
 def finals_of(pair) -> list:

@@ -3,31 +3,25 @@
 from dataclasses import replace
 
 import pytest
-from mmengine.config import Config
 
-from vptm_mm.compare.equal_terms import check_schedule
 from vptm_mm.compare.pairs import make_pairs
-from vptm_mm.compare.plan import DataSet, Method
-from vptm_mm.compare.search import PRESETS
+from vptm_mm.compare.plan import Method
 
 from .made_plan import (
-    CONFIGS,
     LINEAR,
     TWO_RATES,
     VPTM,
-    make_axis,
     make_plan,
 )
 
 EPOCHS = 'train_cfg.max_epochs'
-END = 'param_scheduler.1.end'
 BATCH = 'train_dataloader.batch_size'
 WEIGHTS = 'model.backbone.init_cfg.checkpoint'
 TEST = 'test_dataloader.dataset.indices'
 
 
 def write_config(folder, text):
-    path = folder / 'other.py'
+    path = folder / f'{len(list(folder.iterdir()))}.py'
     path.write_text(f'_base_ = {str(LINEAR)!r}\n{text}\n')
     return Method('other', path, TWO_RATES)
 
@@ -88,61 +82,3 @@ def test_how_images_are_read_may_differ(tmp_path):
     own = {'train_dataloader.dataset.pipeline': []}
     with pytest.raises(ValueError, match='differ in train_dataloader.dataset'):
         make(replace(other, cfg_options=own))
-
-
-def test_images_of_two_data_sets_have_no_table_in_common(tmp_path):
-    """Both would be called digits."""
-    text = 'test_dataloader = dict(dataset=dict(indices=9))'
-    other = write_config(tmp_path, text)
-    with pytest.raises(ValueError, match='differ in test_dataloader.dataset'):
-        make(other)
-    data = DataSet('digits', CONFIGS / '_base_' / 'datasets' / 'digits_32.py')
-    assert len(make(other, datasets=(data,))) == 2
-
-
-def schedule(epochs=5, lr=0.1, **last):
-    return Config(
-        dict(
-            train_cfg=dict(max_epochs=epochs),
-            optim_wrapper=dict(optimizer=dict(lr=lr)),
-            param_scheduler=[dict(type='LinearLR', end=2), last],
-        )
-    )
-
-
-COSINE = dict(type='CosineAnnealingLR', by_epoch=True)
-
-
-def test_a_schedule_ends_with_training():
-    check_schedule(schedule(**COSINE, end=5), True)
-    for end in (4, 6):
-        text = rf'ends with epoch {end} \(end in param_scheduler\), and traini'
-        with pytest.raises(ValueError, match=text):
-            check_schedule(schedule(**COSINE, end=end), False)
-    # Nothing is trained, or the rate stays as it is after a warm-up.
-    check_schedule(schedule(**COSINE, end=4, lr=0), False)
-    with pytest.raises(ValueError, match='ends with epoch 4'):
-        check_schedule(schedule(**COSINE, end=4, lr=0), True)
-    check_schedule(schedule(type='LinearLR', end=2), False)
-    check_schedule(schedule(type='CosineAnnealingLR', T_max=3), False)
-    check_schedule(Config(dict(schedule(), param_scheduler=None)), False)
-    check_schedule(schedule(type='mmengine.StepLR'), False)
-    check_schedule(schedule(**dict(COSINE, by_epoch=False), end=99), False)
-    # Whatever their order.
-    whole = schedule(**COSINE, end=9)
-    whole.param_scheduler.reverse()
-    with pytest.raises(ValueError, match='ends with epoch 9'):
-        check_schedule(whole, False)
-
-
-def test_more_epochs_are_enough_unless_a_config_pins_the_schedule():
-    (pair,) = make(cfg_options={EPOCHS: 9})
-    assert pair.base.train_cfg.max_epochs == 9
-    text = 'digits, VPTM: the schedule .* epoch 20 .* with epoch 9'
-    with pytest.raises(ValueError, match=text):
-        make(cfg_options={EPOCHS: 9, END: 20})
-    axis = make_axis('epochs', EPOCHS, (9, 20))
-    with pytest.raises(ValueError, match='with epoch 9'):
-        make(cfg_options={END: 20}, axes=(axis,))
-    untrained = {'optim_wrapper.optimizer.lr': 0, EPOCHS: 1, END: 20}
-    make(Method('as it is', VPTM, PRESETS['fixed'], untrained))

@@ -3,11 +3,10 @@
 import pytest
 
 from vptm_mm.compare.pairs import make_pairs
-from vptm_mm.compare.plan_file import load_plan
 from vptm_mm.datasets import VTAB1k
 
 from ..made_datasets import MAKERS
-from .made_plan import CONFIGS
+from .made_plan import shipped
 
 FGVC = dict(
     CUB=200, NABirds=555, Flowers102=102, StanfordDogs=120, StanfordCars=196
@@ -29,14 +28,15 @@ def load(roots, monkeypatch, tmp_path):
     monkeypatch.setenv('VPTM_BEITV2_BASE', str(weights))
     for name, root in roots.items():
         monkeypatch.setenv(name, root)
-    return lambda name: load_plan(CONFIGS / 'compare' / name, CONFIGS)
+    return shipped
 
 
 def test_methods_on_fgvc(load):
-    plan = load('fgvc.yml')
-    pairs = make_pairs(plan)
-    assert len(pairs) == 5 * len(plan.methods)
-    for pair in pairs:
+    pairs = make_pairs(load('fgvc', datasets=['CUB']))
+    assert len(pairs) == 20
+    others = make_pairs(load('fgvc', methods=['VPTM', 'VPT, deep']))
+    assert len(others) == 2 * 5
+    for pair in pairs + others:
         head = pair.base.model.head
         assert head.num_classes == FGVC[pair.dataset.name]
         untrained = 'no training' in pair.method.name
@@ -47,10 +47,8 @@ def test_methods_on_fgvc(load):
 
 
 def test_tasks_of_vtab(load):
-    plan = load('vtab.yml')
-    assert plan.methods == load('fgvc.yml').methods
-    names = ['VPTM', 'verbalizer, patches']
-    pairs = make_pairs(plan.select_methods(names, ()))
+    assert load('vtab').methods == load('fgvc').methods
+    pairs = make_pairs(load('vtab', methods=['VPTM']))
     classes = {pair.dataset.name: pair.base.model.head for pair in pairs}
     assert {k: v.num_classes for k, v in classes.items()} == VTAB1k.TASKS
     for pair in pairs:

@@ -1,15 +1,14 @@
 """Which points a search tries, given what validation said so far."""
 
 import math
+from dataclasses import replace
 
 import optuna
 import pytest
 
 from vptm_mm.compare.search import (
     PRESETS,
-    GridSearch,
-    Seeds,
-    TPESearch,
+    Search,
     best_slot,
     make_search,
 )
@@ -57,13 +56,6 @@ def test_the_grid_grows_while_its_end_is_best(best, expected):
     )
 
 
-def test_a_grid_waits_for_all_its_points_before_it_grows():
-    first, second, third = PRESETS['grow'].slots({})
-    assert len(PRESETS['grow'].slots({first: 1.0, second: 2.0})) == 3
-    ended = {first: 1.0, second: 2.0, third: 3.0}
-    assert len(PRESETS['grow'].slots(ended)) == 4
-
-
 def test_a_failed_end_does_not_grow_the_grid():
     def accuracy(point):
         rate = point['learning_rate']
@@ -73,17 +65,13 @@ def test_a_failed_end_does_not_grow_the_grid():
 
 
 def test_a_growing_grid_keeps_its_weight_decays():
-    search = GridSearch((0.1, 0.2), (0.0, 0.1), growths=1)
+    search = Search((0.1, 0.2), (0.0, 0.1), growths=1)
     ended = play(search, lambda point: point['learning_rate'])
     assert list(ended)[4:] == [
         'learning_rate 0.8, weight_decay 0',
         'learning_rate 0.8, weight_decay 0.1',
     ]
     assert len(ended) == 6
-
-
-def test_a_value_that_is_named_twice_is_tried_once():
-    assert len(GridSearch((0.1, 0.1, 0.2)).slots({})) == 2
 
 
 def test_vpt_is_a_grid_of_forty():
@@ -96,14 +84,7 @@ def test_fixed_needs_no_search():
     assert not PRESETS['fixed'].is_needed
     assert PRESETS['fixed'].slots({}) == {"config's own rates": {}}
     assert PRESETS['grow'].is_needed
-    assert not GridSearch((0.1,)).is_needed
-
-
-def test_final_runs_are_of_seeds():
-    assert list(play(Seeds(2), lambda point: point['seed'])) == [
-        'seed 0',
-        'seed 1',
-    ]
+    assert not Search((0.1,)).is_needed
 
 
 def test_tpe_stays_in_its_box_and_closes_in():
@@ -113,7 +94,7 @@ def test_tpe_stays_in_its_box_and_closes_in():
         tried.append(point)
         return -abs(point['learning_rate'] - 0.03)
 
-    play(TPESearch(trials=30), accuracy)
+    play(replace(PRESETS['tpe'], trials=30), accuracy)
     rates = [point['learning_rate'] for point in tried]
     assert len(set(rates)) == 30
     assert all(1e-4 <= rate <= 1 for rate in rates)
@@ -130,19 +111,19 @@ def test_the_first_of_equals_is_best_and_failures_are_not():
 
 def test_a_plan_changes_what_it_names():
     search = make_search(dict(preset='grow', learning_rate=[1, 2], growths=1))
-    assert search == GridSearch((1, 2), growths=1)
-    assert make_search('tpe') == TPESearch()
+    assert search == Search((1, 2), growths=1)
+    assert make_search('tpe') == PRESETS['tpe']
 
 
 @pytest.mark.parametrize(
     ('entry', 'text'),
     [
         ('bayes', "unknown preset 'bayes'; presets are fixed, grow, grid"),
-        (dict(preset='tpe', growths=1), "'tpe' has no 'growths'; it has"),
+        (dict(growth=1), "unknown key 'growth'; keys are preset, learning"),
         (dict(learning_rate=[0]), 'learning_rate=0 must be positive'),
         (dict(learning_rate=['a']), "learning_rate='a' must be positive"),
         (dict(weight_decay=[-1]), 'weight_decay=-1 must be >= 0'),
-        (dict(learning_rate=[]), 'a grid that grows needs learning rates'),
+        (dict(learning_rate=[]), 'a search that grows, or has trials, needs'),
         (dict(learning_rate=[math.nan]), 'learning_rate=nan must be positive'),
         (dict(growths=-1), 'growths=-1 must be an int >= 0'),
         (dict(preset='tpe', trials=2.5), 'trials=2.5 must be an int >= 0'),

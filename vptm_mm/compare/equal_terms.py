@@ -6,7 +6,6 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..datasets.subsets import kind_of
 from .plan import Method
 
 # What is to be equal unless a method itself says otherwise.
@@ -67,34 +66,6 @@ def check_terms(
                     else '.'
                 )
             )
-
-
-def check_schedule(cfg: Config, is_searched: bool) -> None:
-    """Require that the learning rate's schedule ends with training.
-
-    Args:
-        cfg: The config.
-        is_searched: Whether its learning rate is replaced by others.
-
-    Raises:
-        ValueError: If the last schedule names an end of its own.
-    """
-    schedulers = cfg.get('param_scheduler') or []
-    if not isinstance(schedulers, (list, tuple)):
-        schedulers = [schedulers]
-    is_trained = is_searched or value_at(cfg, 'optim_wrapper.optimizer.lr')
-    ends = [
-        one.get('end') or 0
-        for one in schedulers
-        if one.get('by_epoch', True) and kind_of(one) != 'LinearLR'
-    ]
-    epochs = cfg.train_cfg.max_epochs
-    if is_trained and any(ends) and max(ends) != epochs:
-        raise ValueError(
-            f'the schedule of the learning rate ends with epoch {max(ends)} '
-            f'(end in param_scheduler), and training with epoch {epochs} '
-            '(train_cfg.max_epochs). Leave the first out: it follows.'
-        )
 
 
 def value_at(cfg: Config, key: str) -> Any:

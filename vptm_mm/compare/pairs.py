@@ -1,34 +1,29 @@
 """From a plan to runs: a method on a data set is searched, then measured."""
 
-import itertools
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from ..datasets import check_data_roots, check_splits
 from ..engine.launch import LOADERS
-from .digest import check_weights, config_digest
-from .equal_terms import check_schedule, check_terms, overlap
+from .digest import config_digest
+from .equal_terms import check_terms, overlap
 from .plan import Axis, DataSet, Method, Plan
 from .run_configs import (
     OPTIMIZER,
     base_config,
     final_config,
-    missing_keys,
-    read_config_of,
     seed_subsets,
     set_keys,
+    takes,
     tuned_config,
     without_test,
     without_validation,
 )
 from .search import Point, Seeds, best_slot
-from .series import FINAL, SEARCH, Series
-from .study import Studies
+from .study import FINAL, SEARCH, Series, Studies
 
 
 @dataclass(frozen=True)
@@ -54,17 +49,15 @@ class Pair:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
-        read: In place of ``read_config_of``, as one that keeps what it read.
         searcher: The pair whose search chooses, the same method on another
             data set; by default this one.
 
     Raises:
         ValueError: If a config cannot be read or lacks a part, an option is
-            unknown, a method does not train by epochs, its schedule does not
-            end with training, data loaders share images, or an axis sets what
-            the search sets, or some keys that a method lacks beside others
-            that it has.
-        FileNotFoundError: If a data set is not where the config says.
+            unknown, a method does not train by epochs, data loaders share
+            images, or an axis sets what the search sets.
+        FileNotFoundError: If a data set or weights are not where the config
+            says.
     """
 
     def __init__(
@@ -72,31 +65,22 @@ class Pair:
         plan: Plan,
         dataset: DataSet,
         method: Method,
-        read: Callable[[Path, str], Config] | None = None,
         searcher: 'Pair | None' = None,
     ) -> None:
         self.plan = plan
         self.dataset = dataset
         self.method = method
         self.searcher = searcher or self
-        self.base = base_config(plan, dataset, method, read or read_config_of)
+        self.base = base_config(plan, dataset, method)
         self._final_base = final_config(self.base, dataset, method)
-        for what, options in (
-            ('--cfg-options', plan.overrides),
-            (f'final of {dataset.name!r}', dataset.final),
-            *(
-                (f'axis {axis.name!r}', value)
-                for axis in plan.axes
-                for value in axis.values.values()
-            ),
-        ):
-            self._check_search(what, set_keys(options))
+        self._check_search('--cfg-options', plan.overrides)
+        self._check_search(f'final of {dataset.name!r}', dataset.final)
+        for axis in plan.axes:
+            for options in axis.values.values():
+                self._check_search(f'axis {axis.name!r}', options)
         self.variants = [
             variant for axis in plan.axes for variant in self._along(axis)
         ] or [Variant()]
-        self._check(self.search_config({}))
-        for index in range(len(self.variants)):
-            self._check(self.final_config(index, {}, 0))
         self.search: Series | None = None
         if searcher is None and method.search.is_needed:
             self.search = Series(
@@ -104,7 +88,10 @@ class Pair:
                 config=self.search_config,
                 digest=self._search_digest,
             )
-        self._finals: dict[tuple[int, str], Series] = {}
+        self._check(self.search_config({}))
+        for index in range(len(self.variants)):
+            self._check(self.final_config(index, {}, 0))
+        self.final = cache(self._final)
 
     def __str__(self) -> str:
         return f'{self.dataset.name}, {self.method.name}'
@@ -132,7 +119,7 @@ class Pair:
             (point,) = self.method.search.slots({}).values()
             return point
         runs = studies.runs(self.search)
-        if not all(run.is_ended for run in runs.values()):
+        if not all(run.result for run in runs.values()):
             return None
         best = best_slot(runs, {slot: run.value for slot, run in runs.items()})
         return None if best is None else runs[best].point
@@ -160,23 +147,17 @@ class Pair:
         if point is None:
             return []
         indices = range(len(self.variants))
-        return [self._final(index, point) for index in indices]
+        return [self.final(index, *point.items()) for index in indices]
 
-    def _final(self, index: int, point: Point) -> Series:
-        known = index, str(point)
-        if known not in self._finals:
-            self._finals[known] = Series(
-                *(self.dataset.name, self.method.name, FINAL),
-                space=Seeds(self.plan.seeds),
-                config=lambda run: self.final_config(
-                    index, point, run['seed']
-                ),
-                digest=lambda: config_digest(
-                    self.final_config(index, point, 0)
-                ),
-                point=point,
-            )
-        return self._finals[known]
+    def _final(self, index: int, *items: tuple[str, Any]) -> Series:
+        point = dict(items)
+        return Series(
+            *(self.dataset.name, self.method.name, FINAL),
+            space=Seeds(self.plan.seeds),
+            config=lambda run: self.final_config(index, point, run['seed']),
+            digest=lambda: config_digest(self.final_config(index, point, 0)),
+            point=point,
+        )
 
     def _search_digest(self) -> str:
         """Digest the config without what is searched, and the box."""
@@ -191,25 +172,20 @@ class Pair:
             check_data_roots(cfg.get(name))
         try:
             _check_images(cfg)
-            check_schedule(cfg, bool(self.method.search.learning_rate))
-            check_weights(cfg)
+            config_digest(cfg)  # which reads the weights
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(f'{self}: {error}') from error
 
-    def _check_search(self, what: str, keys: Iterable[str]) -> None:
-        """Require that no key sets what the search sets."""
+    def _check_search(self, what: str, options: dict[str, Any]) -> None:
+        """Require that options do not set what the search sets."""
         search = self.method.search
-        searched = [
-            key
-            for key, is_searched in (
-                (f'{OPTIMIZER}.lr', search.learning_rate),
-                (f'{OPTIMIZER}.weight_decay', search.weight_decay),
-                (OPTIMIZER, search.optimizer),
-            )
-            if is_searched
-        ]
-        for key, mine in itertools.product(searched, keys):
-            if overlap(key, mine):
+        searched = {
+            f'{OPTIMIZER}.lr': search.learning_rate,
+            f'{OPTIMIZER}.weight_decay': search.weight_decay,
+            OPTIMIZER: search.optimizer,
+        }
+        for mine in set_keys(options):
+            if any(searched[key] and overlap(key, mine) for key in searched):
                 raise ValueError(
                     f'{what} sets {mine}, and so does the search of '
                     f'{self.method.name!r}. Give the method search: fixed '
@@ -218,15 +194,8 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        missing = missing_keys(self._final_base, axis)
-        if len(missing) == len(axis.keys):
+        if not takes(self._final_base, next(iter(axis.values.values()))):
             return [Variant(axis.name)]
-        if missing:
-            raise ValueError(
-                f'axis {axis.name!r}: {self} has no '
-                f'{", ".join(map(repr, missing))}, which the axis sets beside '
-                'others. Correct the key, or take the method out of the axis.'
-            )
         return [
             Variant(axis.name, label, options)
             for label, options in axis.values.items()
@@ -238,11 +207,10 @@ def make_pairs(plan: Plan) -> list[Pair]:
 
     Raises:
         ValueError: If a pair is wrong, if methods on one data set are not
-            compared on equal terms, if no method has the key of an axis, or
+            compared on equal terms, if no method has the keys of an axis, or
             if the data set that is to choose is not compared.
         FileNotFoundError: If a data set is not where the config says.
     """
-    read = cache(read_config_of)
     by_name = {dataset.name: dataset for dataset in plan.datasets}
     searchers: dict[str, Pair] = {}
     if plan.search_on:
@@ -253,13 +221,13 @@ def make_pairs(plan: Plan) -> list[Pair]:
                 "it, or let each search for itself by --search-on ''."
             )
         searchers = {
-            method.name: Pair(plan, by_name[plan.search_on], method, read)
+            method.name: Pair(plan, by_name[plan.search_on], method)
             for method in plan.methods
         }
     pairs = [
         searchers[method.name]
         if dataset.name == plan.search_on
-        else Pair(plan, dataset, method, read, searchers.get(method.name))
+        else Pair(plan, dataset, method, searchers.get(method.name))
         for dataset in plan.datasets
         for method in plan.methods
     ]
@@ -272,9 +240,10 @@ def make_pairs(plan: Plan) -> list[Pair]:
         )
     for axis in plan.axes:
         if all(Variant(axis.name) in pair.variants for pair in pairs):
+            keys = next(iter(axis.values.values()))
             raise ValueError(
                 f'axis {axis.name!r}: no method has '
-                f'{", ".join(map(repr, axis.keys))}: '
+                f'{", ".join(map(repr, keys))}: '
                 f'{", ".join(method.name for method in plan.methods)}. '
                 'Correct the key.'
             )

@@ -1,14 +1,33 @@
-"""A plan: which methods, on which data sets, searched how."""
+"""A plan: which methods, on which data sets, searched how; read from YAML."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+from mmengine.config import Config
+
 from ..model_index import config_path
-from .search import PRESETS, Search, make_search
+from ..nn import is_int
+from .search import Search, make_search
+
+# What a file may say, at its top and in each entry.
+PLAN = (
+    'name',
+    'seeds',
+    'search',
+    'search_on',
+    'cfg_options',
+    'methods',
+    'datasets',
+    'axes',
+)
+METHOD = ('config', 'cfg_options', 'search')
+DATASET = ('config', 'cfg_options', 'final', 'group')
+# YAML 1.1 has 1e-2 as text.
+NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 
 
 @dataclass(frozen=True)
@@ -56,17 +75,11 @@ class Axis:
 
     Args:
         name: As plots show it.
-        values: Changed keys of the config for each tick, by its label. All
-            ticks change the same keys.
+        values: Changed keys of the config for each tick, by its label.
     """
 
     name: str
     values: dict[str, dict[str, Any]]
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Dotted keys that change."""
-        return tuple(next(iter(self.values.values())))
 
 
 @dataclass(frozen=True)
@@ -79,139 +92,142 @@ class Plan:
         datasets: What it is compared on.
         seeds: Final runs of each method on each data set: seeds 0 to
             ``seeds - 1``.
-        search: Of methods that are added.
         search_on: Name of the data set whose search chooses for all of them;
             empty for a search on each.
         cfg_options: Changed keys of every config.
         overrides: Changed keys that come after those of data sets and
             methods.
         axes: Robustness axes.
-        axes_methods: Names of the methods that the axes compare.
     """
 
     name: str
     methods: tuple[Method, ...]
     datasets: tuple[DataSet, ...]
     seeds: int = 5
-    search: Search = PRESETS['grow']
     search_on: str = ''
     cfg_options: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     axes: tuple[Axis, ...] = ()
-    axes_methods: tuple[str, ...] = ()
 
-    def along(self, names: Sequence[str]) -> 'Plan':
-        """Return the plan of some axes: their methods only.
 
-        Raises:
-            ValueError: If an axis is unknown.
-        """
-        known = {axis.name: axis for axis in self.axes}
-        for name in names:
-            if name not in known:
-                raise ValueError(
-                    f'unknown axis {name!r}; the plan has '
-                    f'{", ".join(known) or "none"}. Add it to axes: of the '
-                    'plan, as NAME: {dotted.key: [values]}.'
-                )
-        methods = tuple(m for m in self.methods if m.name in self.axes_methods)
-        axes = tuple(known[name] for name in dict.fromkeys(names))
-        return replace(self, methods=methods, axes=axes)
+def load_plan(path: Path, configs: Path, **changes: Any) -> Plan:
+    """Read and check a YAML file, as mmengine reads configs.
 
-    def searched(
-        self, preset: str | None, learning_rates: Sequence[float]
-    ) -> 'Plan':
-        """Return the plan with another search of all methods.
+    It is merged into the plan that it names as ``_base_``, of which it has
+    all but the name.
 
-        A method that alone is not searched, as one without training, is not
-        searched then either.
+    Args:
+        path: The file.
+        configs: Folder below which configs are looked for, after the working
+            directory and the file's own folder.
+        **changes: As in ``change``.
 
-        Args:
-            preset: Name of a preset; None leaves each method its search.
-            learning_rates: Those that are tried; empty for the search's own.
-
-        Raises:
-            ValueError: If the preset is unknown, or a rate out of range.
-        """
-
-        def change(search: Search) -> Search:
-            search = search if preset is None else make_search(preset)
-            if not learning_rates:
-                return search
-            return replace(search, learning_rate=tuple(learning_rates))
-
-        methods = tuple(
-            method
-            if self.search.is_needed and not method.search.is_needed
-            else replace(method, search=change(method.search))
-            for method in self.methods
+    Raises:
+        FileNotFoundError: If the file, its base or a config is not there.
+        ValueError: If the plan is empty, or a key or value is wrong.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no plan at {path.absolute()}; see configs/compare for examples.'
         )
-        return replace(self, methods=methods)
-
-    def select_datasets(
-        self, names: Sequence[str], folders: Sequence[Path]
-    ) -> 'Plan':
-        """Return the plan of some data sets, or of configs that it lacks.
-
-        Args:
-            names: Names of the plan's data sets, or config files.
-            folders: Where config files are looked for.
-
-        Raises:
-            ValueError: If two data sets have one name.
-            FileNotFoundError: If a name is neither.
-        """
-        datasets = _select('data set', names, self.datasets, DataSet, folders)
-        return replace(self, datasets=datasets)
-
-    def select_methods(
-        self, names: Sequence[str], folders: Sequence[Path]
-    ) -> 'Plan':
-        """Return the plan of some methods, or of configs that it lacks.
-
-        Axes compare them, too, whatever methods the plan names for axes.
-
-        Args:
-            names: Names of the plan's methods, or config files, which get
-                the plan's search.
-            folders: Where config files are looked for.
-
-        Raises:
-            ValueError: If two methods have one name.
-            FileNotFoundError: If a name is neither.
-        """
-
-        def add(name: str, config: Path) -> Method:
-            return Method(name, config, self.search)
-
-        methods = _select('method', names, self.methods, add, folders)
-        chosen = tuple(method.name for method in methods)
-        return replace(self, methods=methods, axes_methods=chosen)
+    try:
+        own = yaml.safe_load(path.read_text(encoding='utf-8'))
+        name = _entry('the plan', own, (*PLAN, '_base_')).get('name')
+        raw = _entry('the plan', Config.fromfile(path).to_dict(), PLAN)
+        raw = _numbers(raw) | dict(name=name or path.stem)
+        change(raw, **changes)
+        return _make_plan(raw, (Path(), path.parent, configs))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: {error}') from error
+    except yaml.YAMLError as error:
+        raise ValueError(f'{path} is not YAML: {error}') from error
+    except Exception as error:  # a value of any other kind than is asked for
+        raise ValueError(f'{path}: {error}') from error
 
 
-def _select(
-    what: str,
-    names: Sequence[str],
-    known: Sequence[Any],
-    add: Callable[[str, Path], Any],
-    folders: Sequence[Path],
-) -> tuple[Any, ...]:
-    """Return what is named, or make it of the config that is named."""
-    by_name = {one.name: one for one in known}
+def change(
+    raw: dict[str, Any],
+    *,
+    methods: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    axes: Sequence[str] = (),
+    search: str | None = None,
+    learning_rates: Sequence[float] | None = None,
+    **more: Any,
+) -> None:
+    """Change what a file says.
 
-    def unknown(name: str) -> str:
-        return f'unknown {what} {name!r}, the plan has {", ".join(by_name)}'
+    A method that alone is ``search: fixed`` keeps its rate.
 
-    chosen = [
-        by_name[name]
-        if name in by_name
-        else add(Path(name).stem, find_config(name, folders, unknown(name)))
-        for name in dict.fromkeys(names)
-    ]
-    for name, count in Counter(one.name for one in chosen).items():
-        if count > 1:
-            raise ValueError(f'{what} {name!r} is there twice; rename one.')
-    return tuple(chosen)
+    Args:
+        raw: What the file says.
+        methods: Names of its methods, or config files, in place of all; the
+            axes compare them, too.
+        datasets: Names of its data sets, or config files, in place of all.
+        axes: Names of its axes, which are compared in place of the methods.
+        search: A preset for all methods.
+        learning_rates: Those of the search of all methods; what else it is
+            stays.
+        **more: Other keys; None for what the file says.
+
+    Raises:
+        ValueError: If an axis, or a method of the axes, is unknown.
+    """
+    raw.update({key: one for key, one in more.items() if one is not None})
+    known = raw.pop('axes', {})
+    chosen = known.pop('methods', None) if axes else None
+    raw['axes'] = {name: _known('axis', name, known) for name in axes}
+    if methods is not None:
+        raw['methods'] = _select(methods, raw['methods'])
+    elif chosen:
+        known = raw['methods']
+        raw['methods'] = {
+            name: _known('method of axes', name, known) for name in chosen
+        }
+    if datasets is not None:
+        raw['datasets'] = _select(datasets, raw['datasets'])
+    if search or learning_rates:
+        default = raw.get('search', 'grow')
+        raw['methods'] = {
+            name: _searched(entry, default, search, learning_rates)
+            for name, entry in raw['methods'].items()
+        }
+
+
+def _known(what: str, name: str, known: dict[str, Any]) -> Any:
+    if name not in known:
+        raise ValueError(
+            f'unknown {what} {name!r}; the plan has '
+            f'{", ".join(known) or "none"}.'
+        )
+    return known[name]
+
+
+def _select(names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of names; what is not known is a config."""
+    return {
+        name if name in known else Path(name).stem: known[name]
+        if name in known
+        else dict(config=name)
+        for name in names
+    }
+
+
+def _searched(
+    entry: Any,
+    default: Any,
+    search: str | None,
+    learning_rates: Sequence[float] | None,
+) -> dict[str, Any]:
+    """Return the entry of a method with another search."""
+    entry = dict(config=entry) if isinstance(entry, str) else dict(entry)
+    if entry.get('search') == 'fixed' != default:
+        return entry
+    mine = search or entry.get('search', default)
+    if learning_rates:
+        mine = mine if isinstance(mine, dict) else dict(preset=mine)
+        mine = dict(mine, learning_rate=learning_rates)
+    return dict(entry, search=mine)
 
 
 def slug(name: str) -> str:
@@ -219,14 +235,109 @@ def slug(name: str) -> str:
     return re.sub(r'\W+', '-', name).strip('-')
 
 
-def find_config(name: str, folders: Sequence[Path], what: str) -> Path:
-    """Return the path of a config.
+def shown(value: Any) -> str:
+    """Return a value as a tick label: runs of integers as ``0-5``."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    values = list(value)
+    if len(values) > 2 and all(isinstance(one, int) for one in values):
+        first = values[0]
+        if values == list(range(first, first + len(values))):
+            return f'{first}-{values[-1]}'
+    return ', '.join(map(str, values)) or 'none'
 
-    Args:
-        name: A path, absolute or below one of ``folders``, or the name of a
-            config of the package.
-        folders: Where it is looked for, in this order.
-        what: Begins the text of the error.
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _numbers(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_numbers(one) for one in value]
+    is_number = isinstance(value, str) and NUMBER.fullmatch(value)
+    return float(value) if is_number else value
+
+
+def _make_plan(raw: dict[str, Any], folders: Sequence[Path]) -> Plan:
+    for part in ('methods', 'datasets'):
+        if not raw.get(part):
+            raise ValueError(
+                f'the plan is empty: {part}: has no entry. Give one at least, '
+                'as NAME: ...; see configs/compare for examples.'
+            )
+    search = make_search(raw.pop('search', 'grow'))
+    parts = dict(
+        methods=tuple(
+            _make_method(str(name), entry, search, folders)
+            for name, entry in raw['methods'].items()
+        ),
+        datasets=tuple(
+            _make_dataset(str(name), entry or {}, folders)
+            for name, entry in raw['datasets'].items()
+        ),
+        axes=tuple(_make_axis(*pair) for pair in raw['axes'].items()),
+    )
+    plan = Plan(**{**raw, **parts})
+    if not is_int(plan.seeds) or plan.seeds < 1:
+        raise ValueError(f'seeds={plan.seeds!r} must be a number >= 1.')
+    return plan
+
+
+def _make_method(
+    name: str, entry: Any, search: Search, folders: Sequence[Path]
+) -> Method:
+    what = f'method {name!r}'
+    entry = dict(config=entry) if isinstance(entry, str) else entry
+    fields = _entry(what, entry, METHOD)
+    if 'config' not in fields:
+        raise ValueError(f'{what} has no config; give it config: FILE.')
+    fields['config'] = _find_config(fields['config'], folders, what)
+    if 'search' in fields:
+        search = make_search(fields['search'])
+    return Method(name, **{**fields, 'search': search})
+
+
+def _make_dataset(name: str, entry: Any, folders: Sequence[Path]) -> DataSet:
+    what = f'data set {name!r}'
+    fields = _entry(what, entry, DATASET)
+    if 'config' in fields:
+        fields['config'] = _find_config(fields['config'], folders, what)
+    return DataSet(name, **fields)
+
+
+def _make_axis(name: str, entry: Any) -> Axis:
+    """Read ``{key: [values]}`` or ``{label: {key: value, ...}, ...}``."""
+    pairs = list(entry.items()) if isinstance(entry, dict) else []
+    ticks: list[tuple[str, Any]] = []
+    if len(pairs) == 1 and isinstance(pairs[0][1], list):
+        [(key, values)] = pairs
+        ticks = [(shown(value), {str(key): value}) for value in values]
+    elif all(isinstance(options, dict) for _, options in pairs):
+        ticks = [(str(label), options) for label, options in pairs]
+    if not ticks:
+        raise ValueError(
+            f'axis {name!r}: {entry!r} must be one dotted key and its values, '
+            'as {model.backbone.prompt_length: [1, 5]}, or for each label '
+            'keys and values, as {short: {model.backbone.prompt_length: 1}}.'
+        )
+    return Axis(name, dict(ticks))
+
+
+def _entry(what: str, entry: Any, allowed: Sequence[str]) -> dict[str, Any]:
+    """Return an entry without what is blank.
+
+    Raises:
+        ValueError: If it is not a mapping, or a key is unknown.
+    """
+    unknown = set(entry) - set(allowed) if isinstance(entry, dict) else entry
+    if unknown or not isinstance(entry, dict):
+        raise ValueError(
+            f'{what} must be a mapping with the keys {", ".join(allowed)}, '
+            f'and has {unknown!r}.'
+        )
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _find_config(name: str, folders: Sequence[Path], what: str) -> Path:
+    """Return the path of a config, or that of one of the package.
 
     Raises:
         FileNotFoundError: If there is none; the text suggests names.

@@ -58,41 +58,6 @@ def plot_parameters(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
     return write_png(figure, folder / f'parameters_{slug(dataset)}.png')
 
 
-def plot_bars(rows: pd.DataFrame, dataset: str, folder: Path) -> Path:
-    """Plot the test accuracy of each method as a bar, the best on top.
-
-    Args:
-        rows: Methods on one data set.
-        dataset: Its name.
-        folder: Where the file is written.
-    """
-    rows = rows.fillna({'test_std': 0.0})
-    styles = dict(zip(rows.method, _styles(), strict=False))
-    ranked = rows.sort_values('test_mean', kind='stable')
-    figure = Figure(figsize=(8, 1.3 + 0.36 * len(rows)), layout='constrained')
-    axes = figure.subplots()
-    for place, row in enumerate(ranked.itertuples()):
-        mean, deviation = row.test_mean, row.test_std
-        axes.barh(
-            place,
-            mean,
-            xerr=deviation,
-            color=styles[row.method][0],
-            error_kw=dict(ecolor='0.25', capsize=3, linewidth=1),
-        )
-        end = mean + deviation
-        axes.text(end + 1, place, row.test, va='center', fontsize=9)
-    names = ranked.method
-    axes.set_yticks(range(len(ranked)), names)
-    # Room for the figures beside the bars.
-    axes.set_xlim(0, 105 + 1.8 * rows.test.str.len().max())
-    axes.margins(y=0.02)
-    axes.set_xticks(range(0, 101, 20))
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.set(xlabel='test top-1 (%)', title=dataset)
-    return write_png(figure, folder / f'bars_{slug(dataset)}.png')
-
-
 def plot_axis(
     axis: Axis, rows: pd.DataFrame, dataset: str, folder: Path
 ) -> Path:
@@ -147,7 +112,7 @@ def plot_axis(
     )
     axes.grid(color='0.92')
     _add_legend(figure, sorted(ends, key=lambda line: -ends[line]))
-    name = f'axis_{axis.name}_{slug(dataset)}.png'
+    name = f'axis_{slug(axis.name)}_{slug(dataset)}.png'
     return write_png(figure, folder / name)
 
 

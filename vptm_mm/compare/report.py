@@ -10,7 +10,7 @@ import pandas as pd
 from ..weights import write_whole
 from . import plots
 from .pairs import Pair
-from .plan import Axis, Plan
+from .plan import Axis, Plan, slug
 from .study import Studies
 from .tables import make_rows, make_runs
 
@@ -43,9 +43,9 @@ def write_report(
         folder: Where they are written.
 
     Returns:
-        Without axes ``runs.csv``, ``results.csv``, ``results.md`` and two
-        plots for each data set. With axes ``axes_runs.csv`` and, for each of
-        them, a CSV, a table in Markdown and a plot for each data set.
+        Without axes ``runs.csv``, ``results.csv``, ``results.md`` and a plot
+        for each data set. With axes ``axes_runs.csv`` and, for each of them, a
+        CSV, a table in Markdown and a plot for each data set.
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = make_runs(pairs, studies)
@@ -55,7 +55,7 @@ def write_report(
     written = [_write(folder / name, _csv(runs))]
     for axis in plan.axes:
         along = rows[rows.axis == axis.name]
-        stem = f'axis_{axis.name}'
+        stem = f'axis_{slug(axis.name)}'
         text = make_axis_markdown(axis, along, _failures(runs, axis.name))
         written += [
             _write(folder / f'{stem}.csv', _rows_csv(along)),
@@ -72,7 +72,6 @@ def write_report(
     ]
     for dataset, here in rows.groupby('dataset', sort=False):
         written.append(plots.plot_parameters(here, dataset, folder))
-        written.append(plots.plot_bars(here, dataset, folder))
     return written
 
 
@@ -91,8 +90,8 @@ def make_markdown(plan: Plan, runs: pd.DataFrame, rows: pd.DataFrame) -> str:
         '',
         f'Top-1 accuracy in %, mean ± standard deviation over {plan.seeds} '
         f'seed{"s" if plan.seeds > 1 else ""}. {_searched(plan)}Each final '
-        f'run tests its best checkpoint by validation once{_unvalidated(plan)}'
-        '.',
+        'run tests its best checkpoint by validation once; without validation '
+        '(-), its last one.',
     ]
     if len(plan.datasets) > 1:
         lines += ['', '## All data sets', '', *_overview(plan, rows)]
@@ -115,7 +114,7 @@ def make_markdown(plan: Plan, runs: pd.DataFrame, rows: pd.DataFrame) -> str:
         lines += [_line(_cells(row)) for row in here.itertuples()]
         if here.is_at_end.any():
             lines += ['', AT_END]
-    lines += _failed(_failures(runs))
+    lines += _failures(runs)
     return '\n'.join(lines) + '\n'
 
 
@@ -128,7 +127,7 @@ def make_axis_markdown(
         axis: The axis.
         rows: One row for each method and value; one without a value, of a
             method without the axis, counts for all of them.
-        failures: A line for each run that failed.
+        failures: Lines on what failed.
     """
     lines = [
         f'# {axis.name}',
@@ -150,7 +149,7 @@ def make_axis_markdown(
             lines.append(_line([method, rate, *cells]))
     if rows.is_at_end.any():
         lines += ['', AT_END]
-    lines += _failed(failures)
+    lines += failures
     return '\n'.join(lines) + '\n'
 
 
@@ -185,34 +184,15 @@ def _overview(plan: Plan, rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _searched(plan: Plan) -> str:
-    """Say what was chosen on validation, and of which methods."""
-    on = f' of {plan.search_on}, for all data sets,' if plan.search_on else ''
-    text = ''
-    for what, key in (
-        ('Learning rates', 'learning_rate'),
-        ('Weight decays', 'weight_decay'),
-    ):
-        methods = [
-            method.name
-            for method in plan.methods
-            if method.search.is_needed and getattr(method.search, key)
-        ]
-        if methods:
-            is_all = len(methods) == len(plan.methods)
-            of = '' if is_all else f' of {", ".join(methods)}'
-            text += (
-                f'{what}{of} were chosen on the validation split{on} with '
-                'seed 0. '
-            )
-    return text
-
-
-def _unvalidated(plan: Plan) -> str:
-    """Name the data sets on which final runs have no validation."""
-    names = [dataset.name for dataset in plan.datasets if dataset.final]
-    if not names:
+    """Say whose rates were chosen, and on which images."""
+    methods = [one.name for one in plan.methods if one.search.is_needed]
+    if not methods:
         return ''
-    return f'; on {", ".join(names)}, without validation, its last one'
+    on = f' of {plan.search_on}, for all data sets,' if plan.search_on else ''
+    return (
+        f'Rates of {", ".join(methods)} were chosen on the validation split'
+        f'{on} with seed 0. '
+    )
 
 
 def _cells(row: Any) -> list[str]:
@@ -241,14 +221,11 @@ def _line(cells: Sequence[str]) -> str:
     return f'| {" | ".join(texts)} |'
 
 
-def _failed(failures: Sequence[str]) -> list[str]:
-    return ['', '## Failed runs', '', *failures] if failures else []
-
-
 def _failures(runs: pd.DataFrame, axis: str = '') -> list[str]:
-    """Say what failed, of runs along another axis nothing."""
+    """Return lines on what failed, of runs along another axis none."""
     failed = runs[runs.error.notna() & runs.axis.isin(['', axis])]
-    return [
+    head = [] if failed.empty else ['', '## Failed runs', '']
+    return head + [
         f'- {run.dataset}, {run.method}'
         + (f', {run.axis} {run.value}' if run.value else '')
         + f', {run.stage}, {run.point}, seed {run.seed}: '

@@ -1,7 +1,8 @@
 """Configs of the runs of a comparison: read and merged."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,16 @@ from ..datasets.subsets import SAMPLERS, kind_of
 from ..engine.cfg_options import merge_cfg_options
 from ..engine.launch import LOADERS
 from .equal_terms import value_at
-from .plan import Axis, DataSet, Method, Plan
+from .plan import DataSet, Method, Plan
 from .search import Point, Search
 from .trial import ACCURACY
 
 OPTIMIZER = 'optim_wrapper.optimizer'
 
 
-def read_config_of(path: Path, what: str) -> Config:
-    """Read a config.
+@cache
+def _read(path: Path, what: str) -> Config:
+    """Read a config, once for all runs.
 
     Args:
         path: Its file.
@@ -39,15 +41,8 @@ def read_config_of(path: Path, what: str) -> Config:
         ) from error
 
 
-def missing_keys(cfg: Config, axis: Axis) -> list[str]:
-    """Return the keys of an axis that a config, or what it names, lacks."""
-    options = next(iter(axis.values.values()))
-    if _takes(cfg, options):
-        return []
-    return [key for key in options if not _takes(cfg, {key: options[key]})]
-
-
-def _takes(cfg: Config, options: dict[str, Any]) -> bool:
+def takes(cfg: Config, options: dict[str, Any]) -> bool:
+    """Whether a config, or what it names, has the keys of options."""
     try:
         merge_cfg_options(copy.deepcopy(cfg), options)
     except ValueError:
@@ -100,27 +95,21 @@ def _seed_subsets(dataset: Any, kinds: Sequence[str], seed: int) -> None:
         _seed_subsets(one, kinds, seed)
 
 
-def base_config(
-    plan: Plan,
-    dataset: DataSet,
-    method: Method,
-    read: Callable[[Path, str], Config],
-) -> Config:
+def base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     """Return the config of a method on a data set, before any search.
 
     Args:
         plan: The plan.
         dataset: One of its data sets.
         method: One of its methods.
-        read: As ``read_config_of``.
 
     Raises:
         ValueError: If an option is unknown, or a part is missing.
     """
-    cfg = copy.deepcopy(read(method.config, f'method {method.name!r}'))
+    cfg = copy.deepcopy(_read(method.config, f'method {method.name!r}'))
     if dataset.config is not None:
         what = f'data set {dataset.name!r}'
-        data = copy.deepcopy(read(dataset.config, what))
+        data = copy.deepcopy(_read(dataset.config, what))
         _take_data(cfg, dataset.name, dataset.config, data)
     for what, options in (
         ('the plan', plan.cfg_options),
@@ -129,19 +118,13 @@ def base_config(
         ('the command line', plan.overrides),
     ):
         _merge(cfg, options, f'{what}, {method.config}')
-    needed = ('model', OPTIMIZER, *LOADERS)
-    missing = [key for key in needed if not value_at(cfg, key)]
+    needed = ('model', OPTIMIZER, *LOADERS, 'train_cfg.max_epochs')
+    missing = [key for key in needed if value_at(cfg, key) is None]
     if missing:
         raise ValueError(
             f'{dataset.name}, {method.name}: {method.config} has no '
-            f'{", ".join(missing)}. Give it one: rates are chosen on '
-            'validation images, and final runs are tested.'
-        )
-    if value_at(cfg, 'train_cfg.max_epochs') is None:
-        raise ValueError(
-            f'method {method.name!r}: train_cfg={cfg.get("train_cfg")!r} of '
-            f'{method.config} has no max_epochs; comparisons train by epochs, '
-            "as with dict(type='ResumableTrainLoop', max_epochs=20)."
+            f'{", ".join(missing)}. Give it one: comparisons train by epochs, '
+            'rates are chosen on validation images, and final runs are tested.'
         )
     cfg.default_hooks = cfg.get('default_hooks') or {}
     cfg.default_hooks.checkpoint = dict(
@@ -203,10 +186,6 @@ def tuned_config(
     return cfg
 
 
-def _listed(imports: str | Sequence[str]) -> Sequence[str]:
-    return [imports] if isinstance(imports, str) else imports
-
-
 def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:
     try:
         merge_cfg_options(cfg, options)
@@ -239,8 +218,9 @@ def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
     # What registers its class, in the process of the run, too.
     if data.get('custom_imports'):
         mine = dict(cfg.get('custom_imports') or dict(imports=[]))
-        both = [*_listed(mine['imports'])]
-        both += _listed(data.custom_imports['imports'])
+        both: list[str] = []
+        for imports in (mine['imports'], data.custom_imports['imports']):
+            both += [imports] if isinstance(imports, str) else imports
         cfg.custom_imports = dict(mine, imports=list(dict.fromkeys(both)))
     # Whether its images are RGB or BGR.
     if data.get('data_preprocessor'):

@@ -18,9 +18,9 @@ from ..nn import is_finite, is_int
 Point = dict[str, Any]
 # The value of each slot that has ended; None if it failed.
 Ended = Mapping[str, float | None]
-# Highest value that a study takes of a rate or a decay.
-HIGHEST = 1e9
-COUNTS = ('growths', 'base_batch_size', 'trials', 'startup')
+FACTOR = 4.0  # from the learning rate at an end of a grid to the next
+STARTUP = 6  # random points before TPE takes over
+HIGHEST = 1e9  # of the values that a study takes
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,22 @@ class Seeds:
 
 
 @dataclass(frozen=True)
-class GridSearch:
-    """A grid of learning rates and weight decays, which may grow.
+class Search:
+    """Learning rates and weight decays: a grid, or with ``trials`` a box.
 
-    While the best learning rate lies at an end of the grid, the grid grows
-    there, so that no method starves because the grid was made for another.
+    While the best learning rate lies at an end of the grid, the grid may grow
+    there, so that no method starves because the grid was made for another. In
+    the box Optuna's tree-structured Parzen estimator chooses, log-uniform.
 
     Args:
-        learning_rate: Learning rates; empty for the config's own.
-        weight_decay: Weight decays; empty for the config's own.
+        learning_rate: Learning rates, of a box the lowest and the highest;
+            empty for the config's own.
+        weight_decay: Weight decays, as above.
         growths: How often the grid may grow.
-        factor: Ratio of the new learning rate to the one at the end.
         optimizer: Replaces the config's optimizer, its rates excepted.
         base_batch_size: Learning rates are for this batch size, and scaled
             with the config's; None for rates that are used as they stand.
+        trials: How many points of the box are tried; 0 for a grid.
 
     Raises:
         ValueError: If a value is of the wrong kind, or out of range.
@@ -65,28 +67,58 @@ class GridSearch:
     learning_rate: tuple[float, ...] = ()
     weight_decay: tuple[float, ...] = ()
     growths: int = 0
-    factor: float = 4.0
     optimizer: dict[str, Any] = field(default_factory=dict)
     base_batch_size: int | None = None
-    # The name of a slot is its point, wherever the grid ends.
-    box = ()
+    trials: int = 0
 
     def __post_init__(self) -> None:
-        _check_values('learning_rate', self.learning_rate, 'positive')
-        _check_values('weight_decay', self.weight_decay, '>= 0')
-        if self.growths and not self.learning_rate:
+        for name in ('learning_rate', 'weight_decay'):
+            values = getattr(self, name)
+            may_be_0 = name == 'weight_decay' and not self.trials
+            for value in values:
+                is_right = is_finite(value) and value >= 0
+                if not is_right or (value == 0 and not may_be_0):
+                    wanted = '>= 0' if may_be_0 else 'positive'
+                    raise ValueError(
+                        f'search: {name}={value!r} must be {wanted}.'
+                    )
+            is_box = len(values) == 2 and values[0] < values[1]
+            if self.trials and values and not is_box:
+                raise ValueError(
+                    f'search: {name}={list(values)} of the preset tpe must be '
+                    '[lowest, highest].'
+                )
+        for name in ('growths', 'trials'):
+            value = getattr(self, name)
+            if not (is_int(value) and value >= 0):
+                raise ValueError(
+                    f'search: {name}={value!r} must be an int >= 0.'
+                )
+        if (self.growths or self.trials) and not self.learning_rate:
             raise ValueError(
-                'search: a grid that grows needs learning rates; give '
-                'learning_rate=[...], or growths=0.'
+                'search: a search that grows, or has trials, needs '
+                'learning_rate=[...].'
             )
 
     @property
     def is_needed(self) -> bool:
         """Whether there is anything to choose."""
-        return self.growths > 0 or len(self._points(self.learning_rate)) > 1
+        return self.growths > 0 or len(self.slots({})) > 1
+
+    @property
+    def box(self) -> tuple[Any, ...]:
+        """What the points of the slots depend on, beside their names."""
+        if not self.trials:
+            return ()
+        return self.learning_rate, self.weight_decay, STARTUP
 
     def slots(self, ended: Ended) -> dict[str, Point]:
-        """Return the point of each slot, as far as the grid has grown."""
+        """Return the point of each slot, as far as the grid has grown.
+
+        The points of a box are empty: the estimator chooses them.
+        """
+        if self.trials:
+            return {f'tpe-{index}': {} for index in range(self.trials)}
         rates = list(self.learning_rate)
         for _ in range(self.growths):
             points = self._points(rates)
@@ -95,19 +127,33 @@ class GridSearch:
                 break
             rate = points[best]['learning_rate']
             if rate == max(rates):
-                rates.append(_rounded(rate * self.factor))
+                rates.append(_rounded(rate * FACTOR))
             elif rate == min(rates):
-                rates.append(_rounded(rate / self.factor))
+                rates.append(_rounded(rate / FACTOR))
             else:
                 break
         return self._points(rates)
 
     def suggest(self, trial: optuna.Trial) -> None:
-        """Give a trial its values, which were fixed when it was queued."""
+        """Give a trial its values: those it was queued with, or TPE's.
+
+        Running points count, too (constant liar), and the trial's number is
+        the seed: workers side by side do not all try the same.
+        """
+        rates: tuple[float, ...] = (1e-12, HIGHEST)
+        decays: tuple[float, ...] = (0.0, HIGHEST)
+        if self.trials:
+            trial.study.sampler = optuna.samplers.TPESampler(
+                n_startup_trials=STARTUP,
+                constant_liar=True,
+                seed=trial.number,
+            )
+            rates, decays = self.learning_rate, self.weight_decay
         if self.learning_rate:
-            trial.suggest_float('learning_rate', 1e-12, HIGHEST, log=True)
+            trial.suggest_float('learning_rate', *rates, log=True)
         if self.weight_decay:
-            trial.suggest_float('weight_decay', 0, HIGHEST)
+            log = bool(self.trials)
+            trial.suggest_float('weight_decay', *decays, log=log)
 
     def _points(self, rates: Iterable[float]) -> dict[str, Point]:
         axes = dict(learning_rate=rates, weight_decay=self.weight_decay)
@@ -119,77 +165,12 @@ class GridSearch:
         return {shown(point): point for point in points}
 
 
-@dataclass(frozen=True)
-class TPESearch:
-    """Optuna's tree-structured Parzen estimator in a box, log-uniform.
-
-    Bergstra et al., Algorithms for Hyper-Parameter Optimization
-    <https://papers.nips.cc/paper/4443-algorithms-for-hyper-parameter-optimization>.
-
-    Args:
-        trials: How many points are tried.
-        learning_rate: Lowest and highest learning rate.
-        weight_decay: Lowest and highest weight decay; empty for the config's.
-        startup: Random points before the estimator takes over.
-
-    Raises:
-        ValueError: If a value is of the wrong kind, or out of range.
-    """
-
-    trials: int = 20
-    learning_rate: tuple[float, ...] = (1e-4, 1.0)
-    weight_decay: tuple[float, ...] = (1e-5, 1e-1)
-    startup: int = 6
-
-    def __post_init__(self) -> None:
-        for name in ('learning_rate', 'weight_decay'):
-            limits = getattr(self, name)
-            _check_values(name, limits, 'positive')
-            wrong = limits and (len(limits) != 2 or limits[0] >= limits[1])
-            if wrong or (not limits and name == 'learning_rate'):
-                raise ValueError(
-                    f'search: {name}={list(limits)} of the preset tpe must be '
-                    '[lowest, highest].'
-                )
-
-    is_needed = True
-    optimizer: dict[str, Any] = field(default_factory=dict, init=False)
-    base_batch_size: None = field(default=None, init=False)
-
-    @property
-    def box(self) -> tuple[Any, ...]:
-        """What the points of its slots depend on."""
-        return self.learning_rate, self.weight_decay, self.startup
-
-    def slots(self, ended: Ended) -> dict[str, Point]:
-        """Return all slots; the estimator chooses each one's point."""
-        return {f'tpe-{index}': {} for index in range(self.trials)}
-
-    def suggest(self, trial: optuna.Trial) -> None:
-        """Let the estimator choose the values of a trial.
-
-        Running points count, too (constant liar), and the trial's number is
-        the seed: workers side by side do not all try the same.
-        """
-        trial.study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=self.startup,
-            constant_liar=True,
-            seed=trial.number,
-        )
-        trial.suggest_float('learning_rate', *self.learning_rate, log=True)
-        if self.weight_decay:
-            trial.suggest_float('weight_decay', *self.weight_decay, log=True)
-
-
-Search = GridSearch | TPESearch
-
-
 def make_search(entry: Any) -> Search:
     """Build a search from what a plan says.
 
     Args:
         entry: The name of a preset, or a mapping with ``preset`` and with
-            arguments of its class that differ.
+            arguments of ``Search`` that differ.
 
     Raises:
         ValueError: If the preset or an argument is unknown.
@@ -201,20 +182,17 @@ def make_search(entry: Any) -> Search:
             f'search: unknown preset {name!r}; presets are '
             f'{", ".join(PRESETS)}.'
         )
-    preset = PRESETS[name]
-    allowed = {one.name for one in fields(preset) if one.init}
+    allowed = [one.name for one in fields(Search)]
     for key, value in options.items():
         if key not in allowed:
             raise ValueError(
-                f'search: preset {name!r} has no {key!r}; it has '
-                f'{", ".join(sorted(allowed))}.'
+                f'search: unknown key {key!r}; keys are preset, '
+                f'{", ".join(allowed)}.'
             )
         if key in ('learning_rate', 'weight_decay'):
             values = value if isinstance(value, (list, tuple)) else [value]
             options[key] = tuple(values)
-        elif key in COUNTS and not (is_int(value) and value >= 0):
-            raise ValueError(f'search: {key}={value!r} must be an int >= 0.')
-    return replace(preset, **options)
+    return replace(PRESETS[name], **options)
 
 
 def best_slot(slots: Iterable[str], ended: Ended) -> str | None:
@@ -233,13 +211,6 @@ def shown(point: Point) -> str:
     return ', '.join(values) or "config's own rates"
 
 
-def _check_values(name: str, values: tuple[float, ...], wanted: str) -> None:
-    for value in values:
-        is_in = is_finite(value) and value >= 0
-        if not is_in or (wanted == 'positive' and value == 0):
-            raise ValueError(f'search: {name}={value!r} must be {wanted}.')
-
-
 def _rounded(value: float) -> float:
     return float(f'{value:.6g}')
 
@@ -249,20 +220,22 @@ def _rounded(value: float) -> float:
 # for a batch of 256.
 VPT_WEIGHT_DECAY = (0.01, 0.001, 0.0001, 0.0)
 PRESETS: dict[str, Search] = {
-    'fixed': GridSearch(),
-    'grow': GridSearch(learning_rate=(0.01, 0.05, 0.2), growths=3),
-    'grid': GridSearch(learning_rate=(0.01, 0.05, 0.2)),
-    'vpt': GridSearch(
+    'fixed': Search(),
+    'grow': Search(learning_rate=(0.01, 0.05, 0.2), growths=3),
+    'grid': Search(learning_rate=(0.01, 0.05, 0.2)),
+    'vpt': Search(
         learning_rate=(50, 25, 10, 5, 2.5, 1, 0.5, 0.25, 0.1, 0.05),
         weight_decay=VPT_WEIGHT_DECAY,
         optimizer=dict(type='SGD', momentum=0.9),
         base_batch_size=256,
     ),
-    'vpt-adamw': GridSearch(
+    'vpt-adamw': Search(
         learning_rate=(0.005, 0.001, 0.0005, 0.0001),
         weight_decay=VPT_WEIGHT_DECAY,
         optimizer=dict(type='AdamW'),
         base_batch_size=256,
     ),
-    'tpe': TPESearch(),
+    'tpe': Search(
+        learning_rate=(1e-4, 1.0), weight_decay=(1e-5, 1e-1), trials=20
+    ),
 }

@@ -9,8 +9,7 @@ import pandas as pd
 
 from .pairs import Pair, Variant
 from .search import shown
-from .series import FINAL, Series
-from .study import Studies
+from .study import FINAL, Series, Studies
 
 RUN_COLUMNS = (
     'dataset',
@@ -108,7 +107,7 @@ def _ended(
     series: Series, variant: Variant, studies: Studies
 ) -> Iterator[dict[str, Any]]:
     for run in studies.runs(series).values():
-        if run.is_ended:
+        if run.result:
             point = {**series.point, **run.point}
             yield {
                 **run.result,

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 import vptm_mm  # noqa: F401 (registers everything)
@@ -30,24 +28,6 @@ from ..weights import write_whole
 ACCURACY = 'accuracy/top1'
 RESULT = 'measured.json'
 OUTPUT = 'output.txt'
-
-
-class EpochTimes(Hook):
-    """Seconds of each training epoch, without validation and checkpoints."""
-
-    # Before CheckpointHook, which writes at the end of an epoch.
-    priority = 'VERY_HIGH'
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def before_train_epoch(self, runner: Runner) -> None:
-        """Start the clock."""
-        self._start = _now()
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Stop it."""
-        self.seconds.append(_now() - self._start)
 
 
 def start(cfg: dict[str, Any], folder: Path) -> Any:
@@ -116,9 +96,9 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     loaders = tuple(filter(cfg.get, LOADERS))
     validates, tests = (name in loaders for name in LOADERS[1:])
     runner = build_runner(cfg, loaders)
-    times = EpochTimes()
-    runner.register_hook(times)
     runner.train()
+    steps = runner.message_hub.get_scalar('train/time').data[0]
+    epochs = np.reshape(steps, (cfg.train_cfg.max_epochs, -1)).sum(1)
     val = test = None
     if validates:
         scalar = runner.message_hub.get_scalar(f'val/{ACCURACY}')
@@ -136,8 +116,8 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
         total=sum(p.numel() for p in runner.model.parameters()),
         learning_rate=optimizer.lr,
         weight_decay=optimizer.get('weight_decay'),
-        epochs=len(times.seconds),
-        epoch_seconds=float(np.median(times.seconds or [np.nan])),
+        epochs=len(epochs),
+        epoch_seconds=float(np.median(epochs)),
         peak_memory=memory,
         memory_of=memory_of,
         device=_device(),
@@ -150,15 +130,14 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
 def peak_memory() -> tuple[int, str]:
     """Return the most memory of this process so far, in bytes, and of what.
 
-    On Linux the process' own peak is read: what ``getrusage`` gives includes
-    the peak of the process that started it.
+    On Linux the process' own peak is read: what ``getrusage`` gives, in bytes
+    on macOS, includes the peak of the process that started it.
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(), 'GPU, allocated'
     peak = resident_bytes('VmHWM')
     if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak *= 1 if sys.platform == 'darwin' else 1024
     return peak, 'process, resident'
 
 
@@ -172,12 +151,6 @@ def _device() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f'CPU, {torch.get_num_threads()} threads'
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
 
 
 def _end_with_parent() -> None:

@@ -23,16 +23,11 @@ from .digest import config_digest
 from .pairs import Pair
 from .plan import slug
 from .search import Point, shown
-from .series import Series
-from .study import Studies
+from .study import Series, Studies
 from .trial import RESULT, start
 
 # Seconds between two looks at the studies while others run what is left.
 POLL = 1.0
-REWRITTEN = (
-    'a file of weights was rewritten during the comparison; start the '
-    'comparison again when it has its last content'
-)
 
 
 class Worker:
@@ -112,12 +107,7 @@ class Worker:
             if pair.chosen(self.studies) is None
             and not pair.has_failed(self.studies)
         )
-        return sum(run.is_ended for run in runs), len(runs) + unknown
-
-    def retry_failed(self) -> None:
-        """Let all failed runs be done again."""
-        for series in list(self.series()):
-            self.studies.retry_failed(series)
+        return sum(bool(run.result) for run in runs), len(runs) + unknown
 
     def _do(self, series: Series, trial: optuna.Trial, number: str) -> None:
         """Run a trial, and record what it measured."""
@@ -127,19 +117,22 @@ class Worker:
         try:
             result = self._measure(series, trial, point)
         except BaseException:
-            self.studies.give_back(series, trial)
+            self.studies.give_back(trial)
             raise
         if not self.studies.finish(series, trial, result):
-            self._say(f'{what}: given to another worker')
+            said = 'given to another worker'
         elif 'error' in result:
-            self._say(f'{what}: FAILED, {result["error"]}')
+            said = f'FAILED, {result["error"]}'
         else:
-            measured = ', '.join(
+            measured = [
                 f'{name} {result[key]:.2f}'
                 for name, key in (('validation', 'val'), ('test', 'test'))
                 if result[key] is not None
-            )
-            self._say(f'{what}: {measured} ({result["seconds"]:.0f} s)')
+            ]
+            said = f'{", ".join(measured)} ({result["seconds"]:.0f} s)'
+        self.console.print(
+            f'{what}: {said}', markup=False, highlight=False, soft_wrap=True
+        )
 
     def _measure(
         self, series: Series, trial: optuna.Trial, point: Point
@@ -152,7 +145,7 @@ class Worker:
         process = self.start_run(cfg.to_dict(), folder)
         try:
             while process.is_alive():
-                process.join(self.studies.beat_seconds)
+                process.join(self.studies.stale_after / 6)
                 self.studies.beat(trial)
         finally:
             if process.is_alive():
@@ -160,15 +153,9 @@ class Worker:
                 process.join()
         result = dict(digest=config_digest(cfg), run=folder.name)
         path = folder / RESULT
-        # Not known is which of the weights ran.
-        if series.is_rewritten:
-            return dict(result, error=REWRITTEN)
         if path.is_file():
             return {**result, **json.loads(path.read_text())}
         return dict(result, error=_exit_text(process.exitcode))
-
-    def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _exit_text(code: int | None) -> str:
