@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from vptm_mm.datasets import LoadCheckedImage
 from vptm_mm.run_verb import guarded
-from vptm_mm.visualization import open_split
+from vptm_mm.visualization.images import open_split
 
 
 def restore_handlers(monkeypatch):
@@ -67,7 +67,7 @@ def test_a_finding_is_no_error(run):
 
 
 def refused_by_the_package():
-    open_split({}, 'all')
+    open_split({}, 'test')
 
 
 def refused_by_the_system():
@@ -101,7 +101,9 @@ def test_what_users_do_wrong_is_one_line(run, main, monkeypatch):
     code, _, err = run(main)
     assert code == 2
     (line,) = err.decode().splitlines()
-    assert line.startswith(('ValueError: split=', 'FileNotFoundError: '))
+    assert line.startswith(
+        ('ValueError: the config has no', 'FileNotFoundError: ')
+    )
     monkeypatch.setenv('VPTM_DEBUG', '1')
     code, _, err = run(main)
     assert code == 2

@@ -10,11 +10,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -23,15 +22,14 @@ from sklearn.preprocessing import StandardScaler
 from .datasets import count_classes
 from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
-from .progress import progress
 from .tasks import (
     inner_datasets,
     load_classifier,
-    prediction_pipeline,
     read_task,
     task_file_name,
     write_task,
 )
+from .visualization.predictions import Predictions, predict, split_batches
 from .weights.checkpoint_file import SUFFIX
 from .weights.encoder_config import encoder_config
 
@@ -99,26 +97,6 @@ class Adapted:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """Features, predictions and true classes of the images of a split.
-
-    Args:
-        features: What the head reads, ``(N, F)``.
-        predicted: Predicted classes, ``(N,)``.
-        labels: True classes, ``(N,)``.
-    """
-
-    features: np.ndarray
-    predicted: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def accuracy(self) -> Accuracy:
-        """Images that are predicted right."""
-        return count_right(self.predicted, self.labels)
-
-
 def adapt(
     folder: str | Path | None = None,
     weights: str | None = None,
@@ -179,11 +157,13 @@ def adapt(
         path=path,
         classes=classes,
         images={
-            split: np.bincount(read.labels, minlength=len(classes)).tolist()
-            for split, read in outputs.items()
+            split: np.bincount(
+                labels_of(said), minlength=len(classes)
+            ).tolist()
+            for split, said in outputs.items()
         },
-        start=outputs['test'].accuracy,
-        accuracy=end.accuracy,
+        start=accuracy_of(outputs['test']),
+        accuracy=accuracy_of(end),
         probe=probe(**outputs),
         confusions=confusions(end, classes),
         seconds=seconds,
@@ -353,56 +333,53 @@ def tune(cfg: Config, epochs: int) -> Config:
     return cfg
 
 
-@torch.no_grad()
-def run_over(cfg: Config, checkpoint: Path, split: str) -> Outputs:
-    """Run a classifier over the images of a split, without augmentation."""
-    loader = copy.deepcopy(cfg[f'{split}_dataloader'])
-    for dataset in inner_datasets(loader.dataset):
-        dataset['pipeline'] = prediction_pipeline(cfg)
-    loader.sampler = dict(type='DefaultSampler', shuffle=False)
-    loader.collate_fn = dict(type='default_collate')
-    model = load_classifier(
-        cfg, checkpoint, device=cfg.get('device') or 'auto'
-    )
-    features, predicted, labels = [], [], []
-    for batch in progress(Runner.build_dataloader(loader), f'{split} images'):
-        data = model.data_preprocessor(batch, False)
-        found = model.extract_feat(data['inputs'])
-        features.append(found[-1].cpu())
-        for sample in model.head.predict(found, data['data_samples']):
-            predicted.append(sample.pred_label.item())
-            labels.append(sample.gt_label.item())
-    return Outputs(
-        torch.cat(features).numpy(), np.array(predicted), np.array(labels)
-    )
+def run_over(cfg: Config, checkpoint: Path, split: str) -> Predictions:
+    """Run a classifier over the images of a split, without augmentation.
+
+    The features are what the head reads, ``(N, F)``.
+    """
+    device = cfg.get('device') or 'auto'
+    model = load_classifier(cfg, checkpoint, device=device)
+    _, batches = split_batches(cfg, split)
+    return predict(model, batches, lambda model, feats: feats[-1])
 
 
-def probe(train: Outputs, val: Outputs, test: Outputs) -> Accuracy:
+def probe(train: Predictions, val: Predictions, test: Predictions) -> Accuracy:
     """Return the accuracy of logistic regression, tuned on validation."""
     best = max(
         (
             make_pipeline(
                 StandardScaler(), LogisticRegression(C=c, max_iter=500)
-            ).fit(train.features, train.labels)
+            ).fit(train.features, labels_of(train))
             for c in STRENGTHS
         ),
-        key=lambda model: model.score(val.features, val.labels),
+        key=lambda model: model.score(val.features, labels_of(val)),
     )
-    return count_right(best.predict(test.features), test.labels)
+    right = best.predict(test.features) == labels_of(test)
+    return Accuracy(int(right.sum()), len(right))
 
 
-def count_right(predicted: np.ndarray, labels: np.ndarray) -> Accuracy:
-    """Count the images whose predicted class, ``(N,)``, is the true one."""
-    return Accuracy(int((predicted == labels).sum()), len(labels))
+def labels_of(said: Predictions) -> np.ndarray:
+    """Return the true classes, ``(N,)``, of a labelled split."""
+    labels: Any = said.labels
+    return labels.numpy()
+
+
+def accuracy_of(said: Predictions) -> Accuracy:
+    """Count the images whose predicted class is the true one."""
+    right = said.predicted.numpy() == labels_of(said)
+    return Accuracy(int(right.sum()), len(right))
 
 
 def confusions(
-    outputs: Outputs, classes: tuple[str, ...]
+    said: Predictions, classes: tuple[str, ...]
 ) -> list[tuple[str, str, int]]:
     """Count the pairs of true and predicted class of all mistakes."""
     pairs = Counter(
-        (classes[label], classes[said])
-        for label, said in zip(outputs.labels, outputs.predicted, strict=True)
-        if label != said
+        (classes[true], classes[wrong])
+        for true, wrong in zip(
+            labels_of(said), said.predicted.numpy(), strict=True
+        )
+        if true != wrong
     )
     return [(*pair, count) for pair, count in pairs.most_common()]

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import visualization as vis
 from .datasets import SklearnDigits
 from .serving.client import Client, ServerError
 from .tasks import VPTMTaskPool
 from .tasks.pool import Picture
 from .upload import MB, Limits, read_upload
+from .visualization.attention import mask_attention, overlay_attention
+from .visualization.images import to_pixels, to_uint8
 
 # Of a task: its name, shares of classes, pictures with captions.
 Shown = tuple[str, dict[str, float], list[tuple[Image.Image, str]]]
@@ -191,20 +192,20 @@ def classify_and_show(
         it sees, and where its [MASK] looks.
     """
     prepared = pool.prepare(image, names)
-    results, looks = vis.mask_attention(pool, prepared)
+    results, looks = mask_attention(pool, prepared)
     inputs = {
         name: one
         for one, readers in zip(prepared.inputs, prepared.readers, strict=True)
         for name in readers
     }
     for name in names:
-        seen = vis.to_pixels(pool.tasks[name], inputs[name][None])[0]
-        overlay = vis.overlay_attention(seen, looks[name])
+        seen = to_pixels(pool.tasks[name], inputs[name][None])[0]
+        overlay = overlay_attention(seen, looks[name])
         yield (
             name,
             results[name],
             [
-                (_enlarge(vis.to_uint8(seen)), 'What the model sees'),
+                (_enlarge(to_uint8(seen)), 'What the model sees'),
                 (
                     _enlarge(overlay),
                     f'Where [MASK] looks, 0 to {looks[name].max():.1%}',

@@ -1,12 +1,11 @@
 """A work dir as a run leaves it, made without a run."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
-from vptm_mm.report import Tested
+from vptm_mm.report.tested import Mistake, Tested
 
 CONFIG = """
 model = dict(
@@ -21,6 +20,7 @@ train_dataloader = dict(
 )
 note = '<b>"quoted" & bold</b>'
 """
+PIXEL = 'data:image/jpeg;base64,AAAA'
 RECORD = dict(
     command="python tools/train.py 'a <b> config.py'",
     folder='/somewhere',
@@ -48,7 +48,7 @@ def points(first: int, last: int, loss: float) -> list[dict]:
 
 
 def make_start(folder: Path, name: str, lines: list[dict]) -> Path:
-    """A start: its log, curves, config and record."""
+    """A start: its curves, config and record."""
     start = folder / name
     vis_data = start / 'vis_data'
     vis_data.mkdir(parents=True)
@@ -56,11 +56,6 @@ def make_start(folder: Path, name: str, lines: list[dict]) -> Path:
     (vis_data / 'scalars.json').write_text(text)
     (vis_data / 'config.py').write_text(CONFIG)
     (start / 'run.json').write_text(json.dumps(RECORD))
-    (start / f'{name}.log').write_text(
-        '2026/01/02 03:04:05 - mmengine - INFO - val split: 6 of 15 images, '
-        'seed 0, sha256 of the validation list 00ff\n'
-        '2026/01/02 03:04:05 - mmengine - INFO - something else\n'
-    )
     return start
 
 
@@ -90,9 +85,7 @@ def make_tested(
     return Tested(
         labels=labels,
         predicted=predicted,
-        confidence=np.linspace(0.5, 0.9, len(labels)),
         classes=names or [f'class {i}' for i in range(num_classes)],
         checkpoint='best_accuracy_top1_epoch_2.pth',
-        sha256=hashlib.sha256(b'').hexdigest(),
-        images=[f'{i}.jpg' if i else '' for i in range(len(labels))],
+        mistakes=[Mistake('4.jpg', 'a & b', '"c"', 0.75, PIXEL)],
     )

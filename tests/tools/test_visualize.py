@@ -96,13 +96,6 @@ def test_embedding_and_confusion_of_any_classifier(files, draw, checkpoint):
     assert ' taken for ' in printed
 
 
-def test_embedding_of_files_by_predicted_class(files, draw):
-    photos = [files / 'photo.png'] * 6
-    options = ('--method', 'pca', '--images', *photos)
-    names, _ = draw('embedding', DIGITS, files / 'vptm.pth', *options)
-    assert names == ['embedding_pca.png']
-
-
 def test_prototypes(files, draw):
     names, printed = draw('prototypes', DIGITS, files / 'task.safetensors')
     assert names == ['prototypes.png']
@@ -122,13 +115,6 @@ def test_prototypes(files, draw):
 def test_what_a_linear_probe_lacks(files, draw, picture, message):
     with pytest.raises(ValueError, match=message):
         draw(picture, PROBE, files / 'probe.pth')
-
-
-@pytest.mark.parametrize('picture', ['tokens', 'confusion'])
-def test_files_have_no_classes(files, draw, picture):
-    options = ('--images', files / 'photo.png')
-    with pytest.raises(ValueError, match='the images have no true classes'):
-        draw(picture, DIGITS, files / 'vptm.pth', *options)
 
 
 def test_missing_files(files, draw, tmp_path):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from mmpretrain.models.utils import BEiTAttention
 
-from vptm_mm.models import AdaptedBackbone, FrozenFeatures
+from vptm_mm.models import AdaptedBackbone
 from vptm_mm.tasks import VPTMTaskPool
 from vptm_mm.tasks.pool import PreparedImage
-from vptm_mm.visualization import (
+from vptm_mm.visualization.attention import (
     attention_maps,
     attention_rollout,
     attention_weights,
@@ -60,42 +60,6 @@ def test_weights_give_the_output_of_the_host(bias):
             finish(attention, weights, tokens),
             attention(tokens, rel_pos_bias=given),
         )
-
-
-@pytest.mark.parametrize('prompts', PROMPTS)
-def test_recorded_attention_of_a_backbone(build, images, prompts):
-    backbone = build(mask_grid=2, **PROMPTS[prompts])
-    seen = []
-    handles = [
-        layer.attn.register_forward_hook(
-            lambda attention, args, out: seen.append((attention, args, out))
-        )
-        for layer in backbone.encoder.layers
-    ]
-    with recorded_attention(backbone.encoder) as weights:
-        (with_hooks,) = backbone(images)
-    for handle in handles:
-        handle.remove()
-    assert len(weights) == len(seen) == 3
-    for weight, (attention, (tokens,), out) in zip(weights, seen, strict=True):
-        finished = finish(attention, weight, tokens)
-        if attention is backbone.encoder.layers[-1].attn:
-            # Weights are those of all tokens, states those that are read.
-            finished = finished[:, backbone.sequence.masks]
-        torch.testing.assert_close(finished, out)
-    (without,) = backbone(images)
-    assert torch.equal(with_hooks, without)
-
-
-def test_hooks_are_removed_after_an_error(build):
-    backbone = build()
-    with (
-        pytest.raises(ValueError, match='input of shape'),
-        recorded_attention(backbone.encoder),
-    ):
-        backbone(torch.zeros(1, 3, 8, 8))
-    for layer in backbone.encoder.layers:
-        assert not layer.attn._forward_pre_hooks
 
 
 def expected_rollout(backbone, weights):
@@ -169,14 +133,6 @@ def test_maps_do_not_depend_on_the_location_of_prompts(build, images):
                 )
 
 
-def test_a_backbone_without_masks_is_refused(checkpoint, images):
-    probe = FrozenFeatures(
-        ENCODER, init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint))
-    )
-    with pytest.raises(ValueError, match='FrozenFeatures adds no .MASK.'):
-        attention_maps(probe, images)
-
-
 def test_masks_of_another_tuning(checkpoint, images):
     """Low-rank updates read at [MASK]: their attention, no prompts."""
     backbone = AdaptedBackbone(
@@ -233,13 +189,6 @@ def test_a_row_for_each_token(build, images, options, rows):
     assert 'share of the attention' in bars[0].get_xlabel()
 
 
-def test_heat_is_the_attention_at_its_place(build, images):
-    figure, masks, _ = plotted(build(prompt_length=0), images)
-    _, heat = figure.axes[2].images
-    expected = 100 * masks.patches[0, 1, 0].view(4, 4)
-    np.testing.assert_allclose(heat.get_array(), expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize('mask_bias', ['grid', 'zero'])
 def test_a_ring_where_the_mask_stands(build, images, mask_bias):
     backbone = build(prompt_length=1, mask_bias=mask_bias, mask_grid=2)
@@ -262,7 +211,8 @@ def test_a_late_prompt_has_not_entered_at_first(build, images):
 @pytest.mark.parametrize('length', [0, 3])
 def test_shares_add_up(build, images, length):
     backbone = build(prompt_length=length)
-    figure = plot_shares(*attention_maps(backbone, images), 'title')
+    shares = [maps.shares for maps in attention_maps(backbone, images)]
+    figure = plot_shares(*shares, 'title')
     assert len(figure.axes) == (2 if length else 1)
     bars = figure.axes[0].patches
     tops = [bar.get_y() + bar.get_height() for bar in bars]
@@ -308,10 +258,3 @@ def test_patches_that_are_looked_at_are_brighter():
     brightness = cells[:, 0, :, 0].astype(int).sum(-1)
     order = np.argsort(brightness.flatten())
     assert order.tolist() == [0, 2, 3, 1]
-
-
-def test_the_image_is_seen_through_the_heat():
-    pixels = np.zeros((4, 4, 3))
-    pixels[0, 0] = 1
-    picture = overlay_attention(pixels, torch.ones(2, 2))
-    assert (picture[0, 0] > picture[0, 1]).all()

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from vptm_mm.visualization import (
+from vptm_mm.visualization.confusion import (
     confused_pairs,
     count_confusions,
+    most_confused,
     plot_confusion,
 )
-from vptm_mm.visualization.confusion import most_confused
 
 LABELS = torch.tensor([0, 0, 0, 1, 2, 2])
 PREDICTED = torch.tensor([0, 2, 2, 1, 0, 2])

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vptm_mm.visualization import embed, plot_embedding
+from vptm_mm.visualization.embedding import embed, plot_embedding
 
 
 def make_features(count=60, width=6):
@@ -18,48 +18,39 @@ def make_features(count=60, width=6):
 
 def test_pca_is_the_singular_value_decomposition():
     features, _, prototypes = make_features()
-    found = embed(features, 7 * prototypes, 'pca')
+    points, axes = embed(features, 7 * prototypes, 'pca')
     unit = F.normalize(features.double(), dim=1)
     mean = unit.mean(0)
     _, values, vectors = torch.linalg.svd(unit - mean, full_matrices=False)
     centres = F.normalize(prototypes.double(), dim=1)
-    for points, given in ((found.points, unit), (found.prototypes, centres)):
-        # The signs of components are free.
-        np.testing.assert_allclose(
-            abs(points), abs((given - mean) @ vectors[:2].T), atol=1e-8
-        )
+    # The signs of components are free.
+    expected = (torch.cat([unit, centres]) - mean) @ vectors[:2].T
+    np.testing.assert_allclose(abs(points), abs(expected), atol=1e-8)
     share = values[0] ** 2 / values.square().sum()
-    assert f'component 1 ({share:.0%} of' in found.axes[0]
+    assert f'component 1 ({share:.0%} of' in axes[0]
 
 
 def test_tsne_has_a_seed_and_keeps_classes_together():
     features, classes, prototypes = make_features()
-    found = embed(features, prototypes, 'tsne', seed=1)
-    again = embed(features, prototypes, 'tsne', seed=1)
-    assert (found.points == again.points).all()
-    apart = found.points[:, None] - found.prototypes[None]
+    found, axes = embed(features, prototypes, 'tsne', seed=1)
+    again, _ = embed(features, prototypes, 'tsne', seed=1)
+    assert (found == again).all()
+    apart = found[:60, None] - found[None, 60:]
     nearest = np.linalg.norm(apart, axis=-1).argmin(1)
     assert (nearest == classes.numpy()).all()
-    assert found.axes == ()
+    assert axes == ()
 
 
 def test_few_images_without_prototypes():
     features, _, _ = make_features(5)
-    found = embed(features, None, 'tsne')
-    assert found.points.shape == (5, 2)
-    assert found.prototypes.shape == (0, 2)
+    points, _ = embed(features, None, 'tsne')
+    assert points.shape == (5, 2)
 
 
-def test_errors():
+def test_too_few_images():
     features, _, _ = make_features(4)
-    with pytest.raises(ValueError, match="method='umap' must be one of"):
-        embed(features, None, 'umap')
     with pytest.raises(ValueError, match='4 images are too few'):
         embed(features, None)
-    features, _, _ = make_features()
-    features[3, 0] = torch.nan
-    with pytest.raises(ValueError, match='features hold NaN'):
-        embed(features, None, 'pca')
 
 
 @pytest.mark.parametrize('num_classes', [3, 200])
@@ -69,7 +60,7 @@ def test_names_up_to_forty_classes(num_classes):
     prototypes = torch.randn(num_classes, 6, generator=generator)
     names = [f'c{i}' for i in range(num_classes)]
     figure = plot_embedding(
-        embed(features, prototypes, 'pca'),
+        *embed(features, prototypes, 'pca'),
         torch.arange(60) % num_classes,
         names,
         'title',

@@ -6,8 +6,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from vptm_mm.verbs.test import add_tta
-from vptm_mm.visualization import (
+from vptm_mm.visualization.images import (
     ImageFiles,
     batches,
     open_split,
@@ -41,12 +40,6 @@ def test_files_and_the_way_back_to_pixels(checkpoint, picture, to_rgb):
     (pixels,) = to_pixels(model, inputs)
     expected = np.asarray(Image.open(picture)) / 255
     np.testing.assert_allclose(pixels, expected, atol=1e-6)
-
-
-def test_files_of_a_config_that_loads_none(picture):
-    config = Config.fromfile(DIGITS)  # its images are in memory
-    files = ImageFiles([picture], config)
-    assert files[0]['inputs'].shape == (3, 32, 32)
 
 
 def test_missing_and_damaged_files(checkpoint, picture, tmp_path):
@@ -96,20 +89,8 @@ def test_wrappers_are_looked_into():
     assert len(open_split(config, 'test')) == 720
 
 
-def test_a_union_of_test_sets_in_several_views():
-    """As ``vptm test --tta`` makes them."""
-    config = Config.fromfile(DIGITS)
-    both = [config.test_dataloader.dataset, config.val_dataloader.dataset]
-    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=both)
-    add_tta(config)
-    kinds = {one.pipeline[-1].type for one in both}
-    assert kinds == {'TestTimeAug'}
-
-
 def test_wrong_splits():
     config = Config.fromfile(DIGITS)
-    with pytest.raises(ValueError, match="split='all' must be one of"):
-        open_split(config, 'all')
     config.val_dataloader = None
     with pytest.raises(ValueError, match='the config has no val_dataloader'):
         open_split(config, 'val')
@@ -123,7 +104,3 @@ def test_samples():
     assert chosen != sample_images(whole, 4, seed=1).indices
     for count in (None, 99):
         assert sample_images(whole, count).indices == whole
-    with pytest.raises(ValueError, match='num_images=0 must be >= 1'):
-        sample_images(whole, 0)
-    with pytest.raises(ValueError, match='the data set has no images'):
-        sample_images([], None)

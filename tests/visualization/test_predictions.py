@@ -3,7 +3,11 @@
 import pytest
 import torch
 
-from vptm_mm.visualization import class_names, predict
+from vptm_mm.visualization.predictions import (
+    class_names,
+    pre_logits,
+    predict,
+)
 
 from ..made_tasks import make_classifier
 from .made_batches import make_batches
@@ -11,7 +15,7 @@ from .made_batches import make_batches
 
 def test_predictions(checkpoint):
     model = make_classifier(checkpoint)
-    found = predict(model, make_batches(), with_features=True)
+    found = predict(model, make_batches(), pre_logits)
     (batch,) = make_batches(batch_size=10)
     inputs = model.data_preprocessor(batch, False)['inputs']
     with torch.no_grad():
@@ -23,7 +27,7 @@ def test_predictions(checkpoint):
     torch.testing.assert_close(found.features, expected)
     assert torch.equal(found.labels, torch.arange(10) % 5)
     assert predict(model, make_batches(labels=False)).labels is None
-    assert predict(model, make_batches()).features is None
+    assert not predict(model, make_batches()).features.numel()
 
 
 def test_images_of_several_classes(checkpoint):
@@ -45,10 +49,10 @@ def test_heads_without_a_feature(checkpoint):
 
     model.head = Bare()
     with pytest.raises(ValueError, match='Bare has no pre_logits'):
-        predict(model, make_batches(), with_features=True)
+        predict(model, make_batches(), pre_logits)
     model.head.pre_logits = lambda feats: feats[-1][..., None]
     with pytest.raises(ValueError, match='not a feature of shape'):
-        predict(model, make_batches(), with_features=True)
+        predict(model, make_batches(), pre_logits)
 
 
 def test_class_names(checkpoint):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..report import read_run
+from ..report.run_folder import read_run
 from ..weights import write_whole
 from ..weights.download import file_sha256
 

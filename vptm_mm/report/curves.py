@@ -5,7 +5,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -57,7 +56,7 @@ STYLE: Any = {
     'font.size': 10,
 }
 COLORS = OKABE_ITO[:2]
-WINDOW = 50  # points of a curve below which it is not smoothed
+FEW = 50  # points of a curve that are marked
 
 
 def plot_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
@@ -73,11 +72,6 @@ def plot_panels(scalars: dict[str, list[Point]]) -> list[tuple[str, str]]:
             for text, name in names.items()
             if name in scalars
         }
-        # A temperature that is not learnt is not worth a curve.
-        if title == 'Temperature' and all(
-            np.ptp(points[:, 1]) < 1e-6 for points in curves.values()
-        ):
-            continue
         if curves:
             with mpl.rc_context(STYLE):
                 panels.append((title, _plot(title, label, curves)))
@@ -88,7 +82,8 @@ def _plot(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
     figure = Figure(figsize=(4.4, 2.6), layout='constrained')
     ax = figure.subplots()
     for color, (text, points) in zip(COLORS, curves.items(), strict=False):
-        _plot_curve(ax, text, points, color)
+        marker = '.' if len(points) <= FEW else ''
+        ax.plot(*points.T, color=color, label=text, marker=marker)
     ax.set(xlabel='iteration', ylabel=label)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if title == 'Gradient':
@@ -105,14 +100,3 @@ def _plot(title: str, label: str, curves: dict[str, np.ndarray]) -> str:
     for number, color in enumerate(COLORS, 1):
         svg = svg.replace(color, f'var(--curve-{number})')
     return svg.replace('<svg', f'<svg role="img" aria-label="{title}"', 1)
-
-
-def _plot_curve(ax: Axes, text: str, points: np.ndarray, color: str) -> None:
-    steps, values = points.T
-    window = len(values) // WINDOW
-    if window > 1:
-        ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
-        values = np.convolve(values, np.ones(window) / window, 'valid')
-        steps = steps[window - 1 :]
-    marker = '.' if len(values) <= WINDOW else ''
-    ax.plot(steps, values, color=color, label=text, marker=marker)

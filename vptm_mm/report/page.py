@@ -1,7 +1,6 @@
 """One page about one run: what ``page.html``, its template, shows."""
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -49,8 +48,7 @@ def make_page(
     run: RunFolder,
     cfg: Config | None,
     tested: Tested | None,
-    pictures: Sequence[tuple[int, str | None]],
-    problems: Sequence[str],
+    problem: str = '',
 ) -> str:
     """Write the page.
 
@@ -58,9 +56,7 @@ def make_page(
         run: What the work dir says.
         cfg: Its config; None if it is gone.
         tested: Predictions on the test set; None if there are none.
-        pictures: Indices of the worst mistakes, and their images as data
-            URIs.
-        problems: Why something is missing.
+        problem: Why there are none.
 
     Returns:
         HTML that needs no other file.
@@ -75,8 +71,7 @@ def make_page(
         run=run,
         name=run.folder.resolve().name,
         tested=tested,
-        pictures=pictures,
-        problems=problems,
+        problem=problem,
         summary=_summary(run, tested),
         panels=plot_panels(run.scalars),
         tests={

@@ -11,7 +11,6 @@ from ..tasks import find_task_file
 
 # Iteration and value.
 Point = tuple[int, float]
-SPLIT = re.compile(r'^.* - INFO - (.*sha256.*)$', re.MULTILINE)
 
 
 @dataclass
@@ -28,7 +27,6 @@ class RunFolder:
         checkpoint: The tested checkpoint or the best one, else the last, else
             the task file.
         tests: Results by metric.
-        digests: Lines of the log that quote a sha256.
     """
 
     folder: Path
@@ -38,7 +36,6 @@ class RunFolder:
     config: Path | None = None
     checkpoint: Path | None = None
     tests: dict[str, Any] = field(default_factory=dict)
-    digests: list[str] = field(default_factory=list)
 
 
 def read_run(folder: str | Path) -> RunFolder:
@@ -75,7 +72,6 @@ def read_run(folder: str | Path) -> RunFolder:
         config=_first_file(last / 'vis_data' / 'config.py'),
         checkpoint=_find_checkpoint(folder, results),
         tests=results.get('metrics') or _last_test(sessions),
-        digests=_find_digests(last),
     )
 
 
@@ -158,12 +154,3 @@ def _last_test(sessions: list[Path]) -> dict[str, Any]:
     """Return what ``vptm test`` wrote at its last start here."""
     found = [read_json(s / f'{s.name}.json') for s in sessions]
     return next((test for test in reversed(found) if test), {})
-
-
-def _find_digests(session: Path) -> list[str]:
-    lines = [
-        line
-        for path in sorted(session.glob('*.log'))
-        for line in SPLIT.findall(path.read_text('utf-8', errors='replace'))
-    ]
-    return list(dict.fromkeys(lines))

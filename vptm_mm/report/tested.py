@@ -1,23 +1,43 @@
-"""What a run's checkpoint says of the test set, kept in the work dir."""
+"""What a run's checkpoint says of the test set, and its worst mistakes."""
 
+import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import Runner
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from ..datasets import check_data_roots
-from ..progress import progress
 from ..tasks import load_classifier
-from ..visualization import class_names, file_name, open_split, predict
-from ..weights import open_whole
-from ..weights.download import file_sha256
+from ..visualization.images import file_name
+from ..visualization.predictions import class_names, predict, split_batches
 
-FILENAME = 'test_predictions.npz'
+SIDE = 112  # pixels
+QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """An image that is predicted wrong.
+
+    Args:
+        name: Of its file, or its number.
+        true: True class.
+        predicted: Predicted class.
+        confidence: Score of the predicted class, 0-1.
+        picture: The image as a data URI.
+    """
+
+    name: str
+    true: str
+    predicted: str
+    confidence: float
+    picture: str
 
 
 @dataclass(frozen=True)
@@ -27,116 +47,80 @@ class Tested:
     Args:
         labels: True classes.
         predicted: Predicted classes.
-        confidence: Scores of the predicted classes, 0-1.
         classes: Names of the classes.
         checkpoint: Name of the file that predicted.
-        sha256: Digest of that file.
-        images: Names of the files of the images; empty where there is none.
+        mistakes: The worst ones, the surest first.
     """
 
     labels: np.ndarray
     predicted: np.ndarray
-    confidence: np.ndarray
     classes: Sequence[str]
     checkpoint: str
-    sha256: str
-    images: Sequence[str]
+    mistakes: Sequence[Mistake] = ()
 
     @property
     def right(self) -> np.ndarray:
         """Whether each image is predicted right."""
         return self.labels == self.predicted
 
-    def worst(self, limit: int) -> list[int]:
-        """Indices of the mistakes with the highest confidence."""
-        wrong = np.flatnonzero(~self.right)
-        order = np.argsort(-self.confidence[wrong], kind='stable')
-        return wrong[order[:limit]].tolist()
 
-
-def open_test_set(cfg: Config) -> Any:
-    """Build the test set of a config.
-
-    Raises:
-        FileNotFoundError: If its files are not there.
-        ValueError: If the config has none.
-    """
-    check_data_roots(cfg.get('test_dataloader'))
-    return open_split(cfg, 'test')
-
-
-def predict_test(cfg: Config, checkpoint: Path, device: str) -> Tested:
+def predict_test(
+    cfg: Config, checkpoint: Path, device: str, num_mistakes: int
+) -> Tested:
     """Run a checkpoint over the test set.
 
     Args:
         cfg: Config of the run.
         checkpoint: Checkpoint or task file.
         device: Where the model runs.
+        num_mistakes: How many mistakes are kept, at most.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If the checkpoint does not fit, or the test set has no
             true classes.
     """
-    dataset = open_test_set(cfg)
-    loader = dict(
-        cfg.test_dataloader,
-        dataset=dataset,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        collate_fn=dict(type='default_collate'),
-    )
+    check_data_roots(cfg.get('test_dataloader'))
+    dataset, batches = split_batches(cfg, 'test')
     model = load_classifier(cfg, checkpoint, device=device)
-    said = predict(
-        model,
-        progress(Runner.build_dataloader(loader), 'Test images'),
-    )
+    said = predict(model, batches)
     if said.labels is None:
         raise ValueError(
             f'the {len(dataset)} test images have no true classes, so there '
             'are no mistakes to report.'
         )
-    return Tested(
-        labels=said.labels.numpy(),
-        predicted=said.predicted.numpy(),
-        confidence=said.confidence.numpy(),
-        classes=class_names(model, dataset),
-        checkpoint=checkpoint.name,
-        sha256=file_sha256(checkpoint),
-        images=[file_name(dataset, i) for i in range(len(dataset))],
-    )
+    labels, predicted = said.labels.numpy(), said.predicted.numpy()
+    confidence = said.confidence.numpy()
+    classes = class_names(model, dataset)
+    wrong = np.flatnonzero(labels != predicted)
+    order = np.argsort(-confidence[wrong], kind='stable')
+    mistakes = [
+        Mistake(
+            name=file_name(dataset, i) or f'no. {i}',
+            true=classes[labels[i]],
+            predicted=classes[predicted[i]],
+            confidence=confidence[i],
+            picture=to_data_uri(dataset[i]['inputs']),
+        )
+        for i in wrong[order[:num_mistakes]].tolist()
+    ]
+    return Tested(labels, predicted, classes, checkpoint.name, mistakes)
 
 
-def write_tested(tested: Tested, path: Path) -> None:
-    """Write predictions, so that the next report need not predict."""
-    with open_whole(path) as file:
-        np.savez(file, **vars(tested))
-
-
-def read_tested(path: Path, checkpoint: Path | None) -> Tested | None:
-    """Read predictions, if they are those of a checkpoint as it is now.
+def to_data_uri(inputs: Tensor) -> str:
+    """Turn what a pipeline packs, BGR or grey, into a small JPEG.
 
     Args:
-        path: The file.
-        checkpoint: The checkpoint; None for whatever predicted.
-
-    Returns:
-        None if the file is missing, damaged, or of another checkpoint.
+        inputs: An image before the model's preprocessor, ``(3, height,
+            width)`` or with one channel, 0-255.
     """
-    try:
-        with path.open('rb') as file, np.load(file) as arrays:
-            # Names are lists of text, as they were.
-            tested = Tested(
-                **{
-                    name: array.tolist() if array.dtype.kind == 'U' else array
-                    for name, array in arrays.items()
-                }
-            )
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile):
-        return None
-    # By content: a copy of a work dir has other times.
-    changed = (
-        checkpoint is not None
-        and checkpoint.is_file()
-        and file_sha256(checkpoint) != tested.sha256
+    image = to_pil_image(inputs.clamp(0, 255).byte().flip(0))
+    # Small images keep their hard pixels.
+    small = max(image.size) < SIDE
+    method = Image.Resampling.NEAREST if small else Image.Resampling.BICUBIC
+    buffer = io.BytesIO()
+    ImageOps.contain(image, (SIDE, SIDE), method).save(
+        buffer, 'JPEG', quality=QUALITY
     )
-    return None if changed else tested
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return f'data:image/jpeg;base64,{text}'

@@ -14,9 +14,19 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.model import BaseModel
 
-from .. import visualization as vis
 from ..datasets import check_data_roots
 from ..tasks import load_classifier
+from ..visualization import attention, confusion, embedding, prototypes, tokens
+from ..visualization.images import (
+    ImageFiles,
+    batches,
+    file_name,
+    open_split,
+    sample_images,
+    to_pixels,
+)
+from ..visualization.predictions import class_names, pre_logits, predict
+from ..visualization.style import write_png
 from .open_config import open_config
 
 
@@ -41,28 +51,28 @@ class Subject:
     classes: list[str]
 
     def batches(self) -> Iterator[dict]:
-        return vis.batches(self.images, self.args.batch_size)
+        return batches(self.images, self.args.batch_size)
 
     def write(self, figure: Figure, name: str) -> None:
-        path = vis.write_png(figure, Path(self.args.out) / f'{name}.png')
+        path = write_png(figure, Path(self.args.out) / f'{name}.png')
         print(f'wrote {path}')
 
 
 def plot_attention(subject: Subject) -> None:
     model, classes = subject.model, subject.classes
-    said = vis.predict(model, subject.batches())
-    found = []
+    said = predict(model, subject.batches())
+    shares = []
     number = 0
     for batch in subject.batches():
         inputs = model.data_preprocessor(batch, False)['inputs']
-        masks, prompts = vis.attention_maps(model.backbone, inputs)
-        found.append((masks, prompts))
-        for row, pixels in enumerate(vis.to_pixels(model, inputs)):
+        masks, prompts = attention.attention_maps(model.backbone, inputs)
+        shares.append((masks.shares, prompts.shares))
+        for row, pixels in enumerate(to_pixels(model, inputs)):
             picture, image = subject.image_names[number]
             title = f'{image}: predicted {classes[said.predicted[number]]}'
             if said.labels is not None:
                 title += f', true {classes[said.labels[number]]}'
-            figure = vis.plot_attention(
+            figure = attention.plot_attention(
                 pixels,
                 masks.patches[row],
                 prompts.patches[row],
@@ -71,63 +81,63 @@ def plot_attention(subject: Subject) -> None:
             )
             subject.write(figure, f'attention_{picture}')
             number += 1
-    masks, prompts = (
-        vis.AttentionMaps(
-            torch.cat([maps.patches for maps in part]),
-            torch.cat([maps.shares for maps in part]),
-        )
-        for part in zip(*found, strict=True)
-    )
+    both = [torch.cat(part) for part in zip(*shares, strict=True)]
     title = f'Mean over {number} image{"s" if number > 1 else ""}'
-    subject.write(vis.plot_shares(masks, prompts, title), 'attention_shares')
+    subject.write(attention.plot_shares(*both, title), 'attention_shares')
 
 
 def plot_tokens(subject: Subject) -> None:
-    untuned = vis.build_untuned(subject.model, subject.cfg)
-    counts = vis.count_tokens(
+    untuned = tokens.build_untuned(subject.model, subject.cfg)
+    counts = tokens.count_tokens(
         subject.model, untuned, subject.batches(), len(subject.classes)
     )
-    examples = vis.find_examples(
+    examples = tokens.find_examples(
         subject.model,
         untuned,
         subject.batches(),
-        vis.shown_tokens(counts),
+        tokens.shown_tokens(counts),
     )
-    subject.write(vis.plot_tokens(counts, examples, subject.classes), 'tokens')
+    subject.write(
+        tokens.plot_tokens(counts, examples, subject.classes), 'tokens'
+    )
 
 
 def plot_embedding(subject: Subject) -> None:
     method, model = subject.args.method, subject.model
-    said = vis.predict(model, subject.batches(), with_features=True)
-    features: Any = said.features
-    prototypes = vis.prototypes_of(model)
-    embedding = vis.embed(features, prototypes, method, subject.args.seed)
+    said = predict(model, subject.batches(), pre_logits)
+    centres = prototypes.prototypes_of(model)
+    points, axes = embedding.embed(
+        said.features, centres, method, subject.args.seed
+    )
     labels, meaning = said.labels, 'true class'
     if labels is None:
         labels, meaning = said.predicted, 'predicted class'
     shown = 't-SNE' if method == 'tsne' else 'PCA'
     title = f'{shown} of {len(labels)} images, by {meaning}'
-    if prototypes is not None:
+    if centres is not None:
         title += '; prototypes large'
-    figure = vis.plot_embedding(embedding, labels, subject.classes, title)
+    figure = embedding.plot_embedding(
+        points, axes, labels, subject.classes, title
+    )
     subject.write(figure, f'embedding_{method}')
 
 
 def plot_confusion(subject: Subject) -> None:
-    said = vis.predict(subject.model, subject.batches())
-    counts = vis.count_confusions(
+    said = predict(subject.model, subject.batches())
+    counts = confusion.count_confusions(
         said.labels, said.predicted, len(subject.classes)
     )
-    subject.write(vis.plot_confusion(counts, subject.classes), 'confusion')
-    print('\n'.join(vis.confused_pairs(counts, subject.classes)))
+    subject.write(
+        confusion.plot_confusion(counts, subject.classes), 'confusion'
+    )
+    print('\n'.join(confusion.confused_pairs(counts, subject.classes)))
 
 
 def plot_prototypes(subject: Subject) -> None:
-    similarity = vis.compare_prototypes(subject.model)
-    subject.write(
-        vis.plot_prototypes(similarity, subject.classes), 'prototypes'
-    )
-    print('\n'.join(vis.nearest_pairs(similarity, subject.classes)))
+    cosines = prototypes.compare_prototypes(subject.model)
+    figure = prototypes.plot_prototypes(cosines, subject.classes)
+    subject.write(figure, 'prototypes')
+    print('\n'.join(prototypes.nearest_pairs(cosines, subject.classes)))
 
 
 PICTURES = dict(
@@ -144,17 +154,17 @@ def choose_images(
 ) -> tuple[Any, list[tuple[str, str]]]:
     """Open what the flags name; name the picture of each image, and it."""
     if args.images:
-        files = vis.ImageFiles(args.images, cfg)
+        files = ImageFiles(args.images, cfg)
         return files, [
             (f'{i}_{path.stem}', path.name)
             for i, path in enumerate(files.paths)
         ]
     check_data_roots(cfg.get(f'{args.split}_dataloader'))
-    dataset = vis.open_split(cfg, args.split)
-    sample = vis.sample_images(dataset, args.num_images, args.seed)
+    dataset = open_split(cfg, args.split)
+    sample = sample_images(dataset, args.num_images, args.seed)
     names = []
     for i in sample.indices:
-        picture, image = f'{args.split}_{i}', vis.file_name(dataset, i)
+        picture, image = f'{args.split}_{i}', file_name(dataset, i)
         if image:
             names.append((f'{picture}_{Path(image).stem}', image))
         else:
@@ -169,7 +179,7 @@ def run(args: argparse.Namespace) -> None:
     if hasattr(args, 'images'):
         images, image_names = choose_images(args, cfg)
     model = load_classifier(cfg, args.checkpoint, device=args.device)
-    classes = vis.class_names(model, getattr(images, 'dataset', None))
+    classes = class_names(model, getattr(images, 'dataset', None))
     PICTURES[args.picture](
         Subject(args, cfg, model, images, image_names, classes)
     )

@@ -33,7 +33,7 @@ from ..pretraining.rounds import (
     plan_steps,
     settings,
 )
-from ..report import read_run
+from ..report.run_folder import read_run
 from ..weights import write_whole
 from ..weights.download import file_sha256
 

@@ -190,10 +190,13 @@ def attention_maps(
     sequence, prompts = backbone.sequence, backbone.tuning.prompt_tokens
     rollout = attention_rollout(weights, prompts, sequence.prompt_start)
     attention = [weight.float().mean(1) for weight in weights]  # (B, S, S)
-    blocks = [_positions(backbone, block) for block in range(len(weights))]
+    kinds = [_kinds(backbone, block) for block in range(len(weights))]
+    # Of the inputs, prompts come last.
+    inputs = kinds[-1][kinds[-1] != 'prompts']
+    late = np.full(rollout.size(-1) - len(inputs), 'prompts')
     steps = [
-        *zip(attention, blocks, blocks, strict=True),
-        (rollout, blocks[-1], _input_positions(backbone)),
+        *zip(attention, kinds, kinds, strict=True),
+        (rollout, kinds[-1], np.concatenate([inputs, late])),
     ]
     return (
         _maps_of('[MASK]', sequence.num_masks, steps),
@@ -206,48 +209,27 @@ def _maps_of(kind: str, count: int, steps: Sequence[tuple]) -> AttentionMaps:
     patches: list[Tensor] = []
     shares: list[Tensor] = []
     for attention, rows, columns in steps:
-        looks = attention[:, rows[kind]]  # (B, Q, S)
-        absent = looks.size(1) < count
-        if absent:
-            looks = torch.zeros_like(attention[:, :1]).expand(-1, count, -1)
-        onto = [looks[..., columns[key]].sum(-1) for key in KINDS]
+        looks = attention[:, rows == kind].cpu()  # (B, Q, S)
+        onto = [looks[..., columns == key].sum(-1) for key in KINDS]
+        absent = (0, 0, 0, count - looks.size(1))
         for found, values in (
-            (patches, looks[..., columns['patches']]),
+            (patches, looks[..., columns == 'patches']),
             (shares, torch.stack(onto, -1)),
         ):
-            found.append(
-                torch.full_like(values, torch.nan) if absent else values
-            )
-    return AttentionMaps(
-        torch.stack(patches, 1).cpu(), torch.stack(shares, 1).cpu()
-    )
+            found.append(F.pad(values, absent, value=torch.nan))
+    return AttentionMaps(torch.stack(patches, 1), torch.stack(shares, 1))
 
 
-def _input_positions(backbone: Any) -> dict[str, slice]:
-    """Say where each kind stands among the inputs: prompts come last."""
-    sequence = backbone.sequence
-    first_mask = 1 + sequence.patches.stop - sequence.patches.start
-    first_prompt = first_mask + sequence.num_masks
-    return {
-        '[CLS]': slice(0, 1),
-        'patches': slice(1, first_mask),
-        '[MASK]': slice(first_mask, first_prompt),
-        'prompts': slice(first_prompt, None),
-    }
-
-
-def _positions(backbone: Any, block: int) -> dict[str, slice]:
-    """Say where each kind of token stands in the sequence of a block."""
+def _kinds(backbone: Any, block: int) -> np.ndarray:
+    """Return the kind of each token in the sequence of a block."""
     sequence, prompts = backbone.sequence, backbone.tuning.prompt_tokens
-    if not prompts.length or block < prompts.blocks[0]:
-        return {**_input_positions(backbone), 'prompts': slice(0, 0)}
-    start = sequence.prompt_start
-    return {
-        '[CLS]': slice(0, 1),
-        'patches': sequence.patches,
-        '[MASK]': sequence.masks,
-        'prompts': slice(start, start + prompts.length),
-    }
+    num_patches = sequence.patches.stop - sequence.patches.start
+    kinds = ['[CLS]', *['patches'] * num_patches]
+    kinds += ['[MASK]'] * sequence.num_masks
+    if prompts.length and block >= prompts.blocks[0]:
+        start = sequence.prompt_start
+        kinds[start:start] = ['prompts'] * prompts.length
+    return np.array(kinds)
 
 
 @torch.no_grad()
@@ -407,29 +389,25 @@ def _show_heat(
     ax.imshow(heat, cmap=HEAT, norm=scale, alpha=OPACITY, **style)
 
 
-def plot_shares(
-    masks: AttentionMaps, prompts: AttentionMaps, title: str
-) -> Figure:
+def plot_shares(masks: Tensor, prompts: Tensor, title: str) -> Figure:
     """Plot what kinds of tokens are looked at, averaged over the images.
 
     Args:
-        masks: The maps of the [MASK]s.
-        prompts: The maps of the prompts; without prompts, there is one panel.
+        masks: ``AttentionMaps.shares`` of the [MASK]s, ``(B, D + 1, M, 4)``.
+        prompts: The same of the prompts; without any, there is one panel.
         title: Stands above everything.
     """
     panels = [('[MASK] looks', masks), ('the prompts look', prompts)]
-    panels = [(name, m) for name, m in panels if m.shares.size(2)]
-    depth = masks.shares.size(1) - 1
+    panels = [(name, shares) for name, shares in panels if shares.size(2)]
+    depth = masks.size(1) - 1
     width = max(4.0, 0.45 * depth + 2.2)
     figure = Figure(figsize=(width * len(panels), 3.3), layout='constrained')
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     steps = [*map(str, range(depth)), 'rollout']
-    for ax, (name, maps) in zip(axes, panels, strict=True):
-        shares = 100 * maps.shares.mean((0, 2)).numpy()  # (D + 1, 4)
+    for ax, (name, shares) in zip(axes, panels, strict=True):
+        means = 100 * shares.mean((0, 2)).numpy()  # (D + 1, 4)
         bottom = np.zeros(depth + 1)
-        for kind, color, share in zip(
-            KINDS, OKABE_ITO, shares.T, strict=False
-        ):
+        for kind, color, share in zip(KINDS, OKABE_ITO, means.T, strict=False):
             ax.bar(steps, share, bottom=bottom, color=color, label=kind)
             bottom += share
         ax.set_title(f'what {name} at', fontsize=9, color=INK)

@@ -6,7 +6,6 @@ head compares with the prototypes.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,26 +20,10 @@ from torch import Tensor
 
 from .style import INK, MARKERS, OKABE_ITO, short_names
 
-METHODS = ('tsne', 'pca')
 MAX_NAMED = len(OKABE_ITO) * len(MARKERS)  # classes; above, no legend
 MAX_LABELLED = 20  # classes; above, no names beside the prototypes
 MIN_IMAGES = 5
 PERPLEXITY = 30.0
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """Features and prototypes in the plane.
-
-    Args:
-        points: A place for each image, ``(B, 2)``.
-        prototypes: A place for each prototype, ``(K, 2)``, or ``(0, 2)``.
-        axes: What the two axes mean; empty if nothing.
-    """
-
-    points: np.ndarray
-    prototypes: np.ndarray
-    axes: tuple[str, ...]
 
 
 def embed(
@@ -48,7 +31,7 @@ def embed(
     prototypes: Tensor | None,
     method: str = 'tsne',
     seed: int = 0,
-) -> Embedding:
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Put features and prototypes in the plane.
 
     With prototypes all vectors are scaled to length 1 first: the verbalizer
@@ -62,12 +45,13 @@ def embed(
         method: ``'tsne'`` or ``'pca'``.
         seed: Seed of t-SNE.
 
+    Returns:
+        A place for each image, then for each prototype, ``(B + K, 2)``; and
+        what the two axes mean, empty if nothing.
+
     Raises:
-        ValueError: If the method is unknown, there are fewer than 5 images,
-            or a feature is not finite.
+        ValueError: If there are fewer than 5 images.
     """
-    if method not in METHODS:
-        raise ValueError(f'method={method!r} must be one of {METHODS}.')
     if len(features) < MIN_IMAGES:
         raise ValueError(
             f'{len(features)} images are too few for a map of features; take '
@@ -77,25 +61,21 @@ def embed(
     if prototypes is not None:
         vectors = torch.cat([vectors, prototypes.double()])
         vectors = F.normalize(vectors, dim=-1)
-    if not vectors.isfinite().all():
-        raise ValueError('features hold NaN or infinite values.')
-    matrix, images = vectors.numpy(), len(features)
+    matrix = vectors.numpy()
     if method == 'pca':
-        pca = PCA(2, random_state=seed).fit(matrix[:images])
-        points = pca.transform(matrix)
-        axes = tuple(
+        pca = PCA(2, random_state=seed).fit(matrix[: len(features)])
+        return pca.transform(matrix), tuple(
             f'principal component {i + 1} ({share:.0%} of the variance)'
             for i, share in enumerate(pca.explained_variance_ratio_)
         )
-    else:
-        perplexity = min(PERPLEXITY, (len(matrix) - 1) / 3)
-        tsne = TSNE(perplexity=perplexity, init='pca', random_state=seed)
-        points, axes = tsne.fit_transform(matrix), ()
-    return Embedding(points[:images], points[images:], axes)
+    perplexity = min(PERPLEXITY, (len(matrix) - 1) / 3)
+    tsne = TSNE(perplexity=perplexity, init='pca', random_state=seed)
+    return tsne.fit_transform(matrix), ()
 
 
 def plot_embedding(
-    embedding: Embedding,
+    points: np.ndarray,
+    axes: tuple[str, ...],
     classes: Tensor,
     names: Sequence[str],
     title: str,
@@ -107,14 +87,15 @@ def plot_embedding(
     names.
 
     Args:
-        embedding: What is plotted.
+        points: A place for each image and prototype, as of ``embed``.
+        axes: What the two axes mean.
         classes: Class of each image, ``(B,)``.
         names: Of the K classes.
         title: Stands above.
     """
-    present = np.union1d(
-        classes.numpy(), np.arange(len(embedding.prototypes))
-    ).astype(int)
+    images, prototypes = np.split(points, [len(classes)])
+    present = np.union1d(classes.numpy(), np.arange(len(prototypes)))
+    present = present.astype(int)
     named = len(present) <= MAX_NAMED
     columns = math.ceil(len(present) / MAX_LABELLED) if named else 0
     size = (6.2 + 1.6 * columns, 5.6)
@@ -125,18 +106,18 @@ def plot_embedding(
             color=OKABE_ITO[label % len(OKABE_ITO)],
             marker=MARKERS[label // len(OKABE_ITO) % len(MARKERS)],
         )
-        x, y = embedding.points[classes.numpy() == label].T
+        x, y = images[classes.numpy() == label].T
         name = short_names([names[label]])[0]
         ax.scatter(x, y, s=14, alpha=0.75, lw=0, label=name, **style)
-        if len(embedding.prototypes):
-            x, y = embedding.prototypes[label]
+        if len(prototypes):
+            x, y = prototypes[label]
             rim: dict[str, Any] = dict(edgecolor='black', lw=1.4, zorder=3)
             ax.scatter(x, y, s=150, **rim, **style)
             if len(present) <= MAX_LABELLED:
                 _name(ax, (x, y), name)
     ax.set_title(title, fontsize=10, color=INK)
-    if embedding.axes:
-        ax.set(xlabel=embedding.axes[0], ylabel=embedding.axes[1])
+    if axes:
+        ax.set(xlabel=axes[0], ylabel=axes[1])
     else:
         ax.set(xticks=[], yticks=[])
     if named:

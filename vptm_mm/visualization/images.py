@@ -18,8 +18,6 @@ from torch.utils.data import Dataset, Subset
 from ..image_content import read_file
 from ..tasks import file_pipeline, inner_datasets, prediction_pipeline
 
-SPLITS = ('test', 'val', 'train')
-
 
 class ImageFiles(Dataset):
     """Image files, prepared as the config prepares its test images.
@@ -62,16 +60,14 @@ def open_split(cfg: Config, split: str) -> Any:
         A data set of the host.
 
     Raises:
-        ValueError: If there is no such split, or the config lacks it.
+        ValueError: If the config lacks it.
     """
-    if split not in SPLITS:
-        raise ValueError(f'split={split!r} must be one of {SPLITS}.')
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise ValueError(
-            f'the config has no {split}_dataloader; take another split of '
-            f'{SPLITS}, give image files, or, for a task file, name the '
-            'config of its work dir before it.'
+            f'the config has no {split}_dataloader; take another split, give '
+            'image files, or, for a task file, name the config of its work '
+            'dir before it.'
         )
     dataset = copy.deepcopy(loader['dataset'])
     for inner in inner_datasets(dataset):
@@ -90,14 +86,7 @@ def sample_images(
         dataset: Any data set.
         num_images: How many; None, or more than there are, for all.
         seed: Another seed chooses others.
-
-    Raises:
-        ValueError: If ``num_images`` is below 1, or there are no images.
     """
-    if num_images is not None and num_images < 1:
-        raise ValueError(f'num_images={num_images} must be >= 1.')
-    if not len(dataset):
-        raise ValueError('the data set has no images.')
     order = np.random.default_rng(seed).permutation(len(dataset))
     return Subset(dataset, sorted(order[:num_images].tolist()))
 

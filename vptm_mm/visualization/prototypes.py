@@ -4,13 +4,12 @@ Symbols: K classes; d prototype dimension.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from scipy.cluster.hierarchy import dendrogram, linkage
+from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 from torch import Tensor
 
@@ -21,21 +20,6 @@ MAX_NAMED = 60  # classes; above, the axes have no names
 COLORS = 'PuOr_r'
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """Cosines of prototypes, and the order in which like stands by like.
-
-    Args:
-        cosines: In the order of the classes, ``(K, K)``.
-        order: A permutation of the classes.
-        tree: The merges, as SciPy's ``linkage`` gives them.
-    """
-
-    cosines: np.ndarray
-    order: np.ndarray
-    tree: np.ndarray
-
-
 def prototypes_of(model: Any) -> Tensor | None:
     """Return the prototypes of a classifier, ``(K, d)``, or None."""
     verbalizer = getattr(model.head, 'verbalizer', None)
@@ -44,11 +28,8 @@ def prototypes_of(model: Any) -> Tensor | None:
     return verbalizer.prototypes.detach().cpu().float()
 
 
-def compare_prototypes(model: Any) -> Similarity:
-    """Compare prototypes as the verbalizer does, and cluster the classes.
-
-    Average linkage of 1 - cosine; of the orders that the tree allows, the one
-    in which neighbours are most alike.
+def compare_prototypes(model: Any) -> np.ndarray:
+    """Return the cosines of prototypes, ``(K, K)``, as the verbalizer does.
 
     Raises:
         ValueError: If the classifier has no prototypes, or only one.
@@ -64,18 +45,13 @@ def compare_prototypes(model: Any) -> Similarity:
             f'num_classes={len(prototypes)} must be >= 2 to be compared.'
         )
     unit = F.normalize(prototypes.double(), dim=-1)
-    cosines = (unit @ unit.T).clamp(-1, 1).numpy()
-    distances = squareform(1 - cosines, checks=False)
-    tree = linkage(distances, 'average', optimal_ordering=True)
-    leaves = dendrogram(tree, no_plot=True)['leaves']
-    return Similarity(cosines, np.array(leaves), tree)
+    return (unit @ unit.T).clamp(-1, 1).numpy()
 
 
 def nearest_pairs(
-    similarity: Similarity, names: Sequence[str], limit: int = 10
+    cosines: np.ndarray, names: Sequence[str], limit: int = 10
 ) -> list[str]:
     """Say which prototypes are most alike."""
-    cosines = similarity.cosines
     rows, columns = np.triu_indices(len(cosines), 1)
     values = cosines[rows, columns]
     return [
@@ -84,18 +60,22 @@ def nearest_pairs(
     ]
 
 
-def plot_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
+def plot_prototypes(cosines: np.ndarray, names: Sequence[str]) -> Figure:
     """Plot a heat map of the cosines, classes in clustered order.
 
-    Above 60 classes the axes have no names.
+    Average linkage of 1 - cosine; of the orders that the tree allows, the one
+    in which neighbours are most alike. Above 60 classes the axes have no
+    names.
 
     Args:
-        similarity: What is plotted.
+        cosines: Of each two prototypes, ``(K, K)``.
         names: Of the K classes.
     """
-    order = similarity.order
+    distances = squareform(1 - cosines, checks=False)
+    tree = linkage(distances, 'average', optimal_ordering=True)
+    order = leaves_list(tree)
     num_classes = len(order)
-    cosines = similarity.cosines[np.ix_(order, order)].copy()
+    cosines = cosines[np.ix_(order, order)].copy()
     np.fill_diagonal(cosines, np.nan)  # always 1: it would set the scale
     limit = max(float(np.nanmax(np.abs(cosines))), 1e-3)
 
@@ -103,7 +83,7 @@ def plot_prototypes(similarity: Similarity, names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(side + 1.6, side), layout='constrained')
     left, ax = figure.subplots(1, 2, width_ratios=(1, 5))
     dendrogram(
-        similarity.tree,
+        tree,
         orientation='left',
         no_labels=True,
         link_color_func=lambda link: INK,
