@@ -35,7 +35,6 @@ CORE = [
     'tests/engine/test_task_files.py',
     'tests/test_configs.py',
     'tests/test_host.py',
-    'tests/test_tested_versions.py',
     'tests/tools/test_tools.py',
 ]
 CHOICES = {

@@ -9,7 +9,6 @@ from mmpretrain import (
     inference_model,
     list_models,
 )
-from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 
@@ -44,18 +43,3 @@ def test_names_work_as_of_any_model():
     assert model._dataset_meta['classes'] == tuple('0123456789')
     folder_result = ImageClassificationInferencer(model)([images[0]])
     assert folder_result[0]['pred_label'] == one['pred_label']
-
-
-def test_a_folder_of_images_with_pictures_of_predictions(tmp_path):
-    dataset = SklearnDigits(split='test')
-    folder = tmp_path / 'images'
-    folder.mkdir()
-    for i in range(3):
-        image = dataset.get_data_info(i)['img']
-        Image.fromarray(image).save(folder / f'{i}.png')
-    results = ImageClassificationInferencer('vptm_beitv2-tiny_digits')(
-        str(folder), batch_size=2, show_dir=str(tmp_path / 'shown')
-    )
-    assert len(results) == 3
-    shown = sorted(path.name for path in (tmp_path / 'shown').iterdir())
-    assert shown == ['0.png', '1.png', '2.png']

@@ -3,9 +3,7 @@
 from typing import Any
 
 from .host import allow_host_checkpoints, require_host
-from .tested_versions import warn_of_untested_versions
 
-warn_of_untested_versions()
 require_host()
 allow_host_checkpoints()
 

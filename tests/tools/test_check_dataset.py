@@ -49,18 +49,6 @@ def check(images, tmp_path, monkeypatch, capsys):
     return _check
 
 
-def test_notes_are_no_problems(images, check):
-    note = images / 'train' / 'cat' / 'turned.jpg'
-    note.write_bytes(KINDS['rotated by EXIF'][1]())
-    code, shown, report = check(FOLDER, '--show', '0')
-    assert code == 0
-    assert 'note: rotated by EXIF, turned upright' in shown
-    assert str(note) not in shown
-    assert '\x1b' not in shown
-    assert [one['level'] for one in report['findings']] == ['note']
-    assert report['splits']['train']['classes'] == dict(cat=5, dog=4)
-
-
 def test_a_folder_with_problems(images, check):
     broken = images / 'train' / 'cat' / 'broken.jpg'
     broken.write_bytes(KINDS['JPEG cut short'][1]())
@@ -93,15 +81,6 @@ def test_images_that_are_held_out_for_hooks(images, check):
     assert sizes == [15, 1]  # another hook reads it, too
     (found,) = (x for x in report['findings'] if x['kind'] == 'cut short')
     assert found['images'][0]['image'] == broken
-
-
-@pytest.mark.parametrize('name', ['cifar10', 'digits'])
-def test_hooks_that_read_what_is_trained_on(name, check):
-    code, shown, report = check(PRETRAIN / f'beitv2-tiny_{name}.py')
-    assert code == 0
-    assert 'problem' not in shown
-    names = ['train', 'default_hooks.report.masked_tokens']
-    assert list(report['splits']) == names
 
 
 def test_wrong_usage(check, capsys):

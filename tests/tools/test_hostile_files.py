@@ -58,13 +58,8 @@ def refuses(tool, capsys):
     [
         'test.py {config} {file} {options}',
         'train.py {config} --resume {file} {options}',
-        'train.py {config} {options} load_from={file}',
-        'train.py {config} {options} '
-        'model.backbone.init_cfg.checkpoint={file}',
         'task.py export {file} --config {config} --out x.safetensors',
         'task.py check {task} --weights {file}',
-        'export.py {config} {file} --format onnx --out x.onnx',
-        'visualize.py prototypes {config} {file} --out pictures',
         'predict.py {image} --task {task} --weights {file}',
     ],
 )
@@ -184,9 +179,3 @@ def test_a_trusted_file_is_read_and_no_other(tool, refuses, tmp_path):
     tool(*command[:3], '--trust-checkpoint', path, *OPTIONS)
     gone = ('--trust-checkpoint', 'gone.pth', *OPTIONS)
     refuses('no file to trust at ', *command[:3], *gone)
-
-
-def test_help_says_what_trust_means(tool, capsys):
-    tool('test.py', '--help')
-    text = ' '.join(capsys.readouterr().out.split())
-    assert 'run the code that it holds' in text

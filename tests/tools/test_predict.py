@@ -128,14 +128,6 @@ def test_errors(folder, predict, args, message):
         predict(*args)
 
 
-def test_wrong_usage(predict, capsys):
-    with pytest.raises(SystemExit, match='2'):
-        predict('digits', '--task', TASK, '--topk', '0')
-    assert (
-        '--topk: 0 must be an integer of at least 1' in capsys.readouterr().err
-    )
-
-
 @pytest.mark.skipif(sys.platform != 'linux', reason='names are text there')
 @pytest.mark.parametrize('kind', ['json', 'csv', 'table'])
 def test_a_name_that_is_no_text(folder, predict, kind):

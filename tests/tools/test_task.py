@@ -3,15 +3,11 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 import torch
-from mmpretrain import ImageClassificationInferencer
 
-from vptm_mm.datasets import SklearnDigits
-from vptm_mm.tasks import VPTMTaskPool, load_classifier, read_task, write_task
+from vptm_mm.tasks import load_classifier, read_task, write_task
 from vptm_mm.weights import load_file
-from vptm_mm.weights.checkpoint_file import fetch
 
 from ..engine.made_digits import digits_runner
 from .test_tools import DIGITS, SMALL, run
@@ -54,30 +50,6 @@ def test_test_takes_a_task_file(trained):
     )
     end = json.loads((trained / 'run' / 'test_results.json').read_text())
     assert json.loads((trained / 'task.json').read_text()) == end['metrics']
-
-
-def test_a_second_task_joins_a_running_pool(trained):
-    packaged = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
-    pool = VPTMTaskPool.from_files({'first': fetch(packaged)})
-    dataset = SklearnDigits(split='test', indices=20)
-    images = [dataset.get_data_info(i)['img'] for i in range(20)]
-    before = pool.predict(images, 'first')
-    pool.add(trained / TASK, 'second')
-    mixed = pool.predict(images, ['first', 'second'] * 10)
-    for i in range(0, 20, 2):
-        np.testing.assert_allclose(
-            mixed[i]['first']['pred_scores'],
-            before[i]['first']['pred_scores'],
-            atol=1e-5,
-        )
-    model = load_classifier(read_task(trained / TASK))
-    expected = ImageClassificationInferencer(model)(images, batch_size=20)
-    for i in range(1, 20, 2):
-        np.testing.assert_allclose(
-            mixed[i]['second']['pred_scores'],
-            expected[i]['pred_scores'],
-            atol=1e-5,
-        )
 
 
 def test_there_and_back_again(trained, task_tool):

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from ..image_files import EXTENSIONS, describe_skipped, is_image, walk_files
 from ..progress import progress
@@ -26,18 +26,8 @@ from .prediction_files import FORMATS, RESUMABLE, as_text, open_predictions
 Tops = dict[str, list[dict]]
 
 
-class Predictor(Protocol):
-    """Loads images in any process, and classifies batches of them in one."""
-
-    def load(self, path: Path) -> Any:
-        """Read an image; ``OSError`` or ``ValueError`` if it cannot be."""
-
-    def classify(self, images: list) -> list[Tops]:
-        """Classify what ``load`` returned."""
-
-
 class PoolPredictor:
-    """A pool in this process.
+    """A pool in this process, and a data set of images by their paths.
 
     Args:
         files: Task files, as ``VPTMTaskPool.from_files`` takes them.
@@ -49,15 +39,18 @@ class PoolPredictor:
         self.pool = VPTMTaskPool.from_files(files, weights)
         self.topk = topk
 
-    def load(self, path: Path) -> tuple[PreparedImage, list[np.ndarray]]:
-        """Prepare an image; its inputs are arrays.
+    def __getitem__(self, path: Path) -> tuple[str, Any]:
+        """Prepare an image, or say as text what is wrong.
 
-        A tensor from another process would hold an open file, and shared
-        memory, of which a container has little.
+        Its inputs are arrays: a tensor from another process would hold an
+        open file, and shared memory, of which a container has little.
         """
-        image = self.pool.prepare(path, list(self.pool.tasks))
+        try:
+            image = self.pool.prepare(path, list(self.pool.tasks))
+        except (OSError, ValueError) as error:
+            return str(path), str(error)
         arrays = [x.cpu().numpy() for x in image.inputs]
-        return replace(image, inputs=[]), arrays
+        return str(path), (replace(image, inputs=[]), arrays)
 
     def classify(
         self, images: list[tuple[PreparedImage, list[np.ndarray]]]
@@ -79,19 +72,6 @@ class PoolPredictor:
             {'class': classes[i], 'confidence': float(scores[i])}
             for i in order
         ]
-
-
-class LoadedImages(Dataset):
-    """Images by their paths: what was loaded, or what is wrong, as text."""
-
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-
-    def __getitem__(self, path: Path) -> tuple[str, Any]:
-        try:
-            return str(path), self.predictor.load(path)
-        except (OSError, ValueError) as error:
-            return str(path), str(error)
 
 
 def count_images(paths: list[Path]) -> int:
@@ -166,7 +146,7 @@ def predict_here(
     """Yield the rows of each image, in their order."""
     predictor = PoolPredictor(args.task, args.weights, args.topk)
     loader: DataLoader = DataLoader(
-        LoadedImages(predictor),
+        predictor,  # type: ignore[arg-type]
         batch_sampler=in_batches(images, args.batch_size),
         num_workers=args.workers,
         collate_fn=list,
@@ -178,9 +158,9 @@ def predict_here(
 
 
 def to_rows(
-    predictor: Predictor, batch: list[tuple[str, Any]]
+    predictor: PoolPredictor, batch: list[tuple[str, Any]]
 ) -> Iterator[list[dict]]:
-    """Classify a batch of ``LoadedImages``; yield the rows of each image.
+    """Classify a batch of loaded images; yield the rows of each.
 
     A row is of an image and a task, or of an image that is unreadable.
     """

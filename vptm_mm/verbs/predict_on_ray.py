@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.device import get_device
 
 from ..tasks import name_files
-from .predict import LoadedImages, PoolPredictor, in_batches, to_rows
+from .predict import PoolPredictor, in_batches, to_rows
 from .ray_environment import prepare_ray
 
 # A block of Ray is of so many batches.
@@ -39,12 +39,11 @@ class Actor:
         self.home = home
         self.predictor = PoolPredictor(files, weights, topk)
         self.predictor.pool.to(get_device())
-        self.images = LoadedImages(self.predictor)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Turn file names, as bytes, into the rows of each, as JSON."""
         names = [os.fsdecode(name) for name in batch['image']]
-        loaded = [self.images[Path(self.home, name)][1] for name in names]
+        loaded = [self.predictor[Path(self.home, name)][1] for name in names]
         found = to_rows(self.predictor, list(zip(names, loaded, strict=True)))
         return dict(rows=[json.dumps(rows) for rows in found])
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -28,23 +28,14 @@ PART_SECONDS = 60.0
 SETTINGS = b'vptm predict'  # in the metadata of a part
 
 
-class PredictionFile(Protocol):
-    """What takes the rows of image after image."""
-
-    def written(self) -> Iterator[dict]:
-        """Yield a row of each image that is there, and drop parts of rows."""
-
-    def write(self, rows: list[dict]) -> None:
-        """Add all rows of an image."""
-
-    def close(self) -> None:
-        """Write what is not written yet, after the last image."""
-
-
 def open_predictions(
     kind: str, path: Path | None, settings: dict[str, Any]
-) -> PredictionFile:
+) -> Any:
     """Open a file of predictions, or one that is to be resumed.
+
+    It has ``written()``, which yields a row of each image that is there and
+    drops parts of rows; ``write(rows)`` for all rows of an image; and
+    ``close()`` after the last one.
 
     Args:
         kind: One of ``FORMATS``.
