@@ -54,17 +54,6 @@ def test_help_imports_nothing_heavy():
     assert not {'torch', 'numpy', 'vptm_mm'} & set(result.stderr.split())
 
 
-def test_python_m(tmp_path):
-    result = subprocess.run(
-        [sys.executable, '-m', 'vptm_mm', 'configs', 'tiny_digits'],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert 'vptm_beitv2-tiny_digits' in result.stdout
-
-
 def test_a_mistake_is_one_line(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for words, message in (

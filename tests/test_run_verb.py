@@ -21,6 +21,7 @@ def restore_handlers(monkeypatch):
     for handler in MMLogger.get_current_instance().handlers:
         if type(handler) is logging.StreamHandler:  # not a file of a run
             monkeypatch.setattr(handler, 'stream', sys.stdout)
+            monkeypatch.setattr(handler, 'level', logging.INFO)
 
 
 @pytest.fixture

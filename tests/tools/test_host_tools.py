@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import mmpretrain
-import pytest
 
 from .. import launched
 from ..conftest import ROOT
@@ -30,27 +29,3 @@ def test_vis_scheduler(tmp_path):
 def test_get_flops(tmp_path):
     output = run('analysis_tools/get_flops.py', '--shape', 32, cwd=tmp_path)
     assert 'Params: 1.235M' in output
-
-
-@pytest.mark.slow
-def test_browse_dataset(tmp_path):
-    """Its other modes fail with newer versions of matplotlib."""
-    flags = '--not-show', '-m', 'original', '-n', 2, '-o', tmp_path / 'images'
-    run('visualization/browse_dataset.py', *flags, cwd=tmp_path)
-    assert len(list((tmp_path / 'images').iterdir())) == 2
-
-
-@pytest.mark.slow
-def test_folds_and_their_confusion_matrix(tmp_path):
-    run(
-        'kfold-cross-valid.py',
-        *('--num-splits', 2, '--work-dir', 'folds', '--cfg-options'),
-        'train_cfg.max_epochs=1',
-        'train_dataloader.dataset.indices=64',
-        'train_dataloader.batch_size=16',
-        cwd=tmp_path,
-    )
-    checkpoint = tmp_path / 'folds' / 'fold1' / 'epoch_1.pth'
-    flags = checkpoint, '--show-path', 'matrix.png'
-    run('analysis_tools/confusion_matrix.py', *flags, cwd=tmp_path)
-    assert (tmp_path / 'matrix.png').is_file()

@@ -4,7 +4,6 @@ vptm adapt path/to/images
 """
 
 import argparse
-import inspect
 import shlex
 import sys
 
@@ -14,10 +13,6 @@ from rich.table import Table
 from ..adaptation import SPLITS, Adapted, adapt
 
 SHOWN = 5  # confusions
-DEFAULTS = {
-    name: parameter.default
-    for name, parameter in inspect.signature(adapt).parameters.items()
-}
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,17 +49,8 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
     size = adapted.path.stat().st_size / 1e3
     print(f'{adapted.path}: {size:,.1f} kB, in {adapted.seconds:.0f} s.')
     if not args.epochs:
-        print(f'Tune it: {shlex.join(["vptm", "adapt", *words(args)])}')
+        again = ['vptm', *sys.argv[1:], '--epochs', '20']
+        print(f'Tune it: {shlex.join(again)}')
     print(
         f'Use it:  vptm predict IMAGE --task {shlex.quote(str(adapted.path))}'
     )
-
-
-def words(args: argparse.Namespace) -> list[str]:
-    """Return the arguments that tune the same task."""
-    again = [] if args.folder is None else [args.folder]
-    for name in ('weights', 'masks', 'seed', 'out'):
-        value = getattr(args, name)
-        if value not in (None, DEFAULTS[name]):
-            again += [f'--{name}', str(value)]
-    return [*again, '--epochs', '20']

@@ -81,9 +81,10 @@ def plot_attention(subject: Subject) -> None:
             )
             subject.write(figure, f'attention_{picture}')
             number += 1
-    both = [torch.cat(part) for part in zip(*shares, strict=True)]
+    of_masks, of_prompts = map(torch.cat, zip(*shares, strict=True))
     title = f'Mean over {number} image{"s" if number > 1 else ""}'
-    subject.write(attention.plot_shares(*both, title), 'attention_shares')
+    figure = attention.plot_shares(of_masks, of_prompts, title)
+    subject.write(figure, 'attention_shares')
 
 
 def plot_tokens(subject: Subject) -> None:
