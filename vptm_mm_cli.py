@@ -510,8 +510,8 @@ def serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--max-wait-ms',
         type=number(float, 0),
-        default=5,
-        help='how long a batch waits for more images',
+        default=0,
+        help='how long a batch waits for more images, if none runs before it',
     )
     parser.add_argument(
         '--replicas',
@@ -530,7 +530,7 @@ def serve(parser: argparse.ArgumentParser) -> None:
         '--max-queue',
         type=number(int, 1),
         default=256,
-        help='requests that wait; more are refused with 503',
+        help='requests that wait at a replica; more are refused with 503',
     )
     parser.add_argument(
         '--token-file',

@@ -6,6 +6,7 @@ The last test ends it.
 import os
 import signal
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,11 +20,10 @@ pytestmark = pytest.mark.needs('ray', 'httpx')
 
 
 def test_a_full_queue(server, right):
-    """Who is let in gets a right answer."""
+    """Who is let in gets a right answer; others are told when to come."""
     names = ['birds', 'dogs']
     statuses = ask_many(server, right, 300, 150, names, patience=0)
     assert {*statuses} == {200, 503}
-    # The others are told when to come back.
     assert ask_many(server, right, 300, 150, names) == [200] * 300
     health = server.client.call('GET', '/healthz')
     assert health == dict(status='ready', tasks=4)
@@ -35,14 +35,16 @@ def test_a_replica_is_killed(server, right, files):
         load = pool.submit(ask_many, server, right, 400, 8, [*files], 0)
         time.sleep(0.3)
         os.kill(victim, signal.SIGKILL)
+        killed = time.monotonic()
         statuses = load.result()
     failed = [status for status in statuses if status != 200]
     assert len(failed) <= 8, failed  # those in flight
     assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
-    end = time.monotonic() + 60
     while len({*server.replicas()} - {victim}) < 2:
-        assert time.monotonic() < end
+        assert time.monotonic() < killed + 60
         time.sleep(0.5)
+    took = time.monotonic() - killed
+    print(f'{len(failed)} of 400 failed; another replica after {took:.1f} s')
 
 
 def test_it_answers_what_it_has_begun(server, right, files):
@@ -51,10 +53,11 @@ def test_it_answers_what_it_has_begun(server, right, files):
         time.sleep(0.3)
         assert server.end() == 0
         statuses = load.result()
+    print(Counter(statuses))
     assert statuses[0] == 200
     refused = f'{server.url} does not answer as a server of vptm ([Errno 111]'
     others = {str(status).partition(' Conn')[0] for status in statuses}
-    assert others <= {'200', '404', '503', refused}
+    assert others <= {'200', '503', refused}
     assert server.process.stdout.read() == ''
     errors = server.errors.read_text()
     assert 'Traceback' not in errors

@@ -50,10 +50,11 @@ def folder(files, tmp_path):
     return store
 
 
-def build(store, access=None, limits=LIMITS, **options):
+def build(store, access=None, limits=LIMITS, queue=(4, 4), **options):
     """The interface to a store, and the tasks behind it."""
     from vptm_mm.serving.api import Access, build_api
     from vptm_mm.serving.predictor import Predictor
+    from vptm_mm.serving.queue import RequestQueue
     from vptm_mm.serving.served_tasks import ServedTasks
     from vptm_mm.serving.task_store import TaskStore
 
@@ -63,7 +64,10 @@ def build(store, access=None, limits=LIMITS, **options):
         return (await tasks.classify([image]))[0]
 
     predictor = Predictor(tasks, classify, limits)
-    return build_api(predictor, limits.max_bytes, access or Access()), tasks
+    api = build_api(
+        predictor, RequestQueue(*queue), limits.max_bytes, access or Access()
+    )
+    return api, tasks
 
 
 @pytest.fixture

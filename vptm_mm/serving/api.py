@@ -6,7 +6,7 @@ Answers and errors are one line of JSON each.
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,6 +26,7 @@ from . import metrics
 from .body import MULTIPART, read_images, read_task
 from .errors import RequestError
 from .predictor import Predictor
+from .queue import RequestQueue
 from .served_tasks import ServedTask
 
 FILE = {'schema': {'type': 'string', 'format': 'binary'}}
@@ -52,10 +54,21 @@ TASK = {
     }
 }
 MAX_TASKS = 100  # of a request
-TopK = Annotated[int, Query(ge=1, description='classes, the likeliest first')]
 Token = Annotated[
     HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))
 ]
+
+
+class Asked(BaseModel, extra='forbid'):
+    """What is asked of a task."""
+
+    topk: int = Field(5, ge=1, description='classes, the likeliest first')
+
+
+class AskedOfSeveral(Asked):
+    """What is asked of several tasks."""
+
+    task: list[str] = Field(max_length=MAX_TASKS)
 
 
 class Line(JSONResponse):
@@ -106,7 +119,7 @@ class Access:
     token: str | None = None
     for_all: bool = False
 
-    def require(self, given: Token) -> None:
+    async def require(self, given: Token) -> None:
         """Refuse a caller without the token."""
         text = given.credentials if given else ''
         if self.token is not None and not secrets.compare_digest(
@@ -118,17 +131,20 @@ class Access:
                 'Authorization: Bearer TOKEN.',
             )
 
-    def require_for_all(self, given: Token) -> None:
+    async def require_for_all(self, given: Token) -> None:
         """Refuse a caller without the token, if all need it."""
         if self.for_all:
-            self.require(given)
+            await self.require(given)
 
 
-def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
+def build_api(
+    predictor: Predictor, queue: RequestQueue, max_bytes: int, access: Access
+) -> FastAPI:
     """Build the interface.
 
     Args:
         predictor: What it serves.
+        queue: Of the requests that bring images or tasks.
         max_bytes: Of the body of a request.
         access: Who may do what.
     """
@@ -148,30 +164,26 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
     reads: Any = dict(dependencies=[Depends(access.require_for_all)])
     changes: Any = dict(dependencies=[Depends(access.require)])
 
-    def asks(*known: str) -> Any:
-        return dict(
-            openapi_extra=IMAGES,
-            dependencies=[*reads['dependencies'], Depends(_only(known))],
-        )
-
     api.add_middleware(CountedRequests)
 
-    @api.post('/v1/tasks/{name}/predict', **asks('topk'))
-    async def predict(name: str, request: Request, topk: TopK = 5) -> Line:
+    @api.post('/v1/tasks/{name}/predict', openapi_extra=IMAGES, **reads)
+    async def predict(
+        name: str, request: Request, asked: Annotated[Asked, Query()]
+    ) -> Line:
         """Classify an image, or several in a form, by a task."""
-        images = await read_images(request, max_bytes)
-        (answer,) = await predictor.predict([name], images, topk)
+        async with queue.place():
+            images = await read_images(request, max_bytes)
+            (answer,) = await predictor.predict([name], images, asked.topk)
         return Line(answer)
 
-    @api.post('/v1/predict', **asks('task', 'topk'))
+    @api.post('/v1/predict', openapi_extra=IMAGES, **reads)
     async def predict_by_several(
-        request: Request,
-        task: Annotated[list[str], Query(max_length=MAX_TASKS)],
-        topk: TopK = 5,
+        request: Request, asked: Annotated[AskedOfSeveral, Query()]
     ) -> Line:
         """Classify an image, or several in a form, by several tasks."""
-        images = await read_images(request, max_bytes)
-        answers = await predictor.predict(task, images, topk)
+        async with queue.place():
+            images = await read_images(request, max_bytes)
+            answers = await predictor.predict(asked.task, images, asked.topk)
         return Line(dict(answers=answers))
 
     @api.get('/v1/tasks', **reads)
@@ -189,7 +201,8 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
     @api.put('/v1/tasks/{name}', openapi_extra=TASK, **changes)
     async def put_task(name: str, request: Request) -> Line:
         """Add or replace a task."""
-        await tasks.put(name, await read_task(request, max_bytes))
+        async with queue.place():
+            await tasks.put(name, await read_task(request, max_bytes))
         async with tasks.held([name]) as (served,):
             return Line(await description(served))
 
@@ -226,21 +239,6 @@ def build_api(predictor: Predictor, max_bytes: int, access: Access) -> FastAPI:
         )
 
     return api
-
-
-def _only(known: Sequence[str]) -> Callable[[Request], None]:
-    """Return what refuses a request with other parameters."""
-
-    def require(request: Request) -> None:
-        for name in request.query_params:
-            if name not in known:
-                raise RequestError(
-                    422,
-                    f'query={name!r:.80} is not known; known are '
-                    f'{", ".join(known)}.',
-                )
-
-    return require
 
 
 async def _refused(_: Request, error: Any) -> Line:

@@ -14,7 +14,6 @@ import ray
 from mmengine.logging import MMLogger
 from pydantic import BaseModel
 from ray import serve
-from ray.serve.config import BackpressureConfig
 
 from ..run_verb import find_device
 from ..tasks.pool import PreparedImage
@@ -24,6 +23,7 @@ from .client import read_token
 IMPORT_PATH = f'{__name__}:app'
 NAME = 'vptm'
 FOLDER = 'PROMETHEUS_MULTIPROC_DIR'
+MAX_REQUESTS = 10_000  # that a replica waits, works or refuses at a time
 QUIET = dict(log_level='WARNING', enable_access_log=False)
 
 
@@ -41,7 +41,7 @@ class Settings(BaseModel, extra='forbid'):
         cpus: Cores of a replica.
         gpus: GPUs of a replica, or the share of one.
         max_tasks: Tasks that a replica keeps in memory.
-        max_queue: Requests that wait for a replica; others are refused.
+        max_queue: Requests that wait at a replica; others are refused.
         max_mb: Of the body of a request.
         max_pixels: Of an image, width times height.
         token_file: Holds the token that callers must know.
@@ -54,7 +54,7 @@ class Settings(BaseModel, extra='forbid'):
     device: str = 'auto'
     dtype: str | None = None
     max_batch: int = 32
-    max_wait_ms: float = 5
+    max_wait_ms: float = 0
     replicas: int = 1
     cpus: float = 1
     gpus: float = 0
@@ -82,6 +82,7 @@ class Server:
         # Behind that: metrics are written there.
         from .api import Access, build_api
         from .predictor import Predictor
+        from .queue import RequestQueue
         from .served_tasks import ServedTasks
         from .task_store import TaskStore
 
@@ -106,6 +107,8 @@ class Server:
         limits = Limits(int(settings.max_mb * MB), settings.max_pixels)
         self.api = build_api(
             Predictor(tasks, classify, limits),
+            # One batch runs, and the next one is prepared.
+            RequestQueue(2 * settings.max_batch, settings.max_queue),
             limits.max_bytes,
             Access(token, settings.token_for == 'all'),
         )
@@ -123,10 +126,9 @@ def app(args: Settings) -> serve.Application:
     return server.options(
         name=NAME,
         num_replicas=args.replicas,
-        # One batch runs, and the next one is prepared.
-        max_ongoing_requests=2 * args.max_batch,
-        max_queued_requests=args.max_queue,
-        backpressure_config=BackpressureConfig(retry_after_s=1),
+        # A replica has a queue of its own; Ray's would look for a free
+        # replica again and again.
+        max_ongoing_requests=MAX_REQUESTS,
         ray_actor_options=dict(
             num_cpus=args.cpus,
             num_gpus=args.gpus,

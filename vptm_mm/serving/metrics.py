@@ -32,8 +32,8 @@ BATCH_TASKS = Histogram(
     'vptm_batch_tasks', 'Tasks in a batch.', buckets=COUNTS
 )
 WAITING = Gauge(
-    'vptm_images_waiting',
-    'Images that wait for a batch, or are in one.',
+    'vptm_requests_waiting',
+    'Requests that wait for a place.',
     multiprocess_mode='livesum',
 )
 STAGES = Histogram(

@@ -71,10 +71,9 @@ class Predictor:
             prepared = await self.tasks.prepare(
                 lambda: self._read(name, content), held
             )
-        with (
-            metrics.STAGES.labels('batch').time(),
-            metrics.WAITING.track_inprogress(),
-        ):
+        with metrics.STAGES.labels('batch').time():
+            # All that come while a batch runs make the next one.
+            await self.tasks.idle.wait()
             result = await self.classify(prepared)
         if isinstance(result, Exception):
             raise result

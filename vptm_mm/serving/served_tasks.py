@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from .task_store import StoredTask, StoreError, TaskStore, require_name
 
 POLL_SECONDS = 2
 RETRY_SECONDS = 5
+MAX_SIDE = 4096  # of an image, in pixels, behind each transform
 MAX_ANSWERS = 128  # of a run of the backbone: each may be a sequence
 Result = dict[str, Prediction] | Exception
 T = TypeVar('T')
@@ -95,6 +96,8 @@ class ServedTasks:
         self.stored: dict[str, StoredTask] = {}
         self.loaded: OrderedDict[str, ServedTask] = OrderedDict()
         self.problem = ''
+        self.idle = asyncio.Event()  # whether no batch runs
+        self.idle.set()
         self._refreshed = 0.0
         self._numbers = itertools.count()
         self._readers = ThreadPoolExecutor(num_threads, 'reader')
@@ -241,6 +244,7 @@ class ServedTasks:
             except ValueError as error:
                 text = str(error).replace(str(file), f'task {name!r}')
                 raise RequestError(422, text) from error
+        _require_sides(name, task.pipeline)
         if self.dtype:
             backbone = dict(task.backbone, dtype=self.dtype)
             task = replace(task, backbone=backbone)
@@ -374,8 +378,15 @@ class ServedTasks:
         metrics.BATCH_IMAGES.observe(len(images))
         names = {name for image in images for name in image.names}
         metrics.BATCH_TASKS.observe(len(names))
-        with metrics.STAGES.labels('model').time():
-            return await self._in_model_thread(self._classify, images)
+        loop = asyncio.get_running_loop()
+        self.idle.clear()
+        try:
+            with metrics.STAGES.labels('model').time():
+                return await loop.run_in_executor(
+                    self._model, self._classify, images
+                )
+        finally:
+            self.idle.set()
 
     def _classify(self, images: Sequence[PreparedImage]) -> list[Result]:
         return [
@@ -403,12 +414,6 @@ class ServedTasks:
         """Call what parses a file or prepares an image."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, function, *args)
-
-    async def _in_model_thread(
-        self, function: Callable[..., T], *args: object
-    ) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._model, function, *args)
 
 
 def in_parts(
@@ -439,6 +444,21 @@ def _prepare(
                 f'the backbone takes {shape}.'
             )
     return prepared
+
+
+def _require_sides(name: str, steps: Any) -> None:
+    """Refuse a pipeline that asks for pictures of gigabytes."""
+    if isinstance(steps, dict):
+        steps = [*steps.values()]
+    if isinstance(steps, (list, tuple)):
+        for one in steps:
+            _require_sides(name, one)
+    elif isinstance(steps, (int, float)) and steps > MAX_SIDE:
+        raise RequestError(
+            422,
+            f'task {name!r}: its pipeline asks for {steps} pixels; at most '
+            f'{MAX_SIDE} are allowed.',
+        )
 
 
 def _refused(name: str, key: str, error: Exception) -> RequestError:

@@ -21,7 +21,7 @@ from ...models import AdaptedBackbone, VPTMBackbone
 from ...models.encoder import FrozenEncoder
 from ...models.readouts import MaskReadout
 from ...models.tunings import PromptTuning, Tuning
-from ...nn import TokenSequence, freeze, require_same_state
+from ...nn import TokenSequence, Unfilled, freeze, require_same_state
 from ..build import build_preprocessing
 from ..task import Task
 
@@ -73,8 +73,11 @@ class PooledTask(nn.Module):
         sequences: Mapping[tuple, TokenSequence],
     ) -> None:
         super().__init__()
-        tuning, self.readout = _parts(task, encoder)
-        self.prompt_tokens = tuning.prompt_tokens
+        with Unfilled():  # a file may ask for more than there is memory
+            tuning, self.readout = _parts(task, encoder)
+            self.prompt_tokens = tuning.prompt_tokens
+            self.head = MODELS.build(task.head)
+        self._load(task.tensors)
         # The block that its prompts enter; no block, without prompts.
         self.start = min(self.prompt_tokens.blocks, default=math.inf)
         # What decides the position bias; tasks with the same share it. Where
@@ -85,8 +88,6 @@ class PooledTask(nn.Module):
         self.sequence = sequences.get(self.layout) or TokenSequence(
             encoder.patch_resolution, *self.layout
         )
-        self.head = MODELS.build(task.head)
-        self._load(task.tensors)
         self.classes = task.classes
         self.num_bytes = task.num_bytes
         steps, self.data_preprocessor = build_preprocessing(task)
