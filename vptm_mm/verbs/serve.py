@@ -28,6 +28,7 @@ from ..tasks import (
     open_task,
     write_task,
 )
+from .haproxy import haproxy_environment
 from .ray_environment import prepare_ray
 
 if TYPE_CHECKING:
@@ -45,14 +46,6 @@ OBJECT_STORE_BYTES = 100 * 10**6  # the least is 75 MB; little goes through it
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm serve``."""
-    prepare_ray(
-        RAY_COLOR_PREFIX='0',
-        # A device that --device names by its number is not hidden.
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO='0',
-    )
-    # Ray is imported here.
-    from ..serving.deployment import Settings
-
     if not args.task and not args.tasks:
         raise ValueError(
             'nothing to serve: give --task FILE, or --tasks FOLDER, to which '
@@ -77,6 +70,18 @@ def run(args: argparse.Namespace) -> None:
             args.weights = _fill(store, args.task, args.weights)
         elif args.weights:
             args.weights = _absolute(args.weights)
+        if not args.write_config:
+            prepare_ray(**haproxy_environment(args.host, folder))
+        prepare_ray(
+            RAY_COLOR_PREFIX='0',
+            # A device that --device names by its number is not hidden.
+            RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO='0',
+            # A loop of its own would cost more than it does there.
+            RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD='0',
+        )
+        # Ray is imported here.
+        from ..serving.deployment import Settings
+
         given = {k: v for k, v in vars(args).items() if k in FROM_FLAGS}
         given |= dict(device=args.on, **_shares(args))
         settings = Settings(**given)
@@ -114,11 +119,8 @@ def _shares(args: argparse.Namespace) -> dict[str, float]:
     if args.on == 'cuda':
         # A GPU is not split so that a replica would need parts of two.
         gpus = 1 / math.ceil(args.replicas / torch.cuda.device_count())
-    return dict(cpus=max(1, _cores() // args.replicas), gpus=gpus)
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
+    cores = os.cpu_count() or 1
+    return dict(cpus=max(1, cores // args.replicas), gpus=gpus)
 
 
 def _write_config(settings: 'Settings', args: argparse.Namespace) -> None:
@@ -167,15 +169,11 @@ def _serve(settings: 'Settings', args: argparse.Namespace) -> None:
                 file=out,
                 flush=True,
             )
-            _wait_for_interrupt()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
             serve.delete(NAME)  # when it has answered what it has begun
         except KeyboardInterrupt:  # while it starts or ends
             pass
         finally:
             serve.shutdown()
             ray.shutdown()
-
-
-def _wait_for_interrupt() -> None:
-    with suppress(KeyboardInterrupt):
-        threading.Event().wait()
