@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -69,15 +70,22 @@ def free_port() -> int:
 @pytest.fixture
 def page_address(tmp_path):
     """A page with the digits, and with letters for their names."""
-    if CHROMIUM is None:
-        pytest.skip('needs a program named chromium on the PATH')
     letters = vars(read_task(TASK)) | dict(classes=tuple('abcdefghij'))
     write_task(
         type(read_task(TASK))(**letters), tmp_path / 'letters.safetensors'
     )
+    tasks = ('--task', str(TASK), '--task', 'letters.safetensors')
+    with served_page(tmp_path, *tasks) as address:
+        yield address
+
+
+@contextmanager
+def served_page(tmp_path, *words):
+    """The address of a page that ``vptm demo`` serves."""
+    if CHROMIUM is None:
+        pytest.skip('needs a program named chromium on the PATH')
     port = free_port()
-    command = [sys.executable, str(TOOL), '--port', str(port)]
-    command += ['--task', str(TASK), '--task', 'letters.safetensors']
+    command = [sys.executable, str(TOOL), '--port', str(port), *words]
     log = tmp_path / 'log.txt'
     with log.open('w') as file:
         server = subprocess.Popen(
