@@ -299,9 +299,9 @@ def test_tasks_that_ask_for_much(serve, files, tmp_path):
     head = {**task.head, 'in_channels': 10**9}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for refused, text in (
-        (changed(task, prompt_length=10**7), 'do not fit its config'),
-        (dataclasses.replace(task, head=head), 'task'),
-        (dataclasses.replace(task, pipeline=pipeline), '30000 pixels'),
+        (changed(task, prompt_length=10**7), 'prompt_length=10000000 is'),
+        (dataclasses.replace(task, head=head), "task 'x': "),
+        (dataclasses.replace(task, pipeline=pipeline), 'scale=30000 is above'),
     ):
         path = tmp_path / 'refused.safetensors'
         write_task(refused, path)

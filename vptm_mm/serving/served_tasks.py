@@ -32,7 +32,8 @@ from .task_store import StoredTask, StoreError, TaskStore, require_name
 
 POLL_SECONDS = 2
 RETRY_SECONDS = 5
-MAX_SIDE = 4096  # of an image, in pixels, behind each transform
+MAX_PROMPTS = 1000  # at a block: attention takes its square
+MAX_SIDE = 4096  # of an image on its way, in pixels
 MAX_ANSWERS = 128  # of a run of the backbone: each may be a sequence
 Result = dict[str, Prediction] | Exception
 T = TypeVar('T')
@@ -244,7 +245,7 @@ class ServedTasks:
             except ValueError as error:
                 text = str(error).replace(str(file), f'task {name!r}')
                 raise RequestError(422, text) from error
-        _require_sides(name, task.pipeline)
+        _require_modest(name, task)
         if self.dtype:
             backbone = dict(task.backbone, dtype=self.dtype)
             task = replace(task, backbone=backbone)
@@ -446,19 +447,31 @@ def _prepare(
     return prepared
 
 
-def _require_sides(name: str, steps: Any) -> None:
-    """Refuse a pipeline that asks for pictures of gigabytes."""
-    if isinstance(steps, dict):
-        steps = [*steps.values()]
-    if isinstance(steps, (list, tuple)):
-        for one in steps:
-            _require_sides(name, one)
-    elif isinstance(steps, (int, float)) and steps > MAX_SIDE:
-        raise RequestError(
-            422,
-            f'task {name!r}: its pipeline asks for {steps} pixels; at most '
-            f'{MAX_SIDE} are allowed.',
-        )
+def _require_modest(name: str, task: Task) -> None:
+    """Refuse a task that asks for gigabytes before anything is built."""
+    options = {k: v for k, v in task.backbone.items() if k != 'encoder'}
+    limits = [
+        (key, value, MAX_PROMPTS)
+        for key, value in _numbers(options)
+        if key.endswith('length')
+    ] + [(key, value, MAX_SIDE) for key, value in _numbers(task.pipeline)]
+    for key, value, limit in limits:
+        if value > limit:
+            raise RequestError(
+                422, f'task {name!r}: {key}={value} is above {limit}.'
+            )
+
+
+def _numbers(value: Any, key: str = '') -> Iterator[tuple[str, float]]:
+    """Yield the numbers in a config, and what they are of."""
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from _numbers(child, name)
+    elif isinstance(value, (list, tuple)):
+        for child in value:
+            yield from _numbers(child, key)
+    elif isinstance(value, (int, float)):
+        yield key, value
 
 
 def _refused(name: str, key: str, error: Exception) -> RequestError:
