@@ -38,13 +38,14 @@ def test_a_replica_is_killed(server, right, files):
         killed = time.monotonic()
         statuses = load.result()
     failed = [status for status in statuses if status != 200]
-    assert len(failed) <= 8, failed  # those in flight
+    assert len(failed) <= 8  # those in flight
+    assert {*failed} <= {503}
     assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
     while len({*server.replicas()} - {victim}) < 2:
         assert time.monotonic() < killed + 60
         time.sleep(0.5)
     took = time.monotonic() - killed
-    print(f'{len(failed)} of 400 failed; another replica after {took:.1f} s')
+    print(f'failed: {failed}; another replica after {took:.1f} s')
 
 
 def test_it_answers_what_it_has_begun(server, right, files):

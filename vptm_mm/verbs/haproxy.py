@@ -8,11 +8,13 @@ from pathlib import Path
 HOSTS = ('127.0.0.1', 'localhost', '0.0.0.0')
 MAX_FOLDER = 39  # characters: the path of a socket may have 107
 # Ray writes the configuration: what is for administrators would be at all
-# interfaces, and an error a line of text, with status 404 at the end.
+# interfaces, an error a line of text, and without a replica Ray's own proxy
+# would answer, with status 404 at the end.
 SCRIPT = """#!/bin/sh
 sed -i -e 's/bind [*]*:\\({ports}\\)$/bind 127.0.0.1:\\1/' \\
   -e 's|\\(errorfile 50.\\) .*|\\1 {folder}/503.http|' \\
-  -e 's/return status 404 .*/deny deny_status 503/' "$3"
+  -e 's/return status 404 .*/deny deny_status 503/' \
+  -e '/ check backup$/d' "$3"
 exec '{binary}' "$@"
 """
 TEXT = '{"error": "no replica answers at the moment; try again."}\n'
@@ -60,6 +62,8 @@ def haproxy_environment(host: str, folder: str) -> dict[str, str]:
         RAY_SERVE_HAPROXY_SOCKET_PATH=f'{folder}/admin.sock',
         RAY_SERVE_HAPROXY_SERVER_STATE_BASE=folder,
         RAY_SERVE_HAPROXY_SERVER_STATE_FILE=f'{folder}/state',
+        # All calls may be repeated: another replica answers what one lost.
+        RAY_SERVE_HAPROXY_RETRY_ON='conn-failure empty-response',
         # There is no other load balancer that must be told of an end.
         RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S='0',
     )
