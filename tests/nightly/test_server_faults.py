@@ -39,7 +39,6 @@ def test_a_replica_is_killed(server, right, files):
         statuses = load.result()
     failed = [status for status in statuses if status != 200]
     assert len(failed) <= 8  # those in flight
-    assert {*failed} <= {503}
     assert ask_many(server, right, 40, 8, [*files]) == [200] * 40
     while len({*server.replicas()} - {victim}) < 2:
         assert time.monotonic() < killed + 60
@@ -56,9 +55,9 @@ def test_it_answers_what_it_has_begun(server, right, files):
         statuses = load.result()
     print(Counter(statuses))
     assert statuses[0] == 200
-    refused = f'{server.url} does not answer as a server of vptm ([Errno 111]'
-    others = {str(status).partition(' Conn')[0] for status in statuses}
-    assert others <= {'200', '503', refused}
+    others = [str(one) for one in statuses if one not in (200, 503)]
+    assert all(' does not answer as a server' in one for one in others)
+    assert sum('[Errno 111]' not in one for one in others) <= 8  # in flight
     assert server.process.stdout.read() == ''
     errors = server.errors.read_text()
     assert 'Traceback' not in errors
