@@ -23,6 +23,7 @@ from mmpretrain import get_model
 
 from vptm_mm.fresh_process import resident_bytes
 from vptm_mm.models import VPTMBackbone
+from vptm_mm.models.encoder import DTYPES
 from vptm_mm.tasks import VPTMTaskPool, make_task, write_task
 from vptm_mm.weights import write_whole
 
@@ -39,6 +40,7 @@ def parse_args() -> argparse.Namespace:
     add('--batch-size', type=int, default=8)
     add('--repetitions', type=int, default=5)
     add('--device', default='cpu', help='cpu or cuda[:N]')
+    add('--dtype', default='float32', choices=[*DTYPES], help='of the encoder')
     add('--out', type=Path, help='JSON file')
     return parser.parse_args()
 
@@ -51,9 +53,10 @@ def memory_mb(device: str) -> float:
     return (resident_bytes('VmRSS') or 0) / 1e6
 
 
-def make_files(folder: Path) -> None:
+def make_files(folder: Path, dtype: str) -> None:
     """Write random weights, as if pre-trained, and a task on them."""
     config = Config.fromfile(CONFIG)
+    config.model.backbone.dtype = dtype
     weights = folder / 'weights.pth'
     config.model.backbone.init_cfg = dict(
         type='Pretrained', checkpoint=str(weights)
@@ -72,7 +75,7 @@ def make_files(folder: Path) -> None:
 def measure(args: argparse.Namespace, folder: Path) -> list[dict]:
     # In another process, so that its memory is not counted as free here.
     maker = multiprocessing.get_context('spawn').Process(
-        target=make_files, args=(folder,)
+        target=make_files, args=(folder, args.dtype)
     )
     maker.start()
     maker.join()
