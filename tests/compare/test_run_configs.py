@@ -86,7 +86,7 @@ def test_a_data_set_lends_no_images_from_the_method(tmp_path, part):
     """Else rates would be chosen on images of another data set."""
     parts = {'train', 'val', 'test'} - {part}
     data = DataSet('other', write_data(tmp_path, *parts))
-    text = f"data set 'other': .*data.py has no {part}_dataloader; give it"
+    text = f'other, m: .*data.py has no {part}_dataloader. Give it one'
     with pytest.raises(ValueError, match=text):
         one_pair(dataset=data, cfg_options={})
 
@@ -102,21 +102,6 @@ def test_red_stays_red(tmp_path):
     own = one_pair().base.data_preprocessor
     assert own.to_rgb is True
     assert base.data_preprocessor == {**own, 'to_rgb': False}
-
-
-def test_files_that_are_no_configs_are_named(tmp_path):
-    readme = tmp_path / 'README.md'
-    readme.touch()
-    with pytest.raises(ValueError, match="method 'm': .*README.md cannot be"):
-        one_pair(config=readme)
-    with pytest.raises(ValueError, match="data set 'other': .*README.md cann"):
-        one_pair(dataset=DataSet('other', readme))
-    path = tmp_path / 'config.py'
-    path.write_text('_base_ = "./none.py"')
-    with pytest.raises(
-        FileNotFoundError, match="method 'm': .*config.py .*no"
-    ):
-        one_pair(config=path)
 
 
 @pytest.mark.parametrize(

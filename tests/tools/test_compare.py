@@ -17,6 +17,7 @@ from vptm_mm.verbs import compare as verb
 from vptm_mm_cli import parse
 
 from ..conftest import ROOT
+from .vptm import vptm
 
 TOOL = ROOT / 'tools' / 'compare.py'
 PLAN = """
@@ -41,17 +42,6 @@ datasets:
 """
 
 
-def start(cwd, *args) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(TOOL), *map(str, args)],
-        cwd=cwd,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def measured(cwd) -> dict[str, int]:
     """When each run ended that did, by its folder."""
     folder = cwd / 'work_dirs' / 'compare_plan' / 'runs'
@@ -61,32 +51,38 @@ def measured(cwd) -> dict[str, int]:
     }
 
 
-def kill_while_it_trains(worker, cwd) -> set[str]:
-    """Kill it in its third run; return the runs that it began."""
+def kill_while_it_trains(cwd) -> set[str]:
+    """Kill a worker in its third run; return the runs that it began."""
     runs = cwd / 'work_dirs' / 'compare_plan' / 'runs'
-    while worker.poll() is None:
-        begun = {path.parent.name for path in runs.glob('*/output.txt')}
-        if len(begun) == 3:
-            worker.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.05)
-    worker.wait()
-    worker.stdout.close()
+    with subprocess.Popen(
+        [sys.executable, str(TOOL), 'plan.yml'],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stderr=subprocess.DEVNULL,
+    ) as worker:
+        while worker.poll() is None:
+            begun = {path.parent.name for path in runs.glob('*/output.txt')}
+            if len(begun) == 3:
+                worker.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.05)
     return begun
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_half_way_and_continued(tmp_path):
+def test_killed_half_way_and_continued(tmp_path, monkeypatch, capsys):
     (tmp_path / 'plan.yml').write_text(PLAN)
-    begun = kill_while_it_trains(start(tmp_path, 'plan.yml'), tmp_path)
+    begun = kill_while_it_trains(tmp_path)
     before = measured(tmp_path)
     assert len(begun) == 3
     assert len(before) == 2
 
-    worker = start(tmp_path, 'plan.yml', '--stale-after', 5)
-    output, _ = worker.communicate(timeout=600)
-    assert worker.returncode == 0, output[-3000:]
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+    assert vptm('compare', 'plan.yml', '--stale-after', 5) == 0
+    signal.signal(signal.SIGTERM, handler)
+    output = capsys.readouterr().err
 
     # 2 searches and 3 final runs, of which one failed; what was there was left
     # alone.

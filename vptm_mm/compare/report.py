@@ -49,8 +49,8 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = make_runs(pairs, studies)
-    rows = make_rows(runs, pairs, studies)
     plan = pairs[0].plan
+    rows = make_rows(runs, plan.seeds)
     name = 'axes_runs.csv' if plan.axes else 'runs.csv'
     written = [_write(folder / name, _csv(runs))]
     for axis in plan.axes:

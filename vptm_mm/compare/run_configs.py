@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -19,26 +18,8 @@ from .trial import ACCURACY
 OPTIMIZER = 'optim_wrapper.optimizer'
 
 
-@cache
-def _read(path: Path, what: str) -> Config:
-    """Read a config, once for all runs.
-
-    Args:
-        path: Its file.
-        what: What it is of; begins the text of the error.
-
-    Raises:
-        FileNotFoundError: If a file is missing that it reads.
-        ValueError: If it is not a config, or fails.
-    """
-    try:
-        return Config.fromfile(path)
-    except Exception as error:  # a config is a program
-        is_missing = isinstance(error, FileNotFoundError)
-        raise (FileNotFoundError if is_missing else ValueError)(
-            f'{what}: {path} cannot be read as a config: '
-            f'{type(error).__name__}: {error}'
-        ) from error
+# A config is read once for all runs.
+_read = cache(Config.fromfile)
 
 
 def takes(cfg: Config, options: dict[str, Any]) -> bool:
@@ -106,11 +87,9 @@ def base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     Raises:
         ValueError: If an option is unknown, or a part is missing.
     """
-    cfg = copy.deepcopy(_read(method.config, f'method {method.name!r}'))
+    cfg = copy.deepcopy(_read(method.config))
     if dataset.config is not None:
-        what = f'data set {dataset.name!r}'
-        data = copy.deepcopy(_read(dataset.config, what))
-        _take_data(cfg, dataset.name, dataset.config, data)
+        _take_data(cfg, copy.deepcopy(_read(dataset.config)))
     for what, options in (
         ('the plan', plan.cfg_options),
         (f'data set {dataset.name!r}', dataset.cfg_options),
@@ -122,9 +101,10 @@ def base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     missing = [key for key in needed if value_at(cfg, key) is None]
     if missing:
         raise ValueError(
-            f'{dataset.name}, {method.name}: {method.config} has no '
-            f'{", ".join(missing)}. Give it one: comparisons train by epochs, '
-            'rates are chosen on validation images, and final runs are tested.'
+            f'{dataset.name}, {method.name}: {dataset.config or method.config}'
+            f' has no {", ".join(missing)}. Give it one: comparisons train by '
+            'epochs, rates are chosen on validation images, and final runs '
+            'are tested.'
         )
     cfg.default_hooks = cfg.get('default_hooks') or {}
     cfg.default_hooks.checkpoint = dict(
@@ -198,18 +178,14 @@ def _checkpoint_at_end(cfg: Config) -> None:
     cfg.default_hooks.checkpoint.interval = cfg.train_cfg.max_epochs
 
 
-def _take_data(cfg: Config, name: str, path: Path, data: Config) -> None:
+def _take_data(cfg: Config, data: Config) -> None:
     """Take from a data set's config all that it says about images.
 
     And how many classes they have, if it has a head.
     """
-    missing = [loader for loader in LOADERS if data.get(loader) is None]
-    if missing:
-        raise ValueError(
-            f'data set {name!r}: {path} has no {", ".join(missing)}; give it '
-            f"{', '.join(LOADERS)}: the method's own are of other images."
-        )
-    for key in (*LOADERS, 'val_evaluator', 'test_evaluator'):
+    for key in LOADERS:  # the method's own are of other images
+        cfg[key] = data.get(key)
+    for key in ('val_evaluator', 'test_evaluator'):
         if key in data:
             cfg[key] = data[key]
     classes = value_at(data, 'model.head.num_classes')

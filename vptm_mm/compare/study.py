@@ -74,11 +74,6 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     value: float | None = None
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether it was measured or failed."""
-        return bool(self.result)
-
 
 class Studies:
     """All series of a journal of Optuna, which workers share.

@@ -21,6 +21,7 @@ RUN_COLUMNS = (
     'point',
     'learning_rate',
     'weight_decay',
+    'is_at_end',
     'val',
     'test',
     'tuned',
@@ -51,18 +52,21 @@ def make_runs(pairs: Sequence[Pair], studies: Studies) -> pd.DataFrame:
     runs: list[dict[str, Any]] = []
     for pair in pairs:
         if pair.search is not None:
-            runs += _ended(pair.search, Variant(), studies)
+            runs += _ended(pair.search, Variant(), False, studies)
+        is_at_end = pair.is_at_end(studies)
         finals = pair.finals(studies)
         for variant, series in zip(pair.variants, finals, strict=False):
-            runs += _ended(series, variant, studies)
+            runs += _ended(series, variant, is_at_end, studies)
     # As float, which pandas takes beside what is missing, 1 is 1.0.
     return pd.DataFrame(runs, columns=RUN_COLUMNS, dtype=object)
 
 
-def make_rows(
-    runs: pd.DataFrame, pairs: Sequence[Pair], studies: Studies
-) -> pd.DataFrame:
+def make_rows(runs: pd.DataFrame, asked: int) -> pd.DataFrame:
     """Join final runs over seeds; what was never tested is left out.
+
+    Args:
+        runs: As ``make_runs`` returns them.
+        asked: How many seeds there should be.
 
     Returns:
         A row for each method, or each value of an axis, with mean and sample
@@ -78,6 +82,7 @@ def make_rows(
         seeds=('seed', 'size'),
         learning_rate=('learning_rate', 'first'),
         weight_decay=('weight_decay', 'first'),
+        is_at_end=('is_at_end', 'first'),
         tuned=('tuned', 'first'),
         tuned_bytes=('tuned_bytes', 'first'),
         epochs=('epochs', 'first'),
@@ -86,13 +91,6 @@ def make_rows(
         memory_of=('memory_of', 'first'),
         device=('device', 'first'),
     ).reset_index()
-    ends = {
-        (pair.dataset.name, pair.method.name): pair.is_at_end(studies)
-        for pair in pairs
-    }
-    names = zip(rows.dataset, rows.method, strict=True)
-    rows.insert(10, 'is_at_end', [ends[name] for name in names])
-    asked = pairs[0].plan.seeds
     for key in ('val', 'test'):
         figures = rows[[f'{key}_mean', f'{key}_std', 'seeds']]
         rows[key] = [
@@ -104,7 +102,7 @@ def make_rows(
 
 
 def _ended(
-    series: Series, variant: Variant, studies: Studies
+    series: Series, variant: Variant, is_at_end: bool, studies: Studies
 ) -> Iterator[dict[str, Any]]:
     for run in studies.runs(series).values():
         if run.result:
@@ -116,6 +114,7 @@ def _ended(
                 'stage': series.stage,
                 'axis': variant.axis,
                 'value': variant.value,
+                'is_at_end': is_at_end,
                 'seed': point.pop('seed', 0),
                 'point': shown(point),
             }
