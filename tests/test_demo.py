@@ -1,6 +1,7 @@
 """What the page shows."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.demo import classify_and_show, require_gradio, write_examples
-from vptm_mm.image_content import read_file
+from vptm_mm.image_content import decode
 from vptm_mm.tasks import VPTMTaskPool
 
 from .tools.test_predict import TASK
@@ -28,7 +29,7 @@ def test_an_example_of_each_class(tmp_path):
 
 def test_pictures(tmp_path):
     pool = VPTMTaskPool.from_files([TASK, f'again={TASK}'])
-    image = read_file(write_examples(tmp_path)[3])
+    image = decode(Path(write_examples(tmp_path)[3]).read_bytes())
     runs = []
     pool.encoder.patch_embed.register_forward_hook(
         lambda *args: runs.append(1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vptm_mm.image_content import can_read_heif, read_file
+from vptm_mm.image_content import can_read_heif, decode
 from vptm_mm.upload import Limits, read_upload
 
 from .made_images import HEIGHT, IMAGE, KINDS, WIDTH
@@ -70,7 +70,7 @@ def test_an_upload_is_read_as_the_pool_reads_it(tmp_path, kind):
     path = tmp_path / name
     path.write_bytes(make())
     image = read_upload(path.read_bytes(), LIMITS)
-    np.testing.assert_array_equal(image, read_file(path))
+    np.testing.assert_array_equal(image, decode(path.read_bytes()))
     upright = (HEIGHT, WIDTH) if kind != 'rotated by EXIF' else (WIDTH, HEIGHT)
     assert image.shape[:2] == upright
 
@@ -85,5 +85,5 @@ def test_what_phones_write(tmp_path):
         return
     IMAGE.save(path)
     np.testing.assert_array_equal(
-        read_upload(path.read_bytes(), LIMITS), read_file(path)
+        read_upload(path.read_bytes(), LIMITS), decode(path.read_bytes())
     )

@@ -8,7 +8,6 @@ image any more, and nobody is told. Here it is an error.
 import functools
 import io
 import warnings
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -151,25 +150,3 @@ def decode(
             'not decodable',
         )
     return pixels
-
-
-def read_file(
-    path: str | Path, flag: str = 'color', backend: str = 'cv2'
-) -> np.ndarray:
-    """Decode an image file.
-
-    Args:
-        path: The file.
-        flag: As in ``decode``.
-        backend: As in ``decode``.
-
-    Returns:
-        As ``decode``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'no image at {path.absolute()}')
-    try:
-        return decode(path.read_bytes(), flag, backend)
-    except UnreadableImageError as error:
-        raise ValueError(f'{path} is not a readable image: {error}') from error

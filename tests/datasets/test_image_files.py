@@ -68,4 +68,4 @@ def test_a_heic_image_that_is_named(tmp_path, monkeypatch):
     path = tmp_path / 'photo.HEIC'
     path.write_bytes(b'\0\0\0\x18ftypheic\0\0\0\0mif1heic')
     with pytest.raises(ValueError, match='HEIC image; "pip install pillow-'):
-        image_content.read_file(path)
+        image_content.decode(path.read_bytes())

@@ -299,14 +299,6 @@ def test_no_name_of_the_host_is_taken():
             ValueError,
             "tuning.type='LoRAModel' must be one of .*'PromptTuning'",
         ),
-        (
-            dict(
-                readout=dict(type='BlockReadout', block=1),
-                tuning=TUNINGS['late'],
-            ),
-            ValueError,
-            'BlockReadout reads block 1, and nothing is tuned before block 2',
-        ),
     ],
 )
 def test_bad_parts(adapt, options, error, message):

@@ -134,13 +134,9 @@ def test_bad_options(options, message):
         make_head(**options)
 
 
-@pytest.mark.parametrize(
-    ('shape', 'advice'),
-    [((2, 9), 'head.in_channels=9'), ((2, 8, 4, 4), 'GlobalAveragePooling')],
-)
-def test_bad_features(shape, advice):
-    message = rf'must be \(B, in_channels=8\); .*{advice}'
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize('shape', [(2, 9), (2, 8, 4, 4)])
+def test_bad_features(shape):
+    with pytest.raises(ValueError, match=r'must be \(B, in_channels=8\); set'):
         make_head()((torch.randn(shape),))
 
 

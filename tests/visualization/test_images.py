@@ -44,17 +44,15 @@ def test_files_and_the_way_back_to_pixels(checkpoint, picture, to_rgb):
 
 def test_missing_and_damaged_files(checkpoint, picture, tmp_path):
     config = make_config(checkpoint)
-    with pytest.raises(FileNotFoundError, match=f'no image at {tmp_path}'):
+    with pytest.raises(FileNotFoundError, match=f'No such .*{tmp_path}'):
         ImageFiles([picture, tmp_path / 'gone.png'], config)
     damaged = tmp_path / 'damaged.png'
     damaged.write_bytes(picture.read_bytes()[:40])
-    with pytest.raises(
-        ValueError, match='damaged.png is not a readable image'
-    ):
+    with pytest.raises(ValueError, match='damaged.png: '):
         ImageFiles([damaged], config)
     thin = tmp_path / 'thin.png'
     Image.new('RGB', (1600, 10)).save(thin)
-    with pytest.raises(ValueError, match='thin.png is not .* is too thin'):
+    with pytest.raises(ValueError, match='thin.png: .* is too thin'):
         ImageFiles([thin], config)
     config.pop('test_dataloader')
     with pytest.raises(ValueError, match='no test_dataloader.dataset.pipel'):

@@ -108,13 +108,6 @@ class AdaptedBackbone(BaseBackbone):
             self.readout.mask_layout,
         )
         self._needed = self.readout.needed(self.sequence)
-        is_late = self.tuning.prefix_depth >= self.readout.num_blocks
-        if is_late and list(self.tuning.parameters()):
-            raise ValueError(
-                f'{type(self.readout).__name__} reads block '
-                f'{self.readout.num_blocks - 1}, and nothing is tuned before '
-                f'block {self.tuning.prefix_depth}; read a later one.'
-            )
 
     @property
     def sequence(self) -> TokenSequence:

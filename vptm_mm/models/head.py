@@ -133,15 +133,11 @@ class PrototypeVerbalizerHead(ClsHead):
         """Return the last feature, ``(B, in_channels)``."""
         feature = feats[-1]
         if feature.ndim != 2 or feature.size(1) != self.in_channels:
-            advice = (
-                f'set model.head.in_channels={feature.size(1)}.'
-                if feature.ndim == 2
-                else "add neck=dict(type='GlobalAveragePooling') behind a "
-                'backbone that returns feature maps.'
-            )
             raise ValueError(
-                f'feature of shape {tuple(feature.shape)} must be '
-                f'(B, in_channels={self.in_channels}); {advice}'
+                f'feature of shape {tuple(feature.shape)} must be (B, '
+                f'in_channels={self.in_channels}); set model.head.in_channels='
+                f"{feature.size(1)}, and neck=dict(type='GlobalAveragePooling'"
+                ') where the backbone returns feature maps.'
             )
         return feature
 

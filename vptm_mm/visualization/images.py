@@ -15,7 +15,7 @@ from mmpretrain.registry import DATASETS, TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ..image_content import read_file
+from ..image_loader import LoadCheckedImage
 from ..tasks import file_pipeline, inner_datasets, prediction_pipeline
 
 
@@ -35,7 +35,7 @@ class ImageFiles(Dataset):
     def __init__(self, paths: Sequence[str | Path], cfg: Config) -> None:
         self.paths = [Path(path) for path in paths]
         for path in self.paths:
-            read_file(path)
+            LoadCheckedImage()(dict(img_path=str(path)))
         self.pipeline = Compose(
             [TRANSFORMS.build(step) for step in file_pipeline(cfg)]
         )

@@ -188,15 +188,9 @@ class VPTMTaskPool(nn.Module):
             raise ValueError(
                 'the pool has no pre-trained weights: set init_cfg.'
             )
-        if task.frozen_sha256 not in self._identities:
-            raise OtherEncoderError(
-                f'it was made on other weights ({task.weights or "unnamed"}, '
-                f'sha256 {task.frozen_sha256}) than those here (sha256 '
-                f'{" or ".join(self._identities)}). Tasks of one call share '
-                'their weights: ask it in another call, or tune it on these '
-                '(--weights).'
-            )
-        self._identities[task.frozen_sha256].require(task.identity)
+        first, *_ = self._identities.values()
+        own = self._identities.get(task.frozen_sha256, first)
+        own.require(task.identity)
         return pooled
 
     def remove(self, name: str) -> None:
