@@ -13,9 +13,9 @@ from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
 from .qkv_bias import qkv_bias
 from .state_dicts import (
+    describe_differences,
     part_of,
     require_same_state,
-    shown,
     state_differences,
     tensors_sha256,
     without_derived,
@@ -51,7 +51,7 @@ __all__ = [
     'require_list',
     'require_positive',
     'require_same_state',
-    'shown',
+    'describe_differences',
     'shrunk_covariance',
     'state_differences',
     'tensors_sha256',

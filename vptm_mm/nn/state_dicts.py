@@ -46,7 +46,7 @@ def state_differences(
     ]
 
 
-def shown(lines: Sequence[str]) -> str:
+def describe_differences(lines: Sequence[str]) -> str:
     """Return the first lines of ``state_differences``, with a legend."""
     more = [f'... and {len(lines) - MAX_LINES} more']
     first = [*lines[:MAX_LINES], *more * (len(lines) > MAX_LINES)]
@@ -72,7 +72,7 @@ def require_same_state(
     """
     lines = state_differences(wanted, given)
     if lines:
-        raise ValueError(f'{what} {shown(lines)}\n{advice}')
+        raise ValueError(f'{what} {describe_differences(lines)}\n{advice}')
 
 
 def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

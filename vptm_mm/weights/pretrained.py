@@ -16,7 +16,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from ..nn import shown, state_differences
+from ..nn import describe_differences, state_differences
 from .checkpoint_file import fetch, read_tensors
 from .checkpoint_layouts import PREDICTOR, to_our_names
 from .download import file_sha256
@@ -206,7 +206,7 @@ def _check_fit(
         advice = next(a for part, a in ADVICE.items() if part in str(lines))
         raise ValueError(
             f'{path} ({layout} layout) does not fit the frozen backbone '
-            f'{shown(lines)}\n{advice}'
+            f'{describe_differences(lines)}\n{advice}'
         )
 
 
