@@ -12,7 +12,9 @@ from types import ModuleType
 
 import pytest
 import torch
+from mmengine.config import config
 from mmengine.logging import MMLogger
+from mmengine.runner import runner
 from mmpretrain.registry import MODELS
 
 import vptm_mm  # noqa: F401
@@ -24,6 +26,10 @@ ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
 # Each data set collects garbage; what was imported is none.
 gc.freeze()
+# They take seconds: versions of compilers in each run, and the layout of a
+# config in each run and each checkpoint.
+runner.collect_env = dict
+config.FormatCode = lambda text, **_: (text, True)
 # What processes of tests are forked from.
 multiprocessing.set_forkserver_preload(['vptm_mm', 'mmpretrain.evaluation'])
 

@@ -1,27 +1,13 @@
 """Runs that tests of this folder share."""
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
 from .made_digits import digits_runner
 from .made_runs import Run, outcome
-
-
-@pytest.fixture(scope='session', autouse=True)
-def _without_what_takes_long() -> Iterator[None]:
-    """Versions of compilers, and the layout of configs."""
-    with (
-        patch('mmengine.runner.runner.collect_env', dict),
-        patch(
-            'mmengine.config.config.FormatCode', lambda text, **_: (text, True)
-        ),
-    ):
-        yield
 
 
 @pytest.fixture(scope='session')

@@ -34,8 +34,6 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(pixels).save(path)
     for name in ('IMAGE_FOLDER', 'TRAIN_FOLDER', 'TEST_FOLDER'):
         monkeypatch.setenv(name, str(tmp_path / 'images'))
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr(Config, 'pretty_text', '')
     monkeypatch.setattr('mmengine.dataset.base_dataset.gc', Mock())
     return tmp_path
 
