@@ -426,7 +426,6 @@ def _image_flags(
     parser.add_argument(
         '--seed', type=int, default=0, help='of the choice of images'
     )
-    parser.add_argument('--batch-size', type=number(int, 1), default=32)
 
 
 def report(parser: argparse.ArgumentParser) -> None:

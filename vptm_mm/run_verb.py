@@ -20,9 +20,11 @@ from mmengine.logging import MMLogger
 from .datasets import ImageFileError
 from .host import quiet_host
 from .model_index import config_path
+from .weights import write_whole
 
 DEBUG = 'VPTM_DEBUG'  # in the environment: every error has its traceback
 PACKAGE = Path(__file__).parent
+STDOUT = '-'  # as a file for results
 # Verbs whose log is wanted; others log what is wrong.
 LOGGED = ('train', 'test', 'pretrain')
 # Packages that a verb needs beyond the plain installation.
@@ -122,6 +124,14 @@ def find_device(name: str) -> str:
             'auto, cpu, and what torch finds, as cuda, cuda:1 or mps.'
         ) from error
     return name
+
+
+def write_out(out: str | Path, content: str) -> None:
+    """Write results to a file, whole or not at all; ``-`` is stdout."""
+    if str(out) == STDOUT:
+        sys.stdout.write(content)
+    else:
+        write_whole(Path(out), content.encode(errors='backslashreplace'))
 
 
 def require_free(host: str, port: int) -> None:

@@ -138,7 +138,6 @@ def test_wrong_options(files, draw, capsys):
     with pytest.raises(ValueError, match="did you mean 'model.backbone.pro"):
         draw('tokens', DIGITS, checkpoint, '--cfg-options', option)
     for options, message in (
-        (('tokens', '--batch-size', 0), '--batch-size: 0 must be an int'),
         (('tokens', '--num-images', -1), '--num-images: -1 must be an int'),
         (('attention', '--heads', 3), 'unrecognized arguments: --heads'),
         (('attention', '--split', 'all'), "invalid choice: 'all'"),

@@ -81,7 +81,6 @@ def make_page(
         },
         **({} if tested is None else _confusion(tested)),
         sizes=_sizes(run),
-        data=_data(run, cfg),
         config=run.config and run.config.read_text('utf-8', 'replace'),
         values={} if cfg is None else _main_values(cfg),
         environment=_environment(run.record),
@@ -139,22 +138,6 @@ def _confusion(tested: Tested) -> dict[str, Any]:
             if images[i]
         ],
     )
-
-
-def _data(run: RunFolder, cfg: Config | None) -> dict[str, str]:
-    """Say how many images a split has, and of which data sets."""
-    rows = {}
-    for split in ('train', 'val', 'test'):
-        dataset = cfg.get(f'{split}_dataloader') if cfg is not None else None
-        kinds = []
-        while isinstance(dataset, dict) and 'dataset' in dataset:
-            dataset = dataset['dataset']
-            kinds.append(str(dataset.get('type')))
-        images = run.record.get('images', {}).get(split)
-        count = '' if images is None else f'{images:,} images'
-        if text := ', '.join(filter(None, (count, ' of '.join(kinds)))):
-            rows[split] = text
-    return rows
 
 
 def _main_values(cfg: Config) -> dict[str, Any]:

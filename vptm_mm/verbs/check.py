@@ -15,7 +15,7 @@ from mmpretrain.registry import DATASETS
 from ..datasets import check_data_roots
 from ..datasets.check import check_datasets, describe, has_problems
 from ..engine.cfg_options import read_config
-from .write_out import STDOUT, write_out
+from ..run_verb import STDOUT, write_out
 
 SPLITS = ('train', 'val', 'test')
 

@@ -29,6 +29,8 @@ from ..visualization.predictions import class_names, pre_logits, predict
 from ..visualization.style import write_png
 from .open_config import open_config
 
+BATCH_SIZE = 32
+
 
 @dataclass
 class Subject:
@@ -51,7 +53,7 @@ class Subject:
     classes: list[str]
 
     def batches(self) -> Iterator[dict]:
-        return batches(self.images, self.args.batch_size)
+        return batches(self.images, BATCH_SIZE)
 
     def write(self, figure: Figure, name: str) -> None:
         path = write_png(figure, Path(self.args.out) / f'{name}.png')

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from ..report.page import make_page
 from ..report.run_folder import RunFolder, read_run
 from ..report.tested import Tested, predict_test
-from .write_out import STDOUT, write_out
+from ..run_verb import STDOUT, write_out
 
 
 def find_tested(
