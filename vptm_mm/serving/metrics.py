@@ -38,7 +38,8 @@ WAITING = Gauge(
 )
 STAGES = Histogram(
     'vptm_stage_seconds',
-    'Of a request: tasks, image, batch with its wait; of a batch: model.',
+    'Of a request: queue, tasks, image, batch with its wait; of a batch: '
+    'model.',
     ['stage'],
     buckets=SECONDS,
 )

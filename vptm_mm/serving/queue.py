@@ -40,7 +40,10 @@ class RequestQueue:
             )
         self._waiting += 1
         try:
-            with metrics.WAITING.track_inprogress():
+            with (
+                metrics.WAITING.track_inprogress(),
+                metrics.STAGES.labels('queue').time(),
+            ):
                 await self._places.acquire()
         finally:
             self._waiting -= 1
