@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+import torch
 from mmcv.transforms import Compose, LoadImageFromFile
 from mmpretrain.registry import MODELS
 from PIL import Image, ImageOps
@@ -103,6 +104,7 @@ class PooledTask(nn.Module):
             )
         self.preparation = repr((task.pipeline, task.data_preprocessor))
         freeze(self)
+        self.dtype = torch.float32  # what its own tensors compute in
 
     def _apply(self, fn: Any, recurse: bool = True) -> 'PooledTask':
         super()._apply(fn, recurse)
@@ -110,6 +112,7 @@ class PooledTask(nn.Module):
         parameter = next(self.parameters(), None)
         if parameter is not None:
             self.data_preprocessor.to(parameter.device)
+            self.dtype = parameter.dtype
         return self
 
     def prepare(self, image: Picture) -> Tensor:
@@ -152,8 +155,7 @@ class PooledTask(nn.Module):
         """
         own = states[:, : self.sequence.num_masks]
         feature = self.readout(own, encoder, self.sequence)
-        tuned = next(self.parameters(), feature)
-        return self.head((feature.to(tuned.dtype),))
+        return self.head((feature.to(self.dtype),))
 
     def prediction(self, score: Tensor) -> Prediction:
         """Turn scores ``(K,)`` into what MMPretrain's inferencer gives."""
