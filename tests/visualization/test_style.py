@@ -35,6 +35,17 @@ def test_a_character_that_the_default_font_lacks(tmp_path, monkeypatch):
         assert written(tmp_path, '⍼') != shown
 
 
+def test_powers_at_a_log_axis_are_formulas(tmp_path):
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    axes.plot([1, 1e6], [1, 2])
+    axes.set_xscale('log')
+    write_png(figure, tmp_path / 'log.png')
+    powers = [t for t in axes.get_xticklabels() if '10^' in t.get_text()]
+    assert powers
+    assert all(text.get_parse_math() for text in powers)
+
+
 def test_a_dollar_begins_no_formula(tmp_path):
     assert written(tmp_path, '$5 or $6')
     assert written(tmp_path, r'$\frac$')

@@ -59,7 +59,8 @@ def write_png(figure: Figure, path: str | Path) -> Path:
     installed = set(get_font_names())
     fonts = [name for name in FONTS if name in installed]
     for text in figure.findobj(Text):
-        text.set_parse_math(r'\math' in text.get_text())  # of log axes
+        if text.get_text():  # a tick has none yet
+            text.set_parse_math(r'\math' in text.get_text())  # of log axes
         text.set_fontfamily([*text.get_fontfamily(), *fonts])
     with open_whole(path) as file:
         figure.savefig(
