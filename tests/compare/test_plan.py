@@ -113,6 +113,7 @@ methods:
         (SHORT + '  more: {cfg: 1}', "data set 'more' must be .* has {'cfg'}"),
         (SHORT + 'a: [', 'is not YAML'),
         ('methods: {a: {}}\ndatasets: {a: {}}', "method 'a' has no config"),
+        (SHORT + 'cfg_options: [a]', r"cfg_options=\['a'\] must map keys"),
         ('methods: {a: 3}\ndatasets: {a: {}}', "method 'a' must be a mapping"),
         ('_base_: a.yml\nsearch: {preset: tpe}', 'You may set `_delete_=True'),
     ],
@@ -129,6 +130,7 @@ def test_wrong_plans(tmp_path, text, error):
         ('{y: {a: [1]}}', "unknown axis 'x'; the plan has y"),
         ('{x: 3}', "axis 'x': 3 must be one dotted key"),
         ('{x: {a: []}}', 'must be one dotted key'),
+        ('{x: {s: {a: 1}, l: {b: 1}}}', 'for each label the same keys, as'),
         (
             '{methods: [LoRA], x: {a: [1]}}',
             "unknown method of axes 'LoRA'; the plan has VPTM",
@@ -166,6 +168,8 @@ def test_methods_and_data_sets_are_chosen_by_name_or_file(tmp_path):
     assert plan.methods[0].search == PRESETS['vpt']
     assert [one.name for one in plan.datasets] == ['digits', data[1][:-3]]
     assert plan.datasets[1].config == CONFIGS / data[1]
+    with pytest.raises(ValueError, match='have one name; rename one'):
+        load(tmp_path, text, methods=[LORA, f'my/{LORA}'])
 
 
 def test_axes_compare_their_methods_or_the_chosen_ones():

@@ -49,7 +49,14 @@ def test_a_search_does_not_read_the_test_set(tmp_path, monkeypatch):
 
 
 def test_a_final_run_measures_what_the_table_shows(tmp_path):
-    pair = make_pair(PRESETS['fixed'], **{'train_cfg.max_epochs': 2})
+    stop = dict(
+        type='EarlyStoppingHook', monitor='accuracy/top1', min_delta=101
+    )
+    options = {
+        'train_cfg.max_epochs': 3,
+        'custom_hooks': [dict(stop, patience=1)],
+    }
+    pair = make_pair(PRESETS['fixed'], **options)
     result = trial.measure(pair.final_config(0, {}, 0), tmp_path)
     tested = json.loads((tmp_path / 'test_results.json').read_text())
     assert result['test'] == tested['metrics']['accuracy/top1']

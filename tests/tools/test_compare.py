@@ -155,6 +155,13 @@ def test_mistakes_are_named(args, text, make_plan):
     assert re.match(text, shown), shown
 
 
+def test_a_database_is_no_journal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match='study.db must be a file, a journal'):
+        vptm('compare', '--storage', 'sqlite:///study.db')
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_plan_of_the_package_has_a_name(make_plan):
     assert make_plan('fgvc').name == 'fgvc'
     assert make_plan().name == 'digits'

@@ -205,12 +205,15 @@ def _known(what: str, name: str, known: dict[str, Any]) -> Any:
 
 def _select(names: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of names; what is not known is a config."""
-    return {
+    chosen = {
         name if name in known else Path(name).stem: known[name]
         if name in known
         else dict(config=name)
         for name in names
     }
+    if len(chosen) < len({*names}):
+        raise ValueError(f'two of {[*names]} have one name; rename one.')
+    return chosen
 
 
 def _searched(
@@ -310,13 +313,13 @@ def _make_axis(name: str, entry: Any) -> Axis:
     if len(pairs) == 1 and isinstance(pairs[0][1], list):
         [(key, values)] = pairs
         ticks = [(shown(value), {str(key): value}) for value in values]
-    elif all(isinstance(options, dict) for _, options in pairs):
+    elif all(isinstance(options, dict) and options for _, options in pairs):
         ticks = [(str(label), options) for label, options in pairs]
-    if not ticks:
+    if len({frozenset(options) for _, options in ticks}) != 1:
         raise ValueError(
             f'axis {name!r}: {entry!r} must be one dotted key and its values, '
             'as {model.backbone.prompt_length: [1, 5]}, or for each label '
-            'keys and values, as {short: {model.backbone.prompt_length: 1}}.'
+            'the same keys, as {short: {model.backbone.prompt_length: 1}}.'
         )
     return Axis(name, dict(ticks))
 
@@ -325,7 +328,8 @@ def _entry(what: str, entry: Any, allowed: Sequence[str]) -> dict[str, Any]:
     """Return an entry without what is blank.
 
     Raises:
-        ValueError: If it is not a mapping, or a key is unknown.
+        ValueError: If it is not a mapping, a key is unknown, or options are
+            not a mapping.
     """
     unknown = set(entry) - set(allowed) if isinstance(entry, dict) else entry
     if unknown or not isinstance(entry, dict):
@@ -333,7 +337,13 @@ def _entry(what: str, entry: Any, allowed: Sequence[str]) -> dict[str, Any]:
             f'{what} must be a mapping with the keys {", ".join(allowed)}, '
             f'and has {unknown!r}.'
         )
-    return {key: value for key, value in entry.items() if value is not None}
+    given = {key: value for key, value in entry.items() if value is not None}
+    for key in ('cfg_options', 'final'):
+        if not isinstance(given.get(key, {}), dict):
+            raise ValueError(
+                f'{what}: {key}={given[key]!r} must map keys to values.'
+            )
+    return given
 
 
 def _find_config(name: str, folders: Sequence[Path], what: str) -> Path:

@@ -98,7 +98,7 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     runner = build_runner(cfg, loaders)
     runner.train()
     steps = runner.message_hub.get_scalar('train/time').data[0]
-    epochs = np.reshape(steps, (cfg.train_cfg.max_epochs, -1)).sum(1)
+    epochs = np.reshape(steps, (runner.epoch, -1)).sum(1)
     val = test = None
     if validates:
         scalar = runner.message_hub.get_scalar(f'val/{ACCURACY}')

@@ -44,6 +44,11 @@ def run(args: argparse.Namespace) -> None:
     """Run ``vptm compare``."""
     # A job that its scheduler ends gives its run back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if ':/' in str(args.storage):  # as Path writes ://
+        raise ValueError(
+            f'--storage {args.storage} must be a file, a journal of Optuna; '
+            'databases of before are not read.'
+        )
     plan = make_plan(args)
     work_dir = args.work_dir or Path('work_dirs') / f'compare_{plan.name}'
     pairs = make_pairs(plan)
