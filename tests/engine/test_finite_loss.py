@@ -17,15 +17,17 @@ from .made_digits import digits_runner
 NAN = torch.tensor(torch.nan)
 
 
-def spoil_loss(runner, call: int, loss: torch.Tensor) -> None:
-    """Let the head return another loss, from one call on."""
+def spoil_loss(
+    runner, call: int, loss: torch.Tensor, name: str = 'loss'
+) -> None:
+    """Let the head return another loss, or one more, from one call on."""
     head, calls = runner.model.head, []
     true_loss = head.loss
 
     def spoiled(*args, **kwargs):
         calls.append(copy.deepcopy(tuned_parameters(runner.model)))
         losses = true_loss(*args, **kwargs)
-        return dict(losses, loss=loss) if len(calls) == call else losses
+        return {**losses, name: loss} if len(calls) == call else losses
 
     head.loss = spoiled
     runner.tuned_before = calls
@@ -65,7 +67,7 @@ def test_images_are_named_by_their_paths(tmp_path):
     runner.train_dataloader.dataset.pipeline.transforms.insert(
         0, lambda info: dict(info, img_path=f'/a b/{info["sample_idx"]}.png')
     )
-    spoil_loss(runner, 1, NAN)
+    spoil_loss(runner, 1, NAN, 'more_loss')
     with pytest.raises(RuntimeError, match='3 images in the batch: ') as error:
         runner.train()
     (names,) = re.findall('batch: (.*)', str(error.value))

@@ -231,6 +231,15 @@ def test_a_checkpoint_of_the_hosts_loop_resumes_as_there(tmp_path):
     assert len(validations.data[0]) == 2
 
 
+def test_a_folder_for_checkpoints_of_several_runs(tmp_path):
+    folder = tmp_path / 'checkpoints'
+    options = {'default_hooks.checkpoint.out_dir': str(folder)}
+    digits_runner(tmp_path / 'run', **options).train()
+    assert (folder / 'run' / 'epoch_1.pth').is_file()
+    _, log = resume(tmp_path / 'run', **options)
+    assert 'resumed epoch: 1, iter: 2' in log
+
+
 def test_nothing_to_resume_from(tmp_path):
     _, log = resume(tmp_path)
     assert f'No checkpoint in {tmp_path}: begins.' in log

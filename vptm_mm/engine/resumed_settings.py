@@ -70,12 +70,16 @@ def _step_to_position(runner: Runner) -> None:
     # Of an epoch of the checkpoint; 0 if it does not say.
     _, _, batches = runner.message_hub.get_info(EPOCH_START, [0, 0, 0])
     steps = runner.iter
+    # At the end of an epoch, the host steps those by iteration first.
+    schedulers = sorted(
+        runner.param_schedulers or [], key=lambda s: s.by_epoch
+    )
     if batches and batches != epoch_length:
         steps = runner.epoch * epoch_length
     with warnings.catch_warnings():
         # Of steps of a scheduler without those of the optimizer.
         warnings.simplefilter('ignore', UserWarning)
         for step in range(1, steps + 1):
-            for scheduler in runner.param_schedulers or []:
+            for scheduler in schedulers:
                 if not scheduler.by_epoch or step % epoch_length == 0:
                     scheduler.step()

@@ -89,8 +89,8 @@ class FiniteLossHook(Hook):
     ) -> None:
         if kwargs.get('mode') != 'loss':
             return
-        _, terms = unwrap_model(runner.model).parse_losses(losses)
-        bad = terms['loss'].detach().isfinite().logical_not()
+        total, terms = unwrap_model(runner.model).parse_losses(losses)
+        bad = total.detach().isfinite().logical_not()
         anywhere = bad.int()
         # One process that stops alone would leave the others waiting.
         all_reduce(anywhere, 'max')

@@ -90,7 +90,7 @@ class ResumableCheckpointHook(CheckpointHook):
         resume, path = asked_to_resume(runner)
         if not resume or (resume != AUTO and path is not None):
             return
-        folder = Path(runner.work_dir)
+        folder = self._folder(runner)
         found: list[Path | None] = [None]
         if runner.rank == 0:
             names = (self.filename_tmpl.format('*'), INTERRUPTED)
@@ -178,6 +178,11 @@ class ResumableCheckpointHook(CheckpointHook):
         super()._save_checkpoint_with_step(runner, step, meta)
         if runner.rank == 0:
             Path(self.out_dir, INTERRUPTED).unlink(missing_ok=True)
+
+    def _folder(self, runner: Runner) -> Path:
+        if self.out_dir is None:
+            return Path(runner.work_dir)
+        return Path(self.out_dir, Path(runner.work_dir).name)
 
     def _own(self, path: str | None) -> str | None:
         """Return the file of the same name in this run's folder, if any."""
