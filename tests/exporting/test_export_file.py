@@ -125,6 +125,21 @@ def test_a_bad_target_is_refused(tmp_path):
 
 
 @needs_export
+def test_a_model_beyond_one_file_is_refused(
+    classifier_on, photos, tmp_path, monkeypatch, onnx
+):
+    save = torch.onnx.ONNXProgram.save
+    monkeypatch.setattr(
+        torch.onnx.ONNXProgram,
+        'save',
+        lambda program, path: save(program, path, external_data=True),
+    )
+    with pytest.raises(ValueError, match='too large for one ONNX file'):
+        export_classifier(classifier_on(), tmp_path / 'a.onnx', photos)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_export
 @pytest.mark.parametrize('change', ['shift', 'nan', 'batch'])
 def test_a_wrong_file_is_not_kept(
     classifier_on, photos, tmp_path, monkeypatch, change

@@ -94,6 +94,22 @@ class BranchingHead(LinearClsHead):
         return scores if scores.sum() > 0 else -scores
 
 
+class TwoScoresHead(LinearClsHead):
+    def forward(self, feats):
+        return {'scores': super().forward(feats)}
+
+
+def test_several_outputs_and_normalised_images_are_refused(
+    classifier_on, photos, tmp_path
+):
+    model = classifier_on(head=dict(type=TwoScoresHead))
+    with pytest.raises(TypeError, match='TwoScoresHead returns a dict; exp'):
+        export_classifier(model, tmp_path / 'a.pt2', photos)
+    images = normalised(photos)
+    with pytest.raises(TypeError, match='images of torch.float32 must be ui'):
+        export_classifier(classifier_on(), tmp_path / 'a.pt2', images)
+
+
 @needs_export
 def test_a_head_that_is_no_function_is_refused(
     classifier_on, photos, tmp_path

@@ -89,8 +89,8 @@ def export_classifier(
         ImportError: If onnx, onnxscript or onnxruntime is missing.
         FileNotFoundError: If the folder is not there.
         ValueError: If the name, the number of classes or ``tolerance`` is
-            wrong.
-        TypeError: If the classifier is of another kind.
+            wrong, or the model is too large for one file.
+        TypeError: If the classifier or the images are of another kind.
         RuntimeError: If torch cannot trace or translate it, or the file
             computes something else.
     """
@@ -137,8 +137,19 @@ def _run(exported: ExportedClassifier, images: Tensor) -> tuple[Tensor, ...]:
     So what is wrong with the classifier is said by the classifier: a backbone
     without weights, images of another size.
     """
+    if images.dtype != torch.uint8:
+        raise TypeError(
+            f'images of {images.dtype} must be uint8: as PackInputs leaves '
+            'them, before the data preprocessor.'
+        )
     prepared = exported.prepare(images)
     scores = exported.classifier(prepared)  # (B, K)
+    if not isinstance(scores, Tensor):
+        raise TypeError(
+            f'{type(exported.classifier.head).__name__} returns a '
+            f'{type(scores).__name__}; export writes heads that return one '
+            'tensor (B, num_classes).'
+        )
     return images if exported.preprocessing else prepared, scores
 
 
@@ -222,6 +233,10 @@ def _write_onnx(
         )
         model.model.metadata_props[key] = text
     model.save(path)
+    if len([*path.parent.iterdir()]) > 1:  # torch put the tensors beside it
+        raise ValueError(
+            'the classifier is too large for one ONNX file. Write a .pt2 file.'
+        )
 
 
 def _load_onnx(path: Path) -> Function:
