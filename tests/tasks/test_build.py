@@ -323,6 +323,15 @@ def test_missing_files(model, tmp_path):
         load_classifier(model._config, tmp_path / 'gone.pth')
 
 
+@pytest.mark.parametrize(
+    'content', [[1], dict(state_dict=[1]), dict(meta=3, state_dict={})]
+)
+def test_other_files_of_torch(content, tmp_path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='a.pth holds no checkpoint: a'):
+        read_checkpoint(str(tmp_path / 'a.pth'))
+
+
 def test_a_file_does_not_decide_what_is_imported_or_fetched(
     model, monkeypatch
 ):

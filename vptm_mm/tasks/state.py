@@ -135,10 +135,14 @@ def read_checkpoint(checkpoint: str, map_location: Any = 'cpu') -> dict:
         raise FileNotFoundError(f'no checkpoint at {path.absolute()}')
     if not is_safetensors(path):
         content = load_file(path, map_location)
-        if not isinstance(content, dict):
+        if (
+            not isinstance(content, dict)
+            or not isinstance(content.get('meta', {}), dict)
+            or not is_state_dict(content.get('state_dict', {}))
+        ):
             raise ValueError(
-                f'{path} holds a {type(content).__name__}, not a checkpoint: '
-                "a dict with a 'state_dict', or a state dict."
+                f"{path} holds no checkpoint: a dict with 'state_dict', from "
+                'names to tensors, or a state dict.'
             )
         # mmengine runs this text, a config, when it resumes.
         content.get('meta', {}).pop('config', None)
