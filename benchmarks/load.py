@@ -73,6 +73,10 @@ class Server:
 
     port: int
 
+    def port_of(self, task: str) -> int:
+        """Return where the requests of a task go."""
+        return self.port
+
     def batches(self) -> tuple[float, float, float]:
         """Return how many batches it ran, and images and tasks in them."""
         address = f'http://127.0.0.1:{self.port}/metrics'
@@ -98,10 +102,15 @@ class Server:
         def call(caller: int) -> list[float]:
             choose = random.Random(caller).choice
             taken = []
-            connection = HTTPConnection('127.0.0.1', self.port, timeout=300)
+            opened: dict[int, HTTPConnection] = {}
             while time.perf_counter() - since < seconds:
-                taken.append(_ask_once(connection, choose(names), image))
-            connection.close()
+                name = choose(names)
+                port = self.port_of(name)
+                if port not in opened:
+                    opened[port] = _connect(port)
+                taken.append(_ask_once(opened[port], name, image))
+            for connection in opened.values():
+                connection.close()
             return taken
 
         with ThreadPoolExecutor(callers) as pool:
@@ -113,10 +122,29 @@ class Server:
 
     def warm_up(self, names: Sequence[str], image: bytes) -> None:
         """Ask every task once, so that it is in memory."""
-        connection = HTTPConnection('127.0.0.1', self.port, timeout=300)
         for name in names:
+            connection = _connect(self.port_of(name))
             _ask_once(connection, name, image)
-        connection.close()
+            connection.close()
+
+
+@dataclass(frozen=True)
+class ServerOfEachTask(Server):
+    """A server for each task: the callers know which.
+
+    Args:
+        ports: Of each task's server.
+    """
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+
+    def port_of(self, task: str) -> int:
+        """Return the port of a task's own server."""
+        return self.ports[task]
+
+
+def _connect(port: int) -> HTTPConnection:
+    return HTTPConnection('127.0.0.1', port, timeout=300)
 
 
 def _ask_once(connection: HTTPConnection, name: str, image: bytes) -> float:

@@ -8,6 +8,7 @@
 - ``one-task``: images of many tasks, and of one, on the same server.
 - ``apart``: the same server, and one that runs a batch for each task.
 - ``direct``: one caller of the server, and the pool in this process.
+- ``processes``: the same server, and a server for each of four tasks.
 - ``memory``: a server of one task, and of many.
 - ``peft``: a pool beside LoRA adapters of peft, both in this process.
 
@@ -20,9 +21,11 @@ import argparse
 import csv
 import io
 import itertools
+import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -37,7 +40,14 @@ from vptm_mm.tasks import VPTMTaskPool, read_task, write_task
 from vptm_mm.upload import Limits, read_upload
 from vptm_mm.weights import write_whole
 
-from .load import ROOT, Load, replica_mb, serving, take_turns
+from .load import (
+    ROOT,
+    Load,
+    ServerOfEachTask,
+    replica_mb,
+    serving,
+    take_turns,
+)
 
 TINY_TASK = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
 TINY_WEIGHTS = 'vptm_mm://beitv2-tiny_digits.pth'
@@ -183,6 +193,37 @@ def apart(args: argparse.Namespace, material: Material) -> Rows:
     return compared(loads, callers)
 
 
+def processes(args: argparse.Namespace, material: Material) -> Rows:
+    """Compare the server with a server for each of four tasks."""
+    callers, names = max(args.callers), material.names(4)
+    flags = (material.weights, '--dtype', material.dtype)
+    with ExitStack() as stack:
+        ports = {}
+        for name in names:
+            folder = material.tasks.with_name(f'{material.tasks.name} {name}')
+            folder.mkdir()
+            file = f'{name}.safetensors'
+            shutil.copy(material.tasks / file, folder / file)
+            ports[name] = stack.enter_context(serving(folder, *flags)).port
+        one = stack.enter_context(serving(material.tasks, *flags))
+        servers = {
+            'a process a task': ServerOfEachTask(one.port, ports),
+            'one server': one,
+        }
+        for server in servers.values():
+            server.warm_up(names, material.image)
+        loads = take_turns(
+            {
+                key: lambda server=server: server.ask(
+                    callers, names, material.image, args.seconds
+                )
+                for key, server in servers.items()
+            },
+            args.rounds,
+        )
+    return compared(loads, callers)
+
+
 def direct(args: argparse.Namespace, material: Material) -> Rows:
     """Compare one caller with the pool in this process."""
     names = material.names(1)
@@ -255,6 +296,7 @@ COMPARISONS: dict[str, Callable[[argparse.Namespace, Material], Rows]] = {
     'load': load,
     'one-task': one_task,
     'apart': apart,
+    'processes': processes,
     'direct': direct,
     'memory': memory,
     'peft': peft,
