@@ -98,7 +98,7 @@ def make_material(folder: Path, arch: str, dtype: str, count: int) -> Material:
         from .pool import make_files
 
         if not (folder / 'weights.pth').exists():
-            make_files(folder)
+            make_files(folder, 'float32')
         source, size = str(folder / 'task.safetensors'), 224
         weights = str(folder / 'weights.pth')
     task = read_task(source)
