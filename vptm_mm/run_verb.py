@@ -37,6 +37,7 @@ EXTRAS = dict(
     pydantic='serve',
     pyarrow='bulk',
     ray='serve',
+    timm='teacher',
 )
 BROKEN_PIPE = 141  # what shells report of a program that SIGPIPE ends
 INTERRUPTED = 130  # and of one that Ctrl+C ends

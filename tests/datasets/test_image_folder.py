@@ -86,6 +86,10 @@ def test_split_folders_are_taken_as_they_are(tmp_path):
             ('train/cat', 'train/dog', 'test/cow'),
             'holds cow, which is not among the 2 classes cat, dog',
         ),
+        (
+            ('fold1/cat', 'fold1/dog', 'fold2/cat', 'fold2/dog'),
+            'each folder of .* holds cat, dog: which are the classes',
+        ),
         (('cat', 'dog', '.'), r'4 images lie in .* itself, outside of any'),
     ],
 )
@@ -179,6 +183,9 @@ def test_classes_say_the_order_of_labels(tmp_path):
     dataset = ImageFolder(str(tmp_path), classes=['dog', 'cat'])
     assert dataset.metainfo['classes'] == ('dog', 'cat')
     assert 'dog' in dataset.get_data_info(0)['img_path']
+    # They may hold folders of the same names.
+    fill(tmp_path, 'cat/2025', 'cat/2026', 'dog/2025', 'dog/2026')
+    ImageFolder(str(tmp_path), classes=['dog', 'cat'])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from ..made_datasets import make_image_folder, make_vtab, write_image
 CONFIGS = ROOT / 'configs'
 BEST = dict(default_hooks=dict(checkpoint=dict(save_best='auto')))
 DIGITS = dict(type='SklearnDigits', split='train')
-SHOTS = dict(type='KShot', shots=16, dataset=DIGITS)
 
 
 def check(train, val, test=None):

@@ -128,6 +128,8 @@ class ImageFolder(SplitDataset):
     ) -> tuple[list[str], ClassImages]:
         """Return the classes, and the images of this split."""
         splits = find_split_folders(root)
+        if not splits and given is None:
+            _require_no_groups(root)
         if self.split == 'all':
             classes = given
             every: ClassImages = defaultdict(list)
@@ -287,6 +289,20 @@ def _find_classes(folder: Path, known: list[str] | None) -> ClassImages:
             f'{show_names(empty)}; {_describe_endings()}'
         )
     return images
+
+
+def _require_no_groups(root: Path) -> None:
+    """Refuse folders that all hold the same ones, which may be classes."""
+    tops = sub_folders(root)
+    inner = [{one.name for one in sub_folders(top)} for top in tops]
+    same = sorted(set.intersection(*inner)) if len(inner) > 1 else []
+    if len(same) > 1:
+        raise ValueError(
+            f'each folder of {root} holds {show_names(map(Path, same))}: '
+            'which are the classes? Name splits train, val and test, or join '
+            'the folders of a class; if the outer ones are the classes, name '
+            'them as classes= in the data set of each loader.'
+        )
 
 
 def _check_files(folder: Path, images: list[Path], others: list[Path]) -> None:
