@@ -39,6 +39,30 @@ def test_help(words, capsys):
         assert all(f'\n  {verb} ' in out for verb in VERBS)
 
 
+@pytest.mark.parametrize(
+    ('verb', 'flags'),
+    [
+        (
+            'train',
+            '--work-dir --resume --amp --no-validate --auto-scale-lr '
+            '--no-pin-memory --no-persistent-workers --cfg-options --launcher '
+            '--local_rank --local-rank',
+        ),
+        (
+            'test',
+            '--work-dir --out --out-item --tta --show-dir --show --interval '
+            '--wait-time --amp --no-pin-memory --cfg-options --launcher '
+            '--local_rank --local-rank',
+        ),
+    ],
+)
+def test_flags_of_the_hosts_tools(verb, flags, capsys):
+    with pytest.raises(SystemExit, match='0'):
+        parse([verb, '--help'])
+    words = set(capsys.readouterr().out.replace(',', ' ').split())
+    assert set(flags.split()) <= {word.strip('[]') for word in words}
+
+
 def test_help_imports_nothing_heavy():
     """``vptm --help`` answers at once."""
     code = (
