@@ -1,5 +1,6 @@
 """Validation splits, k-shot and n-way sets of one seed."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..made_cub import make_cub
 from ..made_datasets import (
     make_cifar10,
     make_image_folder,
+    write_image,
     write_lines,
 )
 
@@ -350,3 +352,38 @@ def test_parts_that_lack_a_class_are_refused(tmp_path):
     message = 'NWay samples .* train data set has 4 classes, the val data set'
     with pytest.raises(ValueError, match=message):
         runner.train()
+
+
+def test_images_of_several_labels(tmp_path):
+    write_image(tmp_path / 'a.jpg')
+    images = dict(img_path='a.jpg', gt_label=[0, 2])
+    content = dict(metainfo=dict(classes=['x', 'y', 'z']), data_list=[images])
+    (tmp_path / 'list.json').write_text(json.dumps(content))
+    cfg = dict(
+        type='MultiLabelDataset',
+        data_root=str(tmp_path),
+        ann_file='list.json',
+    )
+    with pytest.raises(
+        ValueError, match=r'a.jpg of MultiLabel.* \[0, 2\]; what'
+    ):
+        TrainValSplit(cfg, part='val')
+
+
+def test_a_label_beyond_the_classes(tmp_path):
+    root = make_image_folder(tmp_path)
+    lines = [
+        f'{path.relative_to(root)} {path.parent.name[-1]}'
+        for path in root.rglob('*.jpg')
+    ]
+    write_lines(root / 'list.txt', sorted(lines))
+    cfg = dict(
+        type='CustomDataset',
+        data_root=str(root),
+        ann_file='list.txt',
+        classes=['a', 'b'],
+    )
+    with pytest.raises(
+        ValueError, match='images of label 2, which is none of'
+    ):
+        KShot(cfg, shots=1)

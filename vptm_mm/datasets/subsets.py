@@ -43,7 +43,8 @@ def TrainValSplit(  # noqa: N802 (a registry name)
     Raises:
         TypeError: If the data set is a wrapper of others.
         ValueError: If ``part`` or ``val_fraction`` is out of range, ``seed``
-            is not an int, or no class has two images.
+            is not an int, no class has two images, or an image has
+            several labels.
     """
     if part not in PARTS:
         raise ValueError(f'part={part!r} must be one of {PARTS}.')
@@ -95,7 +96,8 @@ def KShot(  # noqa: N802 (a registry name)
     Raises:
         TypeError: If the data set is a wrapper of others.
         ValueError: If ``shots`` is not an int above 0, ``seed`` is
-            not one, or a class has fewer images.
+            not one, a class has fewer images, or an image has no label,
+            several, or one beyond the classes.
     """
     require_int('shots', shots, 1)
     whole = _build_source(dataset, 'KShot')
@@ -106,6 +108,13 @@ def KShot(  # noqa: N802 (a registry name)
         if classes
         else sorted(label for label in by_class if label is not None)
     )
+    strange = [label for label in by_class if label not in labels]
+    if strange:
+        raise ValueError(
+            f'{dataset.get("type")} has images of label {strange[0]}, which '
+            f'is none of its {len(labels)} classes; correct the list or the '
+            'classes, and leave with_label=False out.'
+        )
     counts = {label: len(by_class.get(label, ())) for label in labels}
     short = [label for label in labels if counts[label] < shots]
     if short:
@@ -232,6 +241,12 @@ def rank_classes(
     names = _name_images(paths, dataset)
     by_class: dict[int | None, dict[str, list[int]]] = defaultdict(dict)
     for index, (name, label) in enumerate(zip(names, labels, strict=True)):
+        if label is not None and not is_int(label):
+            raise ValueError(
+                f'image {name} of {type(dataset).__name__} has the label '
+                f'{label!r:.40}; what is cut by class needs one int '
+                'an image.'
+            )
         by_class[label].setdefault(name, []).append(index)
     for label, images in by_class.items():
         ranked = sorted(images, key=lambda name: hash_rank(name, seed))
