@@ -253,7 +253,7 @@ def test_tasks_of_another_encoder(serve, tmp_path, folder):
         path = tmp_path / 'refused.safetensors'
         write_task(refused, path)
         put = client.put('/v1/tasks/other', content=path.read_bytes())
-        assert "task 'other': it was" in error_of(put, 409)
+        assert "task 'other': the task was tuned on" in error_of(put, 409)
         # By hand, too.
         (folder / 'by_hand.safetensors').write_bytes(path.read_bytes())
         post = client.post('/v1/tasks/by_hand/predict', content=png(0))

@@ -112,7 +112,7 @@ def test_another_replica_took_the_first_task(
     client = serve(empty)
     shutil.copy(files['birds'], empty)
     put = client.put('/v1/tasks/other', content=other)
-    assert "task 'other': it was" in error_of(put, 409)
+    assert "task 'other': the task was tuned on" in error_of(put, 409)
     assert predict(client, 'birds').status_code == 200
     monkeypatch.setattr('vptm_mm.serving.served_tasks.POLL_SECONDS', 0.05)
     (empty / 'birds.safetensors').unlink()
@@ -288,7 +288,7 @@ def test_a_later_task_does_not_take_over(serve, files, folder, other):
     (folder / 'a.safetensors').write_bytes(other)
     clients.append(serve())
     for client in clients:
-        assert "task 'a': it was" in error_of(predict(client, 'a'), 409)
+        assert "task 'a': the task was tuned on" in error_of(predict(client, 'a'), 409)
         assert predict(client, 'birds').status_code == 200
 
 
