@@ -257,7 +257,7 @@ def test_tasks_of_another_encoder(serve, tmp_path, folder):
         # By hand, too.
         (folder / 'by_hand.safetensors').write_bytes(path.read_bytes())
         post = client.post('/v1/tasks/by_hand/predict', content=png(0))
-        assert "task 'by_hand': it was" in error_of(post, 409)
+        assert "task 'by_hand': the task was tuned on" in error_of(post, 409)
         (folder / 'by_hand.safetensors').unlink()
     assert sorted(folder.iterdir()) == before
     assert len(client.tasks.pool.tasks) == 1

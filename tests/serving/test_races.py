@@ -288,7 +288,8 @@ def test_a_later_task_does_not_take_over(serve, files, folder, other):
     (folder / 'a.safetensors').write_bytes(other)
     clients.append(serve())
     for client in clients:
-        assert "task 'a': the task was tuned on" in error_of(predict(client, 'a'), 409)
+        refused = error_of(predict(client, 'a'), 409)
+        assert "task 'a': the task was tuned on" in refused
         assert predict(client, 'birds').status_code == 200
 
 
