@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import resource
 
 import numpy as np
@@ -253,11 +254,11 @@ def test_tasks_of_another_encoder(serve, tmp_path, folder):
         path = tmp_path / 'refused.safetensors'
         write_task(refused, path)
         put = client.put('/v1/tasks/other', content=path.read_bytes())
-        assert "task 'other': the task was tuned on" in error_of(put, 409)
+        assert re.match("task 'other': .*was tuned", error_of(put, 409))
         # By hand, too.
         (folder / 'by_hand.safetensors').write_bytes(path.read_bytes())
         post = client.post('/v1/tasks/by_hand/predict', content=png(0))
-        assert "task 'by_hand': the task was tuned on" in error_of(post, 409)
+        assert re.match("task 'by_hand': .*was tuned", error_of(post, 409))
         (folder / 'by_hand.safetensors').unlink()
     assert sorted(folder.iterdir()) == before
     assert len(client.tasks.pool.tasks) == 1
