@@ -43,6 +43,7 @@ from vptm_mm.weights import write_whole
 from .load import (
     ROOT,
     Load,
+    Server,
     ServerOfEachTask,
     replica_mb,
     serving,
@@ -174,28 +175,16 @@ def one_task(args: argparse.Namespace, material: Material) -> Rows:
 
 def apart(args: argparse.Namespace, material: Material) -> Rows:
     """Compare the server with one that runs a batch for each task."""
-    callers = max(args.callers)
     names = material.names(max(args.tasks))
     flags = (material.tasks, material.weights, '--dtype', material.dtype)
     with serving(*flags, **APART) as other, serving(*flags) as server:
         servers = {'each task apart': other, 'mixed batches': server}
-        for one in servers.values():
-            one.warm_up(names, material.image)
-        loads = take_turns(
-            {
-                key: lambda one=one: one.ask(
-                    callers, names, material.image, args.seconds
-                )
-                for key, one in servers.items()
-            },
-            args.rounds,
-        )
-    return compared(loads, callers)
+        return ask_in_turns(args, material, servers, names)
 
 
 def processes(args: argparse.Namespace, material: Material) -> Rows:
     """Compare the server with a server for each of four tasks."""
-    callers, names = max(args.callers), material.names(4)
+    names = material.names(4)
     flags = (material.weights, '--dtype', material.dtype)
     with ExitStack() as stack:
         ports = {}
@@ -210,17 +199,28 @@ def processes(args: argparse.Namespace, material: Material) -> Rows:
             'a process a task': ServerOfEachTask(one.port, ports),
             'one server': one,
         }
-        for server in servers.values():
-            server.warm_up(names, material.image)
-        loads = take_turns(
-            {
-                key: lambda server=server: server.ask(
-                    callers, names, material.image, args.seconds
-                )
-                for key, server in servers.items()
-            },
-            args.rounds,
-        )
+        return ask_in_turns(args, material, servers, names)
+
+
+def ask_in_turns(
+    args: argparse.Namespace,
+    material: Material,
+    servers: dict[str, Server],
+    names: list[str],
+) -> Rows:
+    """Load servers in turns with images of these tasks."""
+    callers = max(args.callers)
+    for server in servers.values():
+        server.warm_up(names, material.image)
+    loads = take_turns(
+        {
+            key: lambda server=server: server.ask(
+                callers, names, material.image, args.seconds
+            )
+            for key, server in servers.items()
+        },
+        args.rounds,
+    )
     return compared(loads, callers)
 
 
