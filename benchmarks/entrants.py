@@ -45,7 +45,7 @@ class Setting:
         return 2 + (self.img_size // 16) ** 2 + self.prompt_length
 
     def images(self, batch_size: int) -> Tensor:
-        """Draw images, ``(B, 3, img_size, img_size)``."""
+        """Sample images, ``(B, 3, img_size, img_size)``."""
         shape = (batch_size, 3, self.img_size, self.img_size)
         return torch.randn(shape, device=self.device)
 

@@ -3,7 +3,7 @@
 python results/plot_backbones.py results/backbones_runs.csv docs/pictures
 
 Reads runs of ``configs/compare/cifar10-backbones.yml`` along its axes, and
-draws a panel for each axis: differences of test accuracy, seed by seed,
+plots a panel for each axis: differences of test accuracy, seed by seed,
 between two readouts by the same head.
 """
 
@@ -31,7 +31,7 @@ TITLES = {
 
 
 def main() -> None:
-    """Read the runs and draw them."""
+    """Read the runs and plot them."""
     source, folder = map(Path, sys.argv[1:])
     tests: dict = defaultdict(lambda: defaultdict(dict))
     with source.open(newline='') as file:

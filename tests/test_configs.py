@@ -13,7 +13,7 @@ from mmengine.visualization import Visualizer
 from mmpretrain.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 from vptm_mm.datasets import VTAB1k
-from vptm_mm.nn import Unfilled, tuned_parameters
+from vptm_mm.nn import Unfilled, trainable_parameters
 
 from .conftest import ROOT, random_class_means
 
@@ -104,7 +104,7 @@ def test_builds(path, monkeypatch, tmp_path):
         parts['backbone'] = build_backbone(json.dumps(parts['backbone']))
     with nullcontext() if 'tiny' in path.name else Unfilled():
         model = MODELS.build(parts)
-    assert tuned_parameters(model)
+    assert trainable_parameters(model)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if loader in cfg:
             for transform in transforms(cfg[loader].dataset):
@@ -252,7 +252,7 @@ def test_a_users_config_inherits_ours(text, tmp_path):
     model = MODELS.build(
         dict(cfg.model, data_preprocessor=cfg.data_preprocessor)
     )
-    assert tuned_parameters(model)
+    assert trainable_parameters(model)
     kept = {hook['type'] for hook in cfg.custom_hooks}
     kept |= {hook['type'] for hook in cfg.default_hooks.values()}
     assert {'TaskFileHook', 'ResumableCheckpointHook'} <= kept

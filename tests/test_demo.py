@@ -1,14 +1,12 @@
 """What the page shows."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from vptm_mm.datasets import SklearnDigits
-from vptm_mm.demo import classify_and_show, require_gradio, write_examples
+from vptm_mm.demo import classify_and_show, write_examples
 from vptm_mm.image_content import decode
 from vptm_mm.tasks import VPTMTaskPool
 
@@ -47,9 +45,3 @@ def test_pictures(tmp_path):
     small = np.asarray(small.resize((8, 8), Image.Resampling.BOX)).astype(int)
     assert np.corrcoef(small.ravel(), image.ravel())[0, 1] > 0.95
     assert caption.startswith('Where [MASK] looks, 0 to ')
-
-
-def test_gradio_is_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'gradio', None)
-    with pytest.raises(ImportError, match=r"install 'vptm_mm\[demo\]'"):
-        require_gradio()

@@ -24,7 +24,7 @@ from vptm_mm import models
 from vptm_mm.demo import classify_and_show, write_examples
 from vptm_mm.exporting.exported_classifier import ExportedClassifier
 from vptm_mm.models import PrototypeVerbalizerHead
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.tasks import VPTMTaskPool, load_classifier
 from vptm_mm.visualization.attention import attention_maps
 from vptm_mm.visualization.images import to_pixels
@@ -175,7 +175,7 @@ def test_values_and_gradients(classifier, images, device):
         with no_waiting(device):
             scores, loss, feats = step(model, inputs)
             loss.backward()
-        tuned = tuned_parameters(model).values()
+        tuned = trainable_parameters(model).values()
         gradients = [p.grad for p in tuned if p.grad is not None]
         found = (scores, loss, feats, *gradients)
         return [tensor.detach().cpu() for tensor in found]
@@ -291,7 +291,7 @@ def test_tokenizers(init_cfg, images, device):
         model.eval()
         with no_waiting(device):
             found.append(model(inputs, []))
-        found += [p.grad for p in tuned_parameters(model).values()]
+        found += [p.grad for p in trainable_parameters(model).values()]
         return [tensor.detach().cpu() for tensor in found]
 
     compare(use, device)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import ImgDataPreprocessor
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain import ImageClassificationInferencer, get_model
 from mmpretrain.datasets import CustomDataset
-from mmpretrain.models import ClsDataPreprocessor
+from mmpretrain.models import ClsDataPreprocessor, ClsHead
 
 from vptm_mm import host
 from vptm_mm.host import _history_statistic, require_host
@@ -148,3 +150,36 @@ def test_private_names_of_a_data_set(serialize):
     host.replace_list(dataset, [dict(img_path='a.png')], classes=('a',))
     assert dataset.get_data_info(0)['img_path'] == 'a.png'
     assert dataset.metainfo['classes'] == ('a',)
+
+
+def test_without_what_is_frozen():
+    module = torch.nn.Linear(2, 3)
+    module.weight.requires_grad_(False)
+    seen = host.without_frozen(module)
+    assert dict(seen.named_parameters()) == dict(bias=module.bias)
+    assert len(dict(module.named_parameters())) == 2
+
+
+def test_without_the_cut_to_the_first_batches():
+    cfg = dict(dataset=[5, 6, 7], batch_size=1, num_batch_per_epoch=2)
+    cfg['sampler'] = dict(type='DefaultSampler', shuffle=False)
+    dataset = Runner.build_dataloader(cfg).dataset
+    assert len(dataset) == 2
+    assert host.without_slice(dataset) == [5, 6, 7]
+    assert host.without_slice([5]) == [5]
+
+
+@pytest.mark.parametrize(
+    ('owner', 'names'),
+    [
+        (EpochBasedTrainLoop.run, {'_epoch', '_decide_current_val_interval'}),
+        (CheckpointHook._save_checkpoint, {'_save_checkpoint_with_step'}),
+        (BaseDataset.__init__, {'_metainfo'}),
+        (ClsHead.loss, {'_get_loss'}),
+        (torch.nn.Module.float, {'_apply'}),
+        (torch.nn.Module.__init__, {'_parameters'}),
+    ],
+)
+def test_private_names_that_subclasses_use(owner, names):
+    """The loop, the hook, data sets, the head and modules of ours."""
+    assert names <= set(owner.__code__.co_names + owner.__code__.co_consts)

@@ -15,6 +15,8 @@ from vptm_mm.datasets import LoadCheckedImage
 from vptm_mm.run_verb import guarded
 from vptm_mm.visualization.images import open_split
 
+from .tools.vptm import vptm
+
 
 def restore_handlers(monkeypatch):
     """Let the log go elsewhere in this test only."""
@@ -112,8 +114,10 @@ def test_what_users_do_wrong_is_one_line(run, main, monkeypatch):
 
 
 def test_an_extra_that_is_missing(run, monkeypatch):
+    """Said before a task is read."""
     monkeypatch.setitem(sys.modules, 'gradio', None)
-    code, _, err = run(lambda: __import__('gradio'))
+    monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
+    code, _, err = run(lambda: vptm('demo', '--task', 'gone'))
     assert code == 2
     assert b"pip install 'vptm_mm[demo]'" in err
 

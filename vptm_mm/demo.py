@@ -1,6 +1,5 @@
 """The page of vptm demo."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,6 @@ CSS = """
 #examples .container {width: 56px; height: 56px}
 #examples img {image-rendering: pixelated}
 """
-
-
-def require_gradio() -> None:
-    """Check that gradio is there, and keep it from calling home.
-
-    Raises:
-        ImportError: If it is missing; it says what to install.
-    """
-    # Read when gradio is imported.
-    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            "the page needs gradio: pip install 'vptm_mm[demo]'"
-        ) from error
 
 
 def write_examples(folder: Path) -> list[str]:

@@ -1,9 +1,11 @@
 """The host: is MMPretrain there, and do its checkpoints load safely?
 
-What has a private name in the host is read and changed here, but for what
-subclasses override; ``tests/test_host.py`` says so if a name is gone.
+What has a private name in the host or in torch is read and changed here, but
+for what subclasses override or inherit; ``tests/test_host.py`` says so if a
+name is gone.
 """
 
+import copy
 import importlib
 import warnings
 from argparse import Namespace
@@ -134,6 +136,29 @@ def replace_list(dataset: Any, infos: list[dict], **meta: Any) -> None:
         content, address = dataset._serialize_data()
         dataset.data_bytes, dataset.data_address = content, address
     dataset._metainfo.update(meta)
+
+
+def without_slice(dataset: Any) -> Any:
+    """Return a data set without the runner's cut to its first batches.
+
+    That wrapper, of ``num_batch_per_epoch``, says it in private only.
+    """
+    return getattr(dataset, '__dict__', {}).get('_dataset', dataset)
+
+
+def without_frozen(module: Any) -> Any:
+    """Return a copy of a module that lacks its own frozen parameters.
+
+    Its children and tensors are those of the module. torch has no public way
+    to leave parameters out of a copy only.
+    """
+    seen = copy.copy(module)
+    seen._parameters = {
+        name: parameter
+        for name, parameter in module._parameters.items()
+        if parameter is not None and parameter.requires_grad
+    }
+    return seen
 
 
 def turns_to_rgb(preprocessor: Any) -> bool:

@@ -27,7 +27,7 @@ from vptm_mm.weights import load_file
 from ..conftest import ROOT
 
 EPOCHS, BATCHES = 3, 6
-# All that is random in training: order, crops, and a draw of each batch.
+# All that is random in training: order, crops, and a number of each batch.
 OPTIONS = {
     'train_dataloader.dataset.indices': 8 * BATCHES,
     'train_dataloader.batch_size': 8,

@@ -194,7 +194,7 @@ def test_a_class_without_images_keeps_its_prototype(tmp_path):
             'optim_wrapper.optimizer.lr': 0.0,
         },
     )
-    drawn = F.normalize(runner.model.head.verbalizer.prototypes.clone())
+    initial = F.normalize(runner.model.head.verbalizer.prototypes.clone())
     runner.train()
     labels = set(runner.train_dataloader.dataset.get_gt_labels().tolist())
     empty = sorted(set(range(10)) - labels)
@@ -204,7 +204,7 @@ def test_a_class_without_images_keeps_its_prototype(tmp_path):
         'first (from 0). Their prototypes keep' in log
     )
     prototypes = runner.model.head.verbalizer.prototypes
-    kept = (prototypes - drawn).abs().amax(1) < 1e-6
+    kept = (prototypes - initial).abs().amax(1) < 1e-6
     assert kept.nonzero().flatten().tolist() == empty
 
 

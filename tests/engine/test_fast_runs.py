@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vptm_mm.engine import AnyDeviceRunner
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.tasks import read_task
 from vptm_mm.weights import load_file
 
@@ -40,8 +40,8 @@ def test_compiled_run_equals_a_plain_one(tmp_path, plain):
     runner = train(tmp_path / 'run', compile=options)
     assert 'The backbone is compiled' in read_log(tmp_path / 'run')
     assert runner.model.backbone._compiled_call_impl is not None
-    wanted = tuned_parameters(plain.model)
-    for name, tensor in tuned_parameters(runner.model).items():
+    wanted = trainable_parameters(plain.model)
+    for name, tensor in trainable_parameters(runner.model).items():
         difference = (tensor - wanted[name]).norm()
         assert difference <= 1e-4 * wanted[name].norm(), name
     folders = tmp_path / 'run', Path(plain.work_dir)

@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModel
 
 from vptm_mm.engine import FiniteLossHook
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 
 from .made_digits import digits_runner
 
@@ -25,7 +25,7 @@ def spoil_loss(
     true_loss = head.loss
 
     def spoiled(*args, **kwargs):
-        calls.append(copy.deepcopy(tuned_parameters(runner.model)))
+        calls.append(copy.deepcopy(trainable_parameters(runner.model)))
         losses = true_loss(*args, **kwargs)
         return {**losses, name: loss} if len(calls) == call else losses
 
@@ -35,7 +35,7 @@ def spoil_loss(
 
 def assert_unchanged(runner) -> None:
     for name, before in runner.tuned_before[-1].items():
-        after = tuned_parameters(runner.model)[name]
+        after = trainable_parameters(runner.model)[name]
         assert torch.equal(after, before), name
 
 
@@ -104,7 +104,7 @@ def test_a_gradient_that_mixed_precision_skips_is_no_error(tmp_path):
     skipped = []
 
     def step(**kwargs):
-        grads = [p.grad for p in tuned_parameters(runner.model).values()]
+        grads = [p.grad for p in trainable_parameters(runner.model).values()]
         skipped.append(not all(g.isfinite().all() for g in grads))
         scaler.step(optim.optimizer)
         scaler.update()
@@ -112,10 +112,10 @@ def test_a_gradient_that_mixed_precision_skips_is_no_error(tmp_path):
     optim.backward = lambda loss, **kwargs: scaler.scale(loss).backward()
     optim.step = step
     runner.optim_wrapper = optim
-    before = copy.deepcopy(tuned_parameters(runner.model))
+    before = copy.deepcopy(trainable_parameters(runner.model))
     runner.train()
     assert skipped == [True, True]
-    for name, tensor in tuned_parameters(runner.model).items():
+    for name, tensor in trainable_parameters(runner.model).items():
         assert torch.equal(tensor, before[name]), name
 
 

@@ -13,7 +13,7 @@ from vptm_mm.engine import (
     TunedOptimWrapperConstructor,
 )
 from vptm_mm.models import FineTunedBackbone
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.weights import load_file
 
 from ..conftest import ENCODER
@@ -46,7 +46,7 @@ def test_a_whole_training_run(tmp_path):
         for parameter in group['params']
     ]
     assert {id(p) for p in held} == {
-        id(p) for p in tuned_parameters(runner.model).values()
+        id(p) for p in trainable_parameters(runner.model).values()
     }
 
     log = read_log(tmp_path)
@@ -128,7 +128,7 @@ def test_partly_frozen_modules_log_no_warning(checkpoint, monkeypatch):
         dict(optimizer=dict(type='SGD', lr=0.1)), dict(bias_lr_mult=2.0)
     )(backbone)
     held = [g['params'] for g in wrapper.optimizer.param_groups]
-    tuned = tuned_parameters(backbone)
+    tuned = trainable_parameters(backbone)
     assert {id(p) for (p,) in held} == {id(p) for p in tuned.values()}
     assert any('attn.proj.bias:lr=0.2' in line for line in lines)
     assert not any('skipped' in line for line in lines)
@@ -143,7 +143,7 @@ def test_rates_by_layer_of_full_fine_tuning(tmp_path):
         / 1e-2
         for group in wrapper.optimizer.param_groups
     }
-    assert len(scales) == len(tuned_parameters(runner.model))
+    assert len(scales) == len(trainable_parameters(runner.model))
     for name, depth in {
         'patch_embed.projection.weight': 0,
         'cls_token': 0,

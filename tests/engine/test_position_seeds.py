@@ -1,4 +1,4 @@
-"""What is drawn depends on the position, not on what was drawn before."""
+"""What is sampled depends on the position, not on what was sampled before."""
 
 import random
 
@@ -22,36 +22,36 @@ from vptm_mm.engine.position_seeds import (
 from .made_digits import DIGITS, digits_runner, read_log
 
 
-def draw():
+def sample():
     return random.random(), np.random.rand(), torch.rand(()).item()
 
 
 def test_each_generator_forgets_its_history():
     seed_generators(0, 1, 2)
-    first = draw()
-    draw()
+    first = sample()
+    sample()
     seed_generators(0, 1, 2)
-    assert draw() == first
+    assert sample() == first
 
 
 @pytest.mark.parametrize('other', [(1, 1, 2), (0, 2, 2), (0, 1, 3)])
 def test_each_number_counts(other):
     seed_generators(0, 1, 2)
-    first = draw()
+    first = sample()
     seed_generators(*other)
-    assert not set(draw()) & set(first)
+    assert not set(sample()) & set(first)
 
 
-class Draw:
-    """A transform that keeps what it draws."""
+class Sample:
+    """A transform that keeps what it samples."""
 
     def __call__(self, results):
-        return (results['sample_idx'], *draw())
+        return (results['sample_idx'], *sample())
 
 
 @pytest.fixture
 def digits():
-    return SklearnDigits(split='train', pipeline=[Draw()], indices=4)
+    return SklearnDigits(split='train', pipeline=[Sample()], indices=4)
 
 
 def test_an_image_has_its_own_stream_in_each_epoch(digits):
@@ -68,7 +68,7 @@ def test_wrapped_data_sets_are_reached_once(digits):
     for _ in range(2):  # a loop that runs again
         seed_samples(both, seed=3)
     kinds = [type(t) for t in digits.pipeline.transforms]
-    assert kinds == [SampleSeed, Draw]
+    assert kinds == [SampleSeed, Sample]
 
 
 def loader_of(dataset, sampler=DefaultSampler):
@@ -76,7 +76,7 @@ def loader_of(dataset, sampler=DefaultSampler):
 
 
 def test_what_may_repeat_an_image(digits):
-    other = SklearnDigits(split='val', pipeline=[Draw()], indices=4)
+    other = SklearnDigits(split='val', pipeline=[Sample()], indices=4)
     assert not may_repeat(loader_of(digits))
     assert not may_repeat(loader_of(ConcatDataset([digits, other])))
     assert may_repeat(loader_of(RepeatDataset(digits, times=2)))
@@ -85,7 +85,7 @@ def test_what_may_repeat_an_image(digits):
 
 
 def test_images_of_two_data_sets_have_streams_of_their_own(digits):
-    other = SklearnDigits(split='val', pipeline=[Draw()], indices=4)
+    other = SklearnDigits(split='val', pipeline=[Sample()], indices=4)
     both = ConcatDataset([digits, other])
     seed_samples(digits, seed=3)
     alone = digits[0]
@@ -104,21 +104,21 @@ def test_a_run_augments_repeats_each_in_its_own_way(tmp_path):
     for transforms in pipelines(runner.train_dataloader.dataset):
         transforms.insert(0, record)
     runner.train()
-    samples = record.drawn[-64:]
+    samples = record.sampled[-64:]
     assert len(set(samples)) == 64
     assert len({number for number, *_ in samples}) < 64
     assert 'may repeat in an epoch' in read_log(tmp_path)
 
 
 class Record:
-    """A transform that keeps what would be drawn, and draws nothing."""
+    """A transform that keeps what would be sampled, and samples nothing."""
 
     def __init__(self):
-        self.drawn = []
+        self.sampled = []
 
     def __call__(self, results):
         state = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        self.drawn.append(Draw()(results))
+        self.sampled.append(Sample()(results))
         random.setstate(state[0])
         np.random.set_state(state[1])
         torch.set_rng_state(state[2])

@@ -54,7 +54,7 @@ class CountImagesHook(Hook):
 
 @pytest.fixture(scope='module')
 def plain(tmp_path_factory):
-    """The same run without a cache: epoch e draws what view e draws."""
+    """The same run without a cache: epoch e samples what view e samples."""
     runner = digits_runner(tmp_path_factory.mktemp('plain') / 'run', **LATE)
     runner.train()
     return runner

@@ -212,7 +212,7 @@ def test_a_schedule_that_depends_on_validation_goes_on(tmp_path):
     assert (group['lr'], group['weight_decay']) == (1e-3, 0.01)
 
 
-def test_a_drawn_seed_is_resumed_with_its_order_of_images(tmp_path):
+def test_a_random_seed_is_resumed_with_its_order_of_images(tmp_path):
     options = {'randomness.seed': None, 'train_dataloader.batch_size': 16}
     seed = stop(tmp_path, 1, **options)['meta']['seed']
     runner, _ = resume(tmp_path, **options)

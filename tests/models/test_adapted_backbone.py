@@ -17,7 +17,7 @@ from vptm_mm.models import (
     VPTBackbone,
     VPTMBackbone,
 )
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.tasks import load_classifier, make_task, read_task, write_task
 
 from ..conftest import ENCODER, NUM_VISUAL_TOKENS
@@ -58,7 +58,7 @@ def adapt(checkpoint):
 def disturb(backbone):
     """Move what is tuned away from its start, which is often zero."""
     generator = torch.Generator().manual_seed(0)
-    for parameter in tuned_parameters(backbone).values():
+    for parameter in trainable_parameters(backbone).values():
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.data += 0.3 * noise
     return backbone
@@ -84,7 +84,7 @@ def test_any_tuning_with_any_readout(adapt, images, tuning, readout):
         assert readout == 'map' or backbone.out_channels == shape[1]
         results.append(out)
     torch.testing.assert_close(*results, atol=1e-4, rtol=1e-4)
-    tuned = tuned_parameters(backbone)
+    tuned = trainable_parameters(backbone)
     assert bool(tuned) == (tuning != 'none')
     if tuned:
         weights = torch.linspace(-1, 1, out.numel()).view_as(out)
@@ -223,7 +223,7 @@ def test_bfloat16_holds_for_every_tuning(adapt, images, tuning):
         )
         assert all(
             p.dtype == torch.float32
-            for p in tuned_parameters(disturb(backbone)).values()
+            for p in trainable_parameters(disturb(backbone)).values()
         )
         (out,) = backbone(images)
         assert out.dtype == torch.float32
@@ -236,7 +236,7 @@ def test_bfloat16_holds_for_every_tuning(adapt, images, tuning):
                 torch.cat(
                     [
                         p.grad.flatten()
-                        for p in tuned_parameters(backbone).values()
+                        for p in trainable_parameters(backbone).values()
                     ]
                 )
             )

@@ -18,7 +18,7 @@ from vptm_mm.models import (
     LoRABackbone,
     VPTBackbone,
 )
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.tasks import task_state
 
 from ..conftest import ENCODER, ROOT, randomize
@@ -94,7 +94,7 @@ def baseline(checkpoint):
 def disturb(module: torch.nn.Module, seed: int = 0) -> None:
     """Move each trainable parameter away from its start."""
     generator = torch.Generator().manual_seed(seed)
-    for parameter in tuned_parameters(module).values():
+    for parameter in trainable_parameters(module).values():
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.data += 0.3 * noise
 
@@ -103,7 +103,7 @@ def disturb(module: torch.nn.Module, seed: int = 0) -> None:
 def test_each_parameter_is_tuned_or_frozen(baseline, name):
     _, _, pattern, count = BASELINES[name]
     backbone = baseline(name)
-    tuned = set(tuned_parameters(backbone))
+    tuned = set(trainable_parameters(backbone))
     expected = {
         parameter
         for parameter, _ in backbone.named_parameters()
@@ -124,7 +124,7 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
     backbone = baseline(name, readout=readout).train()
     disturb(backbone)
     before = copy.deepcopy(backbone.state_dict())
-    tuned = tuned_parameters(backbone)
+    tuned = trainable_parameters(backbone)
     # No weight decay: each change comes from a gradient.
     optimizer = torch.optim.AdamW(tuned.values(), lr=0.1, weight_decay=0)
     (feature,) = backbone(images)
@@ -161,7 +161,7 @@ def test_starts_at_the_linear_probe(baseline, images, name, options, readout):
     )
     disturb(backbone)
     assert torch.equal(backbone(images)[0], expected) == (
-        not tuned_parameters(backbone)
+        not trainable_parameters(backbone)
     )
 
 

@@ -31,7 +31,7 @@ def test_token_is_the_nearest_entry():
 
 
 def test_no_entry_of_the_codebook_is_dead():
-    """Many equal patches draw all centres but one or two."""
+    """Many equal patches attract all centres but one or two."""
     torch.manual_seed(0)
     patches = torch.cat([torch.zeros(4000, 12), 5 * torch.randn(40, 12)])
     tokenizer = PatchKMeansTokenizer(30, patch_size=2)

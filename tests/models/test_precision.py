@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 
 SEQUENCES = [
     dict(),
@@ -19,13 +19,13 @@ def run(backbone, images):
     """Output, and gradients of what is tuned."""
     (out,) = backbone(images)
     weights = torch.linspace(-1, 1, out.numel()).view_as(out)
-    tuned = list(tuned_parameters(backbone).values())
+    tuned = list(trainable_parameters(backbone).values())
     return out, torch.autograd.grad((out * weights).sum(), tuned)
 
 
 def test_what_is_frozen_is_stored_in_bfloat16_and_nothing_else(build):
     backbone = build(dtype='bfloat16', visual_token='logits')
-    tuned = tuned_parameters(backbone)
+    tuned = trainable_parameters(backbone)
     for name, parameter in backbone.named_parameters():
         wanted = torch.float32 if name in tuned else torch.bfloat16
         assert parameter.dtype == wanted, name

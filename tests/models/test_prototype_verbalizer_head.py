@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from vptm_mm.models import PrototypeVerbalizerHead
-from vptm_mm.nn import instance_loss, tuned_parameters
+from vptm_mm.nn import instance_loss, trainable_parameters
 
 
 def make_head(**options) -> PrototypeVerbalizerHead:
@@ -97,7 +97,7 @@ def test_each_parameter_is_tuned(learnable):
     expected = {'verbalizer.projection.weight', 'verbalizer.prototypes'}
     if learnable:
         expected.add('verbalizer.log_temperature')
-    assert set(tuned_parameters(head)) == expected
+    assert set(trainable_parameters(head)) == expected
     assert set(dict(head.named_parameters())) == expected
 
 

@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 from vptm_mm.models import FrozenFeatures, VPTMBackbone
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 
 from ..conftest import (
     ENCODER,
@@ -125,7 +125,7 @@ def test_logits_are_log_probabilities_of_the_token_predictor(build, images):
 
 def test_each_parameter_is_tuned_or_frozen(build):
     backbone = build(visual_token='logits', prompt_blocks=range(3))
-    tuned = set(tuned_parameters(backbone))
+    tuned = set(trainable_parameters(backbone))
     frozen = {
         name
         for name, _ in backbone.named_parameters()
@@ -151,7 +151,9 @@ def test_one_optimizer_step_changes_what_is_tuned_and_nothing_else(
 ):
     backbone = build(visual_token='logits', prompt_blocks=(0, 2)).train()
     before = copy.deepcopy(backbone.state_dict())
-    optimizer = torch.optim.AdamW(tuned_parameters(backbone).values(), lr=0.1)
+    optimizer = torch.optim.AdamW(
+        trainable_parameters(backbone).values(), lr=0.1
+    )
     backbone(images)[0].square().sum().backward()
     optimizer.step()
     for name, tensor in backbone.state_dict().items():
@@ -379,7 +381,7 @@ def test_frozen_features_read_off_the_host(
     )
     (feature,) = backbone(images)
     assert feature.shape == (2, width)
-    assert not tuned_parameters(backbone)
+    assert not trainable_parameters(backbone)
     latent = pretraining_model.backbone(images, torch.zeros(2, 4, 4))
     states = pretraining_model.neck.norm(latent[1])
     if options['readout'] == 'cls':

@@ -6,7 +6,7 @@ from mmpretrain.models import VQKD
 from mmpretrain.registry import MODELS
 
 from vptm_mm.models import VQKDTokenizer
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 
 from ..conftest import ARCH, ENCODER, randomize, to_microsoft
 
@@ -118,7 +118,7 @@ def test_reads_published_layouts_and_gives_their_tokens(tmp_path, layout):
 def test_losses_fall_and_the_teacher_stays(distiller):
     torch.manual_seed(0)
     images = torch.randn(16, 3, 16, 16)
-    tuned = tuned_parameters(distiller)
+    tuned = trainable_parameters(distiller)
     assert not any(name.startswith('teacher.') for name in tuned)
     assert 'tokenizer.quantize.embedding.weight' not in tuned
     before = {k: v.clone() for k, v in distiller.teacher.state_dict().items()}
@@ -199,6 +199,6 @@ def test_a_tokenizer_that_was_read_is_frozen(distiller, tmp_path):
     # Its owner is trained: the targets of pre-training do not move.
     torch.nn.Sequential(read).train()
     read(torch.randn(32, 3, 16, 16))
-    assert not tuned_parameters(read)
+    assert not trainable_parameters(read)
     after = read.state_dict()
     assert all(torch.equal(after[name], before[name]) for name in before)

@@ -9,7 +9,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from vptm_mm.engine.launch import leave_process_group
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 
 from ..conftest import ROOT, random_class_means
 
@@ -47,7 +47,7 @@ def build(path) -> torch.nn.Module:
 def test_no_tuned_parameter_is_unused(path):
     classifier = build(path)
     two_steps(classifier)
-    tuned = tuned_parameters(classifier)
+    tuned = trainable_parameters(classifier)
     assert tuned
     assert [name for name, p in tuned.items() if p.grad is None] == []
 

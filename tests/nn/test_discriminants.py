@@ -69,7 +69,7 @@ def test_two_states_still_have_discriminants():
     torch.testing.assert_close(
         covariance, covariance.trace() / 12 * torch.eye(12).double()
     )
-    ours = discriminant_projection(covariance, states, draw_projection(3))
+    ours = discriminant_projection(covariance, states, initial_projection(3))
     first, second = torch.nn.functional.normalize(states @ ours.T, dim=1)
     torch.testing.assert_close(first, -second)
 
@@ -81,7 +81,7 @@ def problem(width=12, classes=4):
     return moments(states)[0], means
 
 
-def draw_projection(dim, width=12):
+def initial_projection(dim, width=12):
     return torch.nn.init.orthogonal_(torch.empty(dim, width).double())
 
 
@@ -90,7 +90,7 @@ def test_spans_the_space_of_the_discriminants():
     covariance, means = problem()
     between = means.T @ means
     _, vectors = eigh(between.numpy(), covariance.numpy())
-    ours = discriminant_projection(covariance, means, draw_projection(3))
+    ours = discriminant_projection(covariance, means, initial_projection(3))
     angles = subspace_angles(ours.T.numpy(), vectors[:, -3:])
     assert angles.max() < 1e-5  # of the broken ties
 
@@ -99,7 +99,7 @@ def test_spans_the_space_of_the_discriminants():
 def test_whitens(dim):
     covariance, means = problem()
     projection = discriminant_projection(
-        covariance, means, draw_projection(dim)
+        covariance, means, initial_projection(dim)
     )
     assert projection.shape == (dim, 12)
     kept = min(dim, 12)
@@ -113,7 +113,7 @@ def test_whitens(dim):
 def test_more_dimensions_than_the_state_leave_no_dead_one():
     covariance, means = problem()
     large, small = (
-        discriminant_projection(covariance, means, draw_projection(dim))
+        discriminant_projection(covariance, means, initial_projection(dim))
         for dim in (30, 12)
     )
     assert large.norm(dim=1).min() > 0.01
@@ -124,8 +124,10 @@ def test_more_dimensions_than_the_state_leave_no_dead_one():
 def test_rounding_moves_it_little(dim):
     """Between-class variance is 0 in most directions: ties are broken."""
     covariance, means = problem()
-    drawn = draw_projection(dim)
+    initial = initial_projection(dim)
     noise = torch.randn_like(covariance) * 1e-9
-    ours = discriminant_projection(covariance, means, drawn)
-    moved = discriminant_projection(covariance + noise + noise.T, means, drawn)
+    ours = discriminant_projection(covariance, means, initial)
+    moved = discriminant_projection(
+        covariance + noise + noise.T, means, initial
+    )
     torch.testing.assert_close(ours, moved, atol=1e-6, rtol=0)

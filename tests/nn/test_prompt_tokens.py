@@ -29,14 +29,14 @@ def test_length_zero_has_no_parameter_and_changes_nothing():
 
 
 def test_initial_prompts_are_seeded_and_have_the_stated_width():
-    drawn = []
+    initial = []
     for _ in range(2):
         torch.manual_seed(3)
         prompts = PromptTokens(64, 50, (0,), depth=4)
         prompts.reset_parameters(std=0.3)
-        drawn.append(prompts.prompts.detach())
-    assert torch.equal(*drawn)
-    assert drawn[0].std().item() == pytest.approx(0.3, rel=0.1)
+        initial.append(prompts.prompts.detach())
+    assert torch.equal(*initial)
+    assert initial[0].std().item() == pytest.approx(0.3, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from vptm_mm.engine.launch import LOADERS, build_runner
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
@@ -44,7 +44,7 @@ class KeepStart(Hook):
     def before_train(self, runner):
         self.parameters = {
             key: parameter.clone()
-            for key, parameter in tuned_parameters(runner.model).items()
+            for key, parameter in trainable_parameters(runner.model).items()
         }
 
 
@@ -74,7 +74,7 @@ def two_steps(name, folder):
     assert runner.iter == 2
     losses = runner.message_hub.get_scalar('train/loss').data[0]
     assert all(math.isfinite(loss) for loss in losses)
-    for key, parameter in tuned_parameters(runner.model).items():
+    for key, parameter in trainable_parameters(runner.model).items():
         assert not torch.equal(parameter, start.parameters[key]), key
     return runner
 

@@ -22,7 +22,7 @@ import vptm_mm  # noqa: F401 (registers everything)
 from ..engine.launch import LOADERS, build_runner, finish_config
 from ..engine.unwrap import unwrap_model
 from ..fresh_process import fresh_context, resident_bytes
-from ..nn import tuned_parameters
+from ..nn import trainable_parameters
 from ..weights import write_whole
 
 ACCURACY = 'accuracy/top1'
@@ -106,13 +106,13 @@ def measure(cfg: Config, folder: Path) -> dict[str, Any]:
     if tests:
         test = _tested(folder) if validates else runner.test()[ACCURACY]
     optimizer = cfg.optim_wrapper.optimizer
-    tuned = tuned_parameters(unwrap_model(runner.model)).values()
+    trainable = trainable_parameters(unwrap_model(runner.model)).values()
     memory, memory_of = peak_memory()
     result = dict(
         val=val,
         test=test,
-        tuned=sum(p.numel() for p in tuned),
-        tuned_bytes=sum(p.numel() * p.element_size() for p in tuned),
+        tuned=sum(p.numel() for p in trainable),
+        tuned_bytes=sum(p.numel() * p.element_size() for p in trainable),
         total=sum(p.numel() for p in runner.model.parameters()),
         learning_rate=optimizer.lr,
         weight_decay=optimizer.get('weight_decay'),

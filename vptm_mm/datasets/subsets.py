@@ -194,7 +194,7 @@ def NWay(  # noqa: N802 (a registry name)
     )
     for info in infos:
         del info['sample_idx']  # counted again
-    replace_list(whole, infos, classes=chosen, drawn_from=tuple(names))
+    replace_list(whole, infos, classes=chosen, sampled_from=tuple(names))
     return whole
 
 

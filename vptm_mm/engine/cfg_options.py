@@ -13,6 +13,8 @@ from mmengine.registry import Registry
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner, TestLoop
 from torch.utils.data import DataLoader
 
+from ..tasks import config_of
+
 # Top-level keys that the runner and the tools look up by name, beside the
 # arguments of Runner.
 LOOKED_UP = {
@@ -71,6 +73,25 @@ def read_config(
     return cfg
 
 
+def open_config(
+    config: str | None,
+    checkpoint: str,
+    options: dict[str, Any] | None = None,
+) -> Config:
+    """Read a config, by default that of a checkpoint; merge options.
+
+    Args:
+        config: Its path, or None.
+        checkpoint: Checkpoint in its work dir, or task file.
+        options: As in ``read_config``.
+    """
+    if config is not None:
+        return read_config(config, options)
+    cfg = config_of(checkpoint)
+    merge_cfg_options(cfg, options or {})
+    return cfg
+
+
 def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
     """Merge options, and look each key up in the config and its classes.
 
@@ -87,7 +108,7 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
         ValueError: If a key is unknown, the text suggests one that is; or if a
             value is of another kind than the config's.
     """
-    before = copy.deepcopy(cfg._cfg_dict)
+    before = cfg.to_dict()
     # One after the other: of all at once, the host forgets what a later key
     # has above an earlier one. It takes _delete_ out of what it merges.
     for option, value in options.items():
@@ -99,13 +120,13 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
                 f'config has there ({error!s:.200}).'
             ) from error
     for option in options:
-        _check_key(before, cfg, option)
+        _check_key(before, cfg.to_dict(), option)
 
 
-def _check_key(before: Mapping, cfg: Config, option: str) -> None:
+def _check_key(before: Mapping, after: Mapping, option: str) -> None:
     """Walk down both configs: keys are the old one's, types the new one's."""
     old: Any = before
-    new: Any = cfg._cfg_dict
+    new: Any = after
     keys = option.split('.')
     for depth, key in enumerate(keys):
         if isinstance(new, (list, tuple)):

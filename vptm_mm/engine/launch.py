@@ -16,10 +16,9 @@ from mmengine.runner import Runner
 
 from ..datasets import check_data_roots, check_splits
 from ..host import quiet_host
-from ..tasks import config_of
 from ..weights import trust_file
 from .any_device_runner import AnyDeviceRunner
-from .cfg_options import merge_cfg_options, read_config
+from .cfg_options import merge_cfg_options, open_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper')
@@ -35,7 +34,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     source = args.config or args.checkpoint
-    cfg = read_config(source) if args.config else config_of(source)
+    cfg = open_config(args.config, source)
     if args.trust_checkpoint is not None:
         trust_file(args.trust_checkpoint)
     cfg.launcher = args.launcher

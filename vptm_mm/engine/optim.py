@@ -1,6 +1,5 @@
 """Optimizers: over the trainable parameters, and in half precision on CPUs."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +8,8 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from torch import nn
 
-from ..nn import tuned_parameters
+from ..host import without_frozen
+from ..nn import trainable_parameters
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -20,7 +20,7 @@ class TunedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     for each of them. ``paramwise_cfg`` works as in the host.
 
     Raises:
-        ValueError: If the model has nothing to tune.
+        ValueError: If the model has no trainable parameter.
     """
 
     def __init__(
@@ -39,21 +39,16 @@ class TunedOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         is_dcn_module: int | float | None = None,
     ) -> None:
         """Skip what is frozen: whole modules, and parameters of others."""
-        if not tuned_parameters(module):
+        if not trainable_parameters(module):
             return
         # The host warns of each frozen parameter that it sees.
-        seen = copy.copy(module)
-        seen._parameters = {
-            name: parameter
-            for name, parameter in module._parameters.items()
-            if parameter is not None and parameter.requires_grad
-        }
+        seen = without_frozen(module)
         super().add_params(params, seen, prefix, is_dcn_module)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        if not tuned_parameters(model):
+        if not trainable_parameters(model):
             raise ValueError(
-                f'{type(model).__name__} has no parameter to tune: all are '
+                f'{type(model).__name__} has no trainable parameter: all are '
                 'frozen. Give it prompts or a head.'
             )
         return super().__call__(model)

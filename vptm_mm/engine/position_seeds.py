@@ -19,6 +19,8 @@ from mmengine.dataset import (
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..host import without_slice
+
 ITERATIONS, SAMPLES = range(2)  # first number of a position
 
 
@@ -115,8 +117,7 @@ def pipelines(dataset: Any) -> Iterator[list[Any]]:
 
 def parts_of(dataset: Any) -> Iterator[Any]:
     """Yield a data set and those that are wrapped in it."""
-    # The runner's own wrapper of the first batches passes on attributes.
-    dataset = getattr(dataset, '__dict__', {}).get('_dataset', dataset)
+    dataset = without_slice(dataset)
     yield dataset
     inner = [getattr(dataset, 'dataset', None)]
     inner += getattr(dataset, 'datasets', [])

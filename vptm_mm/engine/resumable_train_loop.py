@@ -90,7 +90,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         self._batches_done = self._find_batches_done()
         if self._lacks_validation():
             self._validate_if_due()
-        while self._epoch < self._max_epochs and not self.stop_training:
+        while self.epoch < self.max_epochs and not self.stop_training:
             self.run_epoch()
             self._validate_if_due()
         runner.call_hook('after_train')
@@ -101,9 +101,9 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         done, self._batches_done = self._batches_done, 0
         self.runner.message_hub.update_info(
             EPOCH_START,
-            [self._epoch, self._iter - done, len(self.dataloader)],
+            [self.epoch, self.iter - done, len(self.dataloader)],
         )
-        self._epoch_of_samples.fill_(self._epoch)
+        self._epoch_of_samples.fill_(self.epoch)
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         loader = _rest(self.dataloader, done) if done else self.dataloader
@@ -115,7 +115,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
         """Iterate one batch, with randomness of its own."""
         seed_generators(
-            ITERATIONS, self.runner.seed, self.runner.rank, self._iter
+            ITERATIONS, self.runner.seed, self.runner.rank, self.iter
         )
         super().run_iter(idx, data_batch)
 
@@ -124,14 +124,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         if not isinstance(scheduler, dict):
             return True
         by_epoch = scheduler.get('by_epoch', True)
-        length = self._max_epochs if by_epoch else self._max_iters
+        length = self.max_epochs if by_epoch else self.max_iters
         return scheduler.get('begin', 0) < length
 
     def _find_batches_done(self) -> int:
         """Return how many batches of this epoch the checkpoint has seen."""
         hub = self.runner.message_hub
         epoch, first, batches = hub.get_info(EPOCH_START, [-1, 0, 0])
-        done = self._iter - first if epoch == self._epoch else 0
+        done = self.iter - first if epoch == self.epoch else 0
         if not batches or batches == len(self.dataloader):
             return done
         self.runner.logger.warning(
@@ -156,20 +156,20 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
         """Whether the run ended between an epoch and its validation."""
         hub = self.runner.message_hub
         return (
-            self._epoch > 0
+            self.epoch > 0
             and not self._batches_done
             and hub.get_info(EPOCH_START) is not None
-            and hub.get_info(VALIDATED) != self._iter
+            and hub.get_info(VALIDATED) != self.iter
         )
 
     def _validate_if_due(self) -> None:
         self._decide_current_val_interval()
         if (
             self.runner.val_loop is not None
-            and self._epoch >= self.val_begin
+            and self.epoch >= self.val_begin
             and (
-                self._epoch % self.val_interval == 0
-                or self._epoch == self._max_epochs
+                self.epoch % self.val_interval == 0
+                or self.epoch == self.max_epochs
             )
         ):
             self.runner.val_loop.run()

@@ -1,4 +1,4 @@
-"""A file backend of mmengine that writes files whole or not at all."""
+"""A file backend of mmengine with atomic writes."""
 
 from pathlib import Path
 

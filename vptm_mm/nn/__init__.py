@@ -7,7 +7,7 @@ from .checks import (
     require_positive,
 )
 from .discriminants import discriminant_projection, shrunk_covariance
-from .freezing import freeze, tuned_parameters
+from .freezing import freeze, trainable_parameters
 from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
 from .prompt_tokens import PromptTokens
@@ -55,6 +55,6 @@ __all__ = [
     'shrunk_covariance',
     'state_differences',
     'tensors_sha256',
-    'tuned_parameters',
+    'trainable_parameters',
     'without_derived',
 ]

@@ -43,7 +43,7 @@ class BottleneckAdapter(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw W_down, set everything else to zero."""
+        """Initialise W_down; set everything else to zero."""
         nn.init.kaiming_normal_(self.down.weight, nonlinearity='relu')
         for tensor in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(tensor)

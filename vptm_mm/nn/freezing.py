@@ -13,7 +13,7 @@ def freeze(module: nn.Module) -> None:
     module.eval()
 
 
-def tuned_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+def trainable_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that training changes, by name.
 
     The optimizer, the printed counts and the tests all ask this function.

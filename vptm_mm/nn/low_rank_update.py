@@ -45,7 +45,7 @@ class LowRankUpdate(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw A, set B to zero."""
+        """Initialise A; set B to zero."""
         nn.init.normal_(self.down, std=self.down.size(1) ** -0.5)
         nn.init.zeros_(self.up)
 

@@ -126,6 +126,8 @@ class PaddedPositionBias(nn.Module):
             or table.is_inference()
         ):
             return self._bias_of(table)
+        # ``_version`` is torch's only word of a change in place; nn has no
+        # room for it but here.
         known, version, bias = self._known or (None, 0, table)
         if known is not table or version != table._version:
             # Training may follow, which takes no tensor of inference mode.

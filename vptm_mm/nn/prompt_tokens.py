@@ -66,7 +66,7 @@ class PromptTokens(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self, std: float = 0.02) -> None:
-        """Draw the prompts from a normal distribution of width ``std``."""
+        """Initialise the prompts, normally distributed, of width ``std``."""
         if self.prompts is not None:
             nn.init.normal_(self.prompts, std=std)
 

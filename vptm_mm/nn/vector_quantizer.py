@@ -108,7 +108,7 @@ class VectorQuantizer(nn.Module):
             self.cluster_size[dead] = self.cluster_size.mean()
 
     def _pick(self, flat: Tensor, count: int) -> Tensor:
-        """Draw vectors, the same ones in every process."""
+        """Sample vectors, the same ones in every process."""
         order = torch.randperm(max(len(flat), count), device=flat.device)
         picked = flat[order[:count] % len(flat)].clone()
         if distributed.is_available() and distributed.is_initialized():

@@ -167,7 +167,7 @@ def parse_task(
     """Return the task that was read from a file."""
     if TASK_KEY not in metadata:
         raise ValueError(
-            f'{path} holds tensors, but is not a task file: its metadata have '
+            f'{path} holds tensors, but is not a task file: its metadata has '
             f'no {TASK_KEY!r}. Pre-trained weights go to '
             'model.backbone.init_cfg.checkpoint.'
         )

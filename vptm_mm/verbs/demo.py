@@ -23,7 +23,10 @@ DIGITS = PACKAGED + 'vptm_beitv2-tiny_digits.safetensors'
 
 def run(args: argparse.Namespace) -> None:
     """Run ``vptm demo``."""
-    demo.require_gradio()
+    # Read when gradio is imported: it does not call home.
+    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
+    import gradio  # noqa: F401 (before weights are read)
+
     require_free(args.host, args.port)
     limits = Limits(int(args.max_mb * MB), args.max_pixels)
     # SIGTERM ends the server as Ctrl+C does: the folder goes.

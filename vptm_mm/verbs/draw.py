@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from ..datasets import check_data_roots
+from ..engine.cfg_options import open_config
 from ..tasks import load_classifier
 from ..visualization import attention, confusion, embedding, prototypes, tokens
 from ..visualization.images import (
@@ -27,7 +28,6 @@ from ..visualization.images import (
 )
 from ..visualization.predictions import class_names, pre_logits, predict
 from ..visualization.style import write_png
-from .open_config import open_config
 
 BATCH_SIZE = 32
 

@@ -14,6 +14,7 @@ from mmpretrain.datasets import build_dataset
 from torch import Tensor
 
 from ..datasets import check_data_roots
+from ..engine.cfg_options import open_config
 from ..exporting.export_file import (
     OPSET,
     TOLERANCE,
@@ -23,7 +24,6 @@ from ..exporting.export_file import (
 )
 from ..host import dataset_meta
 from ..tasks import load_classifier, prediction_pipeline
-from .open_config import open_config
 
 NUM_IMAGES = 8
 

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ..engine.cfg_options import open_config
 from ..tasks import (
     load_classifier,
     make_task,
@@ -25,7 +26,6 @@ from ..tasks import (
 )
 from ..weights import open_whole
 from ..weights.checkpoint_file import SUFFIX
-from .open_config import open_config
 
 
 def export(args: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def info(args: argparse.Namespace) -> None:
     rows = {
         'file': str(path),
         'made by': f'vptm_mm {task.version}',
-        'tuned tensors': f'{task.num_bytes / 1e3:,.1f} kB',
+        'trained tensors': f'{task.num_bytes / 1e3:,.1f} kB',
         'frozen sha256': task.frozen_sha256,
         'weights': task.weights or 'not said',
         'classes': _shorten(task.classes),

@@ -61,7 +61,7 @@ def resume_or_begin(cfg: Config) -> None:
     """Resume from the work dir; begin with ``load_from`` if it is new."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     if hook.get('type') == ResumableCheckpointHook.__name__:
-        cfg.resume = AUTO  # it looks for the newest one that is whole
+        cfg.resume = AUTO  # it looks for the newest valid one
     elif find_latest_checkpoint(cfg.work_dir) is not None:
         cfg.resume, cfg.load_from = True, None  # the host looks again
     else:

@@ -136,7 +136,7 @@ def _require_classes_of_images(runner: Runner) -> None:
                 f'model.head.num_classes={len(classes)} or another data set.'
             )
     by_seed = 'NWay samples by seed from all classes of a data set: '
-    for key, why in ('drawn_from', by_seed), ('classes', ''):
+    for key, why in ('sampled_from', by_seed), ('classes', ''):
         named = [(f'{s} data set', m[key]) for s, m in metainfos if m.get(key)]
         for split, found in named[1:]:
             if [*found] != [*named[0][1]]:

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from ...nn import tuned_parameters
+from ...nn import trainable_parameters
 from ..unwrap import unwrap_model
 
 SHOWN = 10
@@ -67,11 +67,13 @@ class FiniteLossHook(Hook):
             all_reduce_dict(outputs, op='mean')
 
     def _check_parameters(self, runner: Runner) -> None:
-        tuned = tuned_parameters(unwrap_model(runner.model))
-        sums = [p.detach().sum(dtype=torch.float32) for p in tuned.values()]
+        trainable = trainable_parameters(unwrap_model(runner.model))
+        sums = [
+            p.detach().sum(dtype=torch.float32) for p in trainable.values()
+        ]
         if not sums or torch.stack(sums).sum().isfinite():
             return
-        spoiled = [n for n, p in tuned.items() if not p.isfinite().all()]
+        spoiled = [n for n, p in trainable.items() if not p.isfinite().all()]
         if spoiled:  # else the sum alone was too large
             _stop(
                 runner,

@@ -26,7 +26,7 @@ from ...host import (
     resume_from,
 )
 from ...weights import remove_parts, write_whole
-from ..newest_whole_checkpoint import find_newest_whole
+from ..newest_valid_checkpoint import find_newest_valid
 from ..resumable_train_loop import VALIDATED
 from ..worker_signals import STOP_SIGNALS
 
@@ -34,8 +34,8 @@ INTERRUPTED = 'interrupted.pth'
 # EX_TEMPFAIL of sysexits.h: try again later.
 EXIT_CODE = 75
 SUPERSEDED = 'superseded_best_ckpt'
-# In place of ``resume=True``: resume from the newest checkpoint of the work
-# dir; if there is none, begin with ``load_from``.
+# In place of ``resume=True``: resume from the newest valid checkpoint of the
+# work dir; if there is none, begin with ``load_from``.
 AUTO = 'auto'
 
 
@@ -47,8 +47,8 @@ class ResumableCheckpointHook(CheckpointHook):
       optimizer's step is finished, ``interrupted.pth`` is written, the process
       ends with exit code 75. All processes of a distributed run stop after
       the same step. A second Ctrl+C ends the process at once.
-    - Resuming without a path takes the newest checkpoint that is whole, and
-      reports damaged ones.
+    - Resuming without a path takes the newest valid checkpoint, and reports
+      damaged ones.
     - The best checkpoint is removed when the next best one is written, not
       before. Only files in the run's own folder are removed.
     - The best checkpoint is tested once, when training ends: the result goes
@@ -95,7 +95,7 @@ class ResumableCheckpointHook(CheckpointHook):
         if runner.rank == 0:
             names = (self.filename_tmpl.format('*'), INTERRUPTED)
             paths = [path for name in names for path in folder.glob(name)]
-            found = [find_newest_whole(paths)]
+            found = [find_newest_valid(paths)]
         broadcast_object_list(found)
         if found[0] is None:
             runner.logger.info(f'No checkpoint in {folder}: begins.')

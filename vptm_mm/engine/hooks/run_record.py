@@ -18,7 +18,7 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 
 from ...host import open_datasets
-from ...nn import tuned_parameters
+from ...nn import trainable_parameters
 from ...version import __version__
 from ...weights import write_whole
 from ..unwrap import unwrap_model
@@ -55,7 +55,7 @@ class RunRecordHook(Hook):
             commit=_commit(),
             tuned={
                 name: list(parameter.shape)
-                for name, parameter in tuned_parameters(model).items()
+                for name, parameter in trainable_parameters(model).items()
             },
             parameters=sum(p.numel() for p in model.parameters()),
             **_data(runner),
@@ -66,9 +66,9 @@ class RunRecordHook(Hook):
 
 def _describe_parameters(model: nn.Module) -> str:
     """Say how much is trained: count, share of all, size."""
-    tuned = tuned_parameters(model).values()
-    count = sum(p.numel() for p in tuned)
-    size = sum(p.numel() * p.element_size() for p in tuned)
+    trainable = trainable_parameters(model).values()
+    count = sum(p.numel() for p in trainable)
+    size = sum(p.numel() * p.element_size() for p in trainable)
     total = sum(p.numel() for p in model.parameters())
     return (
         f'Trainable parameters: {count:,} of {total:,} ({count / total:.3%}), '

@@ -17,7 +17,7 @@ from ...nn import (
     PromptTokens,
     PrototypicalVerbalizer,
     require_int,
-    tuned_parameters,
+    trainable_parameters,
 )
 from ..unwrap import unwrap_model
 
@@ -67,7 +67,7 @@ class TuningScalarsHook(Hook):
         self._verbalizers = [
             part for part in parts if isinstance(part, PrototypicalVerbalizer)
         ]
-        tuned = list(tuned_parameters(model).values())
+        trainable = list(trainable_parameters(model).values())
         self._handles = [
             verbalizer.register_forward_hook(self._keep_scores)
             for verbalizer in self._verbalizers
@@ -76,7 +76,7 @@ class TuningScalarsHook(Hook):
             optimizer = runner.optim_wrapper.optimizer
             self._handles.append(
                 optimizer.register_step_pre_hook(
-                    lambda *_: self._keep_grad_norm(tuned)
+                    lambda *_: self._keep_grad_norm(trainable)
                 )
             )
 

@@ -1,4 +1,4 @@
-"""The newest checkpoint that is whole is the one to resume from."""
+"""The newest valid checkpoint is the one to resume from."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from vptm_mm.engine.newest_whole_checkpoint import find_newest_whole
+from vptm_mm.engine.newest_valid_checkpoint import find_newest_valid
 
 
 def write(path, time, iteration):
@@ -36,9 +36,9 @@ def warnings(monkeypatch):
 
 
 def test_the_last_iteration(three, warnings):
-    assert find_newest_whole(three).name == 'interrupted.pth'
-    assert find_newest_whole(three[:2]).name == 'epoch_10.pth'
-    assert find_newest_whole([]) is None
+    assert find_newest_valid(three).name == 'interrupted.pth'
+    assert find_newest_valid(three[:2]).name == 'epoch_10.pth'
+    assert find_newest_valid([]) is None
     assert warnings == []
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_one_is_reported_and_passed_over(three, warnings, damage):
     newest = three[2]
     content = damage(newest.read_bytes())
     newest.write_bytes(content)
-    assert find_newest_whole(three).name == 'epoch_10.pth'
+    assert find_newest_valid(three).name == 'epoch_10.pth'
     (text,) = warnings
     pattern = rf'damaged checkpoint {newest} \({len(content)} bytes\): \S+'
     assert re.match(pattern, text)
@@ -76,7 +76,7 @@ def test_a_damaged_one_is_reported_and_passed_over(three, warnings, damage):
 def test_a_link_that_leads_nowhere(three, warnings):
     three[2].unlink()
     three[2].symlink_to('gone.pth')
-    assert find_newest_whole(three).name == 'epoch_10.pth'
+    assert find_newest_valid(three).name == 'epoch_10.pth'
     assert f'damaged checkpoint {three[2]}: ' in warnings[0]
 
 
@@ -84,5 +84,5 @@ def test_all_are_damaged(three, warnings):
     for path in three:
         path.write_bytes(cut(path.read_bytes()))
     with pytest.raises(ValueError, match='no checkpoint can be resumed from'):
-        find_newest_whole(three)
+        find_newest_valid(three)
     assert len(warnings) == 3

@@ -13,8 +13,8 @@ from mmengine.logging import MMLogger
 from ..weights import load_file
 
 
-def find_newest_whole(paths: Iterable[Path]) -> Path | None:
-    """Return the checkpoint of the last iteration, of those that are whole.
+def find_newest_valid(paths: Iterable[Path]) -> Path | None:
+    """Return the newest valid checkpoint: that of the last iteration.
 
     Each part of a checkpoint has a checksum, which ``torch.load`` does not
     look at. No code in them is run. Damaged files are logged with path, size
@@ -27,9 +27,9 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
         A path, or None if there are no checkpoints.
 
     Raises:
-        ValueError: If there are checkpoints and none of them is whole.
+        ValueError: If there are checkpoints and none of them is valid.
     """
-    whole: list[tuple[int, Path]] = []
+    valid: list[tuple[int, Path]] = []
     damaged: list[str] = []
     for path in paths:
         try:
@@ -38,17 +38,17 @@ def find_newest_whole(paths: Iterable[Path]) -> Path | None:
                 broken = file.testzip()
             if broken is not None:
                 raise ValueError(f'wrong checksum of {broken}')
-            whole.append((int(content['meta']['iter']), path))
+            valid.append((int(content['meta']['iter']), path))
         except Exception as error:  # damaged bytes raise nearly anything
             size = f' ({path.stat().st_size} bytes)' if path.exists() else ''
             line = f'damaged checkpoint {path}{size}: {error!r}'
             MMLogger.get_current_instance().warning(line)
             damaged.append(line)
-    if damaged and not whole:
+    if damaged and not valid:
         raise ValueError(
             'no checkpoint can be resumed from:\n  '
             + '\n  '.join(damaged)
             + '\nGive another one by --resume PATH, or begin again in another '
             '--work-dir.'
         )
-    return max(whole)[1] if whole else None
+    return max(valid)[1] if valid else None
