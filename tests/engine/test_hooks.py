@@ -157,7 +157,9 @@ def test_rates_by_layer_of_full_fine_tuning(tmp_path):
 
 
 def test_nothing_to_tune(build):
-    with pytest.raises(ValueError, match='VPTMBackbone has no parameter to'):
+    with pytest.raises(
+        ValueError, match='VPTMBackbone has no trainable param'
+    ):
         constructed(build, prompt_length=0)
 
 
