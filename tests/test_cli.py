@@ -136,6 +136,7 @@ def test_adapt_a_folder(images, monkeypatch, capsys):
     assert vptm('adapt', 'made', '--masks', 1) == 0
     out = capsys.readouterr().out
     assert 'Yardstick: logistic regression' in out
+    assert 'Yardstick: SVM, no backbone' in out
     task = read_task(images / 'made.task.safetensors')
     assert task.classes == ('digit 0', 'digit 1', 'digit 2')
     vptm('predict', 'made', '--task', 'made.task.safetensors')
@@ -154,6 +155,8 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     assert sum(map(sum, adapted.images.values())) == len(paths)
     assert adapted.accuracy.share > 0.8
     assert adapted.probe.share > 0.8
+    assert adapted.svm.share > 0.8
+    assert adapted.svm.total == adapted.accuracy.total
 
 
 @pytest.mark.parametrize(

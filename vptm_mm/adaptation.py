@@ -8,17 +8,22 @@ import csv
 import os
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import Tensor
 
+from .colours_and_edges import colours_and_edges
 from .datasets import count_classes
 from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
@@ -82,9 +87,11 @@ class Adapted:
         accuracy: Held-out accuracy of the task file.
         probe: Held-out accuracy of logistic regression on the features that
             the backbone reads without prompts.
+        svm: Held-out accuracy of an SVM on colours and edges of the same
+            images, without the backbone.
         confusions: True class, predicted class and number of held-out images;
             the most frequent first.
-        seconds: How long it took, without the probe.
+        seconds: How long it took, without probe and SVM.
     """
 
     path: Path
@@ -93,6 +100,7 @@ class Adapted:
     start: Accuracy
     accuracy: Accuracy
     probe: Accuracy
+    svm: Accuracy
     confusions: list[tuple[str, str, int]]
     seconds: float
 
@@ -143,10 +151,11 @@ def adapt(
         cfg.device = device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
     untuned = tune(cfg, 0)
-    outputs = {split: run_over(untuned, made, split) for split in SPLITS}
+    seen = {split: run_over(untuned, made, split) for split in SPLITS}
+    outputs = {split: said for split, (said, _) in seen.items()}
     end = outputs['test']
     if epochs:
-        end = run_over(tune(cfg, epochs), made, 'test')
+        end, _ = run_over(tune(cfg, epochs), made, 'test')
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +174,7 @@ def adapt(
         start=accuracy_of(outputs['test']),
         accuracy=accuracy_of(end),
         probe=probe(**outputs),
+        svm=without_backbone(*seen['train'], *seen['test']),
         confusions=confusions(end, classes),
         seconds=seconds,
     )
@@ -333,15 +343,27 @@ def tune(cfg: Config, epochs: int) -> Config:
     return cfg
 
 
-def run_over(cfg: Config, checkpoint: Path, split: str) -> Predictions:
+def run_over(
+    cfg: Config, checkpoint: Path, split: str
+) -> tuple[Predictions, Tensor]:
     """Run a classifier over the images of a split, without augmentation.
 
-    The features are what the head reads, ``(N, F)``.
+    Returns:
+        What it says, with what the head reads as features, ``(N, F)``; and
+        colours and edges of the images.
     """
     device = cfg.get('device') or 'auto'
     model = load_classifier(cfg, checkpoint, device=device)
     _, batches = split_batches(cfg, split)
-    return predict(model, batches, lambda model, feats: feats[-1])
+    pixels = []
+
+    def looked_at() -> Iterator[dict]:
+        for batch in batches:
+            pixels.append(colours_and_edges(batch['inputs']))
+            yield batch
+
+    said = predict(model, looked_at(), lambda model, feats: feats[-1])
+    return said, torch.cat(pixels)
 
 
 def probe(train: Predictions, val: Predictions, test: Predictions) -> Accuracy:
@@ -356,6 +378,18 @@ def probe(train: Predictions, val: Predictions, test: Predictions) -> Accuracy:
         key=lambda model: model.score(val.features, labels_of(val)),
     )
     right = best.predict(test.features) == labels_of(test)
+    return Accuracy(int(right.sum()), len(right))
+
+
+def without_backbone(
+    train: Predictions,
+    train_pixels: Tensor,
+    test: Predictions,
+    test_pixels: Tensor,
+) -> Accuracy:
+    """Return the accuracy of an SVM on colours and edges of the images."""
+    svm = SVC(C=10).fit(train_pixels.numpy(), labels_of(train))
+    right = svm.predict(test_pixels.numpy()) == labels_of(test)
     return Accuracy(int(right.sum()), len(right))
 
 

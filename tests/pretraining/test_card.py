@@ -11,6 +11,7 @@ from ..conftest import ROOT
 from ..report.made_run import make_start
 
 MADE = dict(predicts='patches')
+BACKBONE = ROOT / 'vptm_mm' / 'checkpoints' / 'beitv2-tiny_digits.pth'
 
 
 def epochs(first: int, last: int) -> list[dict]:
@@ -30,7 +31,7 @@ def rows(folder) -> dict[str, str]:
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / 'a.pth').write_bytes(b'weights')
+    (tmp_path / 'a.pth').write_bytes(BACKBONE.read_bytes())
     return tmp_path
 
 
@@ -41,7 +42,13 @@ def test_what_a_card_says(folder):
     for name in ('linear_probe', 'linear_probe_other'):
         (folder / f'{name}.json').write_text(json.dumps(dict(cls=0.5)))
     found = rows(folder)
-    assert found['sha256'] == hashlib.sha256(b'weights').hexdigest()
+    assert found['sha256'] == hashlib.sha256(BACKBONE.read_bytes()).hexdigest()
+    assert found['architecture'] == (
+        '6 blocks, width 128, 4 heads, patches of 8 px'
+    )
+    assert found['reads'].startswith(
+        'images of 32 x 32 px, data_preprocessor=dict(mean=[123.675, '
+    )
     assert found['predicts'] == 'patches'
     assert found['images'] == '9'
     assert found['seed'] == '5'
@@ -58,6 +65,7 @@ def test_epochs_of_all_starts_count_once(folder):
     make_start(folder, '20260102_000002', epochs(3, 4))
     found = rows(folder)
     assert found['starts'] == '2'
+    assert found['iterations'] == '40'
     assert found['hours of iterations'] == '4.00'
 
 
@@ -66,8 +74,10 @@ def test_no_run(folder):
         write_card(folder, 'a.pth', MADE)
 
 
-def test_the_card_that_comes_with_the_package():
-    folder = ROOT / 'vptm_mm' / 'checkpoints'
-    (card,) = folder.glob('*.md')
-    digest = hashlib.sha256(card.with_suffix('.pth').read_bytes()).hexdigest()
-    assert f'| sha256 | {digest} |' in card.read_text()
+def test_the_cards_that_come_with_the_package():
+    cards = sorted(BACKBONE.parent.glob('*.md'))
+    assert cards
+    for card in cards:
+        weights = card.with_suffix('.pth').read_bytes()
+        digest = hashlib.sha256(weights).hexdigest()
+        assert f'| sha256 | {digest} |' in card.read_text()

@@ -23,9 +23,12 @@ from vptm_mm.models import (
 )
 from vptm_mm.nn import tensors_sha256
 from vptm_mm.nn.unfilled import FILLS, Unfilled
-from vptm_mm.weights.checkpoint_file import fetch
+from vptm_mm.weights import load_file
+from vptm_mm.weights.checkpoint_file import PACKAGED_FILES
 from vptm_mm.weights.checkpoint_layouts import LAYOUTS
-from vptm_mm.weights.pretrained import _resize_offsets
+from vptm_mm.weights.encoder_config import encoder_config
+from vptm_mm.weights.preprocessing import IMAGENET
+from vptm_mm.weights.pretrained import _resize_offsets, count_visual_tokens
 
 from ..conftest import (
     ARCH,
@@ -450,32 +453,32 @@ def test_every_layout_has_a_marker_of_its_own(pretraining_model, build):
 
 
 @pytest.mark.parametrize(
-    ('name', 'num_visual_tokens'),
-    [
-        ('beitv2-tiny_digits', 256),
-        ('beitv2-tiny_cifar10', 512),
-        ('beitv2-tiny_cifar10_round3', 512),
-    ],
+    'path', sorted(PACKAGED_FILES.glob('*.pth')), ids=lambda path: path.stem
 )
-def test_the_packaged_checkpoints_load(log, name, num_visual_tokens):
-    arch = dict(
-        embed_dims=128,
-        num_layers=6,
-        num_heads=4,
-        feedforward_channels=512,
-    )
-    encoder = dict(
-        type='BEiTPretrainViT', arch=arch, img_size=32, patch_size=8
-    )
-    backbone = load(
-        f'vptm_mm://{name}.pth',
+def test_the_packaged_backbones(log, path, tmp_path):
+    """They say what they are; half precision is read as single would be."""
+    address = f'vptm_mm://{path.name}'
+    encoder, known = encoder_config(address)
+    options = dict(
         encoder=encoder,
-        num_visual_tokens=num_visual_tokens,
+        num_visual_tokens=count_visual_tokens(address),
         visual_token='logits',
     )
+    backbone = load(address, **options)
     assert backbone.encoder.is_pretrained
-    path = fetch(f'vptm_mm://{name}.pth')
-    assert path.stat().st_size <= 3e6
+    assert backbone.trained_with == known == IMAGENET
+    assert path.stat().st_size < 12e6
+
+    state = load_file(path)['state_dict']
+    single = {name: tensor.float() for name, tensor in state.items()}
+    torch.save(single, tmp_path / 'single.pth')
+    assert load(tmp_path / 'single.pth', **options).frozen_sha256 == (
+        backbone.frozen_sha256
+    )
+    del state['backbone.layers.5.ln2.weight']
+    torch.save(state, tmp_path / 'less.pth')
+    with pytest.raises(ValueError, match=r'- encoder.layers.5.ln2.weight'):
+        load(tmp_path / 'less.pth', **options)
 
 
 def test_nothing_is_filled_that_is_read_next(checkpoint, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 from ..report.run_folder import read_run
 from ..weights import write_whole
 from ..weights.download import file_sha256
+from ..weights.encoder_config import encoder_config
 
 REPORTS = (
     'masked_token_accuracy.json',
@@ -28,6 +29,7 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
 
     Raises:
         FileNotFoundError: If there is no run in the folder.
+        ValueError: If the file is not a backbone.
     """
     run = read_run(folder)
     record = run.record
@@ -35,6 +37,7 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
     rows = {
         'file': f'{export}, {path.stat().st_size / 1e6:.2f} MB',
         'sha256': file_sha256(path),
+        **_describe_encoder(path),
         **made,
         'images': record.get('images', {}).get('train'),
         'folder': record.get('folders', {}).get('train'),
@@ -42,6 +45,9 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
         'seed': record.get('seed'),
         'started': record.get('started'),
         'starts': len(run.sessions),
+        'iterations': max(
+            (i for i, _ in run.scalars.get('time', [])), default=0
+        ),
         'hours of iterations': _hours(run.scalars),
         'device': f'{record.get("device")}, {record.get("processes")} process',
         'versions': _join(record.get('versions', {})),
@@ -57,6 +63,17 @@ def write_card(folder: Path, export: str, made: dict[str, Any]) -> Path:
     card = folder / 'card.md'
     write_whole(card, '\n'.join(lines) + '\n')
     return card
+
+
+def _describe_encoder(path: Path) -> dict[str, str]:
+    encoder, known = encoder_config(path)
+    arch, size = encoder['arch'], encoder['img_size']
+    return {
+        'architecture': f'{arch["num_layers"]} blocks, width '
+        f'{arch["embed_dims"]}, {arch["num_heads"]} heads, patches of '
+        f'{encoder["patch_size"]} px',
+        'reads': f'images of {size} x {size} px, {known}',
+    }
 
 
 def _hours(scalars: dict[str, list]) -> str:

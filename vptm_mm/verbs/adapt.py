@@ -41,11 +41,19 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
     if args.epochs:
         rows[f'Epochs of prompt tuning: {args.epochs}'] = adapted.accuracy
     rows['Yardstick: logistic regression'] = adapted.probe
+    rows['Yardstick: SVM, no backbone'] = adapted.svm
     for name, accuracy in rows.items():
         print(f'{name + ":":<32} {accuracy}')
     for true, said, count in adapted.confusions[:SHOWN]:
         images = 'image' if count == 1 else 'images'
         print(f'  {count} {images} of {true}: taken for {said}')
+    if adapted.svm.right > adapted.accuracy.right:
+        print(
+            'Colours and edges alone say more of these images than the task: '
+            'give a larger backbone by --weights (docs/train.md names some), '
+            'or tune it by --epochs.',
+            file=sys.stderr,
+        )
     size = adapted.path.stat().st_size / 1e3
     print(f'{adapted.path}: {size:,.1f} kB, in {adapted.seconds:.0f} s.')
     if not args.epochs:
