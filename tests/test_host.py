@@ -23,6 +23,7 @@ from vptm_mm import host
 from vptm_mm.host import _history_statistic, require_host
 
 from .conftest import ROOT
+from .made_images import IMAGE
 from .made_tasks import PIPELINE
 
 
@@ -140,10 +141,11 @@ def test_private_names_of_the_runner():
 
 
 @pytest.mark.parametrize('serialize', [True, False])
-def test_private_names_of_a_data_set(serialize):
+def test_private_names_of_a_data_set(serialize, tmp_path):
+    (tmp_path / 'b').mkdir()
+    IMAGE.save(tmp_path / 'b' / 'b.png')
     dataset = CustomDataset(
-        data_root=str(ROOT / 'docs'),
-        metainfo=dict(classes=('pictures',)),
+        data_root=str(tmp_path),
         pipeline=[],
         serialize_data=serialize,
     )

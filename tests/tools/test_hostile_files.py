@@ -15,6 +15,7 @@ from vptm_mm.weights import load_file
 
 from ..conftest import ROOT
 from ..made_hostile import Call, write_files_with_code
+from ..made_images import IMAGE
 from .test_tools import DIGITS, SMALL, fails
 
 OPTIONS = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=1')
@@ -22,6 +23,7 @@ OPTIONS = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=1')
 
 @pytest.fixture
 def files(tmp_path):
+    IMAGE.save(tmp_path / 'image.png')
     return write_files_with_code(tmp_path, tmp_path / 'was-run')
 
 
@@ -70,7 +72,7 @@ def test_tools_run_no_code(refuses, files, tmp_path, command):
         file=files['zip'],
         options=' '.join(OPTIONS),
         task=checkpoints / 'vptm_beitv2-tiny_digits.safetensors',
-        image=ROOT / 'docs' / 'architecture.png',
+        image=tmp_path / 'image.png',
     )
     refuses('--trust-checkpoint FILE', *command.split())
     assert not (tmp_path / 'was-run').exists()
@@ -90,7 +92,7 @@ def test_task_files_run_no_code(refuses, files, tmp_path, command):
             config=DIGITS,
             file=files[name],
             options=' '.join(OPTIONS),
-            image=ROOT / 'docs' / 'architecture.png',
+            image=tmp_path / 'image.png',
         )
         refuses('is not a readable checkpoint', *words.split())
     assert not (tmp_path / 'was-run').exists()

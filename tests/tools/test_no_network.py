@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from ..conftest import ROOT
+from ..made_images import IMAGE
 from .test_tools import DIGITS, SMALL
 
 # A network that fails loudly; what stays on this machine is allowed.
@@ -42,7 +43,8 @@ except SystemExit as error:
 
 def test_no_connection_is_opened(tmp_path):
     options = ('--cfg-options', *SMALL, 'train_cfg.max_epochs=1')
-    image = ROOT / 'docs' / 'architecture.png'
+    image = tmp_path / 'image.png'
+    IMAGE.save(image)
     command = [sys.executable, '-c', SCRIPT, ROOT / 'tools', DIGITS, image]
     result = subprocess.run(
         [*map(str, command), *options],

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from mmengine.logging import MMLogger
@@ -97,19 +97,28 @@ def trained_with(
     return IMAGENET
 
 
+@runtime_checkable
+class Pretrained(Protocol):
+    """An encoder or a backbone that knows how it was pre-trained."""
+
+    @property
+    def trained_with(self) -> Preprocessing | None:
+        """How images were normalised; None if nobody knows."""
+
+
 def warn_of_preprocessing(
     backbone: Any, preprocessor: nn.Module | None
 ) -> None:
     """Log one line if images are not prepared as in pre-training.
 
     Args:
-        backbone: An ``AdaptedBackbone``; others are left alone.
+        backbone: ``Pretrained``; others are left alone.
         preprocessor: The data preprocessor of the classifier.
     """
-    if not hasattr(backbone, 'trained_with'):
+    if not isinstance(backbone, Pretrained):
         return
     found = preprocessing_of(preprocessor)
-    wanted: Preprocessing | None = backbone.trained_with
+    wanted = backbone.trained_with
     if found is None:
         wanted = wanted or IMAGENET
     elif wanted is None or found.is_like(wanted):
