@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -141,18 +140,16 @@ def test_flags_change_the_plan(make_plan):
 
 
 @pytest.mark.parametrize(
-    ('args', 'text'),
+    ('args', 'error', 'text'),
     [
-        (['none.yml'], 'FileNotFoundError: no plan at .*none'),
-        (['--axes', 'depth'], "ValueError: .*: unknown axis 'depth'; the"),
-        (['--search', 'bayes'], "ValueError: .*: unknown preset 'bayes'"),
+        (['none.yml'], FileNotFoundError, '^no plan at .*none'),
+        (['--axes', 'depth'], ValueError, "unknown axis 'depth'; the"),
+        (['--search', 'bayes'], ValueError, "unknown preset 'bayes'"),
     ],
 )
-def test_mistakes_are_named(args, text, make_plan):
-    with pytest.raises((ValueError, FileNotFoundError)) as error:
+def test_mistakes_are_named(args, error, text, make_plan):
+    with pytest.raises(error, match=text):
         make_plan(*args)
-    shown = f'{error.type.__name__}: {error.value}'
-    assert re.match(text, shown), shown
 
 
 def test_a_database_is_no_journal(tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ def _take_notes(content: bytes) -> tuple[str, ...]:
         try:
             turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
             frames = getattr(image, 'is_animated', False)
-        except Exception:  # metadata are damaged, which the decoder skips
+        except Exception:  # metadata is damaged, which the decoder skips
             turned = frames = False
     found = {
         'CMYK, converted without a colour profile': image.mode == 'CMYK',
