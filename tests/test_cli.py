@@ -1,5 +1,6 @@
 """The command ``vptm``: its map, its verbs, how it ends."""
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from PIL import Image
 
 import vptm_mm
 import vptm_mm_cli
-from vptm_mm.adaptation import Accuracy, adapt
+from vptm_mm.adaptation import Accuracy, Adapted, adapt
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.run_verb import find_device, parse_options, run_verb
 from vptm_mm.tasks import read_task, write_task
+from vptm_mm.verbs.adapt import show
 from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse
 
@@ -157,6 +159,27 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     assert adapted.probe.share > 0.8
     assert adapted.svm.share > 0.8
     assert adapted.svm.total == adapted.accuracy.total
+
+
+@pytest.mark.parametrize('right', [6, 7])
+def test_adapt_says_where_no_backbone_is_better(tmp_path, capsys, right):
+    (tmp_path / 'a.safetensors').touch()
+    six = Accuracy(6, 10)
+    adapted = Adapted(
+        path=tmp_path / 'a.safetensors',
+        classes=('x', 'y'),
+        images=dict(train=[9, 9], val=[1, 1], test=[5, 5]),
+        start=six,
+        accuracy=six,
+        probe=six,
+        svm=Accuracy(right, 10),
+        confusions=[('x', 'y', 4)],
+        seconds=1.0,
+    )
+    show(adapted, argparse.Namespace(epochs=0))
+    streams = capsys.readouterr()
+    assert f'SVM, no backbone:     {right}0.0% of 10 images' in streams.out
+    assert ('larger backbone by --weights' in streams.err) == (right == 7)
 
 
 @pytest.mark.parametrize(
