@@ -8,15 +8,17 @@ from unittest.mock import Mock
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 from mmpretrain.datasets import CIFAR10, CIFAR100
 from PIL import Image
 
-from vptm_mm.engine.launch import LOADERS, build_runner
+from vptm_mm.engine.launch import LOADERS, build_runner, finish_config
+from vptm_mm.nn import tuned_parameters
 from vptm_mm.tasks import VPTMTaskPool, load_classifier, make_task, write_task
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, random_class_means
 from .made_datasets import MAKERS, write_image
-from .test_configs import MAIN, name_of
+from .test_configs import MAIN, YARDSTICKS, name_of
 
 SMALL = {
     'ResizeEdge': dict(scale=18),
@@ -30,7 +32,9 @@ DIGITS_TASK = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
 BASE_SIZE = [
     path
     for path in MAIN
-    if 'tiny' not in path.name and path.parent.name not in ('pretrain', 'vtab')
+    if 'tiny' not in path.name
+    and path.parent.name not in ('pretrain', 'vtab')
+    and path not in YARDSTICKS
 ]
 TINY = [
     path
@@ -93,9 +97,10 @@ def shrink(cfg: Config, work_dir) -> Config:
     return cfg
 
 
-def take_two_steps(cfg: Config, work_dir: Path) -> None:
-    # Else each of four images is read 250 times.
-    cfg.default_hooks.class_means.least_views = 1
+def take_two_steps(cfg: Config, work_dir: Path) -> Runner:
+    if cfg.default_hooks.class_means:
+        # Else each of four images is read 250 times.
+        cfg.default_hooks.class_means.least_views = 1
     runner = build_runner(cfg, LOADERS)
     runner.train()
     assert runner.iter == 2
@@ -104,6 +109,7 @@ def take_two_steps(cfg: Config, work_dir: Path) -> None:
     assert all(math.isfinite(loss) for loss in losses)
     result = json.loads((work_dir / 'test_results.json').read_text())
     assert 0 <= result['metrics']['accuracy/top1'] <= 100
+    return runner
 
 
 @pytest.mark.parametrize('path', BASE_SIZE, ids=name_of)
@@ -113,6 +119,41 @@ def test_two_steps(path, tmp_path, environment):
     folders = json.loads(record.read_text())['folders']
     assert set(folders) == {'train', 'val', 'test'}
     assert all(Path(folder).is_dir() for folder in folders.values())
+
+
+def small_yardstick(name, work_dir) -> Config:
+    cfg = Config.fromfile(ROOT / f'configs/baselines/{name}_folder.py')
+    cfg.launcher = 'none'
+    cfg.work_dir = cfg.experiment_name = str(work_dir)
+    cfg.train_cfg.max_epochs = 1
+    cfg.train_dataloader.update(batch_size=2, num_batch_per_epoch=2)
+    finish_config(cfg)
+    return cfg
+
+
+def test_a_cnn_from_scratch_takes_two_steps(tmp_path, environment):
+    cfg = small_yardstick('cnn', tmp_path)
+    runner = take_two_steps(cfg, tmp_path)
+    parameters = [*runner.model.parameters()]
+    assert all(p.requires_grad for p in parameters)
+    assert 5e5 < sum(p.numel() for p in parameters) < 1e6
+
+
+@pytest.mark.needs('timm')
+def test_a_probe_of_the_teacher_takes_two_steps(
+    tmp_path, environment, monkeypatch
+):
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model('tf_efficientnet_lite0')
+    torch.save(model.state_dict(), tmp_path / 'lite0.pth')
+    monkeypatch.setenv('TEACHER', str(tmp_path / 'lite0.pth'))
+    cfg = small_yardstick('teacher', tmp_path)
+    cfg.model.backbone.image_dims = 64
+    runner = take_two_steps(cfg, tmp_path)
+    head = runner.model.head.fc
+    assert {*tuned_parameters(runner.model).values()} == {*head.parameters()}
 
 
 @pytest.mark.parametrize('path', TINY, ids=name_of)

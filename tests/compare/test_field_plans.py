@@ -1,11 +1,15 @@
 """The plans on data sets of the field: all their pairs fit the data."""
 
+from dataclasses import replace
+
 import pytest
+from mmpretrain.registry import MODELS
 
 from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.datasets import VTAB1k
+from vptm_mm.nn import Unfilled
 
-from ..made_datasets import MAKERS
+from ..made_datasets import MAKERS, make_image_folder
 from .made_plan import shipped
 
 FGVC = dict(
@@ -57,3 +61,29 @@ def test_tasks_of_vtab(load):
         final = pair.final_config(0, {}, 0)
         assert final.train_dataloader.dataset.split == 'train800val200'
         assert final.val_dataloader is None
+
+
+def test_methods_and_yardsticks_on_the_small_backbone(tmp_path, monkeypatch):
+    photos = make_image_folder(tmp_path, classes=6)
+    monkeypatch.setenv('IMAGE_FOLDER', str(photos))
+    weights = tmp_path / 'mini.pth'
+    weights.write_bytes(b'weights')
+    plan = replace(
+        shipped('mini', datasets=['TrashNet'], search_on=''),
+        overrides={'model.backbone.init_cfg.checkpoint': str(weights)},
+    )
+    pairs = make_pairs(plan)
+    assert len(pairs) == 17
+    for pair in pairs:
+        model = pair.base.model
+        assert model.head.num_classes == 6
+        if pair.method.name == 'teacher, linear':  # needs its weights
+            continue
+        if not pair.method.own_model:
+            assert model.backbone.init_cfg.pop('checkpoint') == str(weights)
+            model.backbone.init_cfg = None
+        with Unfilled():
+            built = MODELS.build(model)
+        if hasattr(built.backbone, 'out_channels'):
+            assert built.backbone.out_channels == model.head.in_channels
+            assert len(built.backbone.encoder.layers) == 8

@@ -18,6 +18,7 @@ AXES = {
     'digits-kshot': ['shots'],
     'digits': ['prompt_length', 'prompt_blocks', 'prototype_dim'],
     'fgvc': [],
+    'mini': [],
     'one-setting': [],
     'vtab': [],
 }
@@ -113,6 +114,12 @@ methods:
         (SHORT + '  more: {cfg: 1}', "data set 'more' must be .* has {'cfg'}"),
         (SHORT + 'a: [', 'is not YAML'),
         ('methods: {a: {}}\ndatasets: {a: {}}', "method 'a' has no config"),
+        (
+            SHORT.replace('VPTM: ', 'a: {own_model: 1, config: ').replace(
+                '.py', '.py}'
+            ),
+            "method 'a': own_model=1 must be true or false",
+        ),
         (SHORT + 'cfg_options: [a]', r"cfg_options=\['a'\] must map keys"),
         ('methods: {a: 3}\ndatasets: {a: {}}', "method 'a' must be a mapping"),
         ('_base_: a.yml\nsearch: {preset: tpe}', 'You may set `_delete_=True'),

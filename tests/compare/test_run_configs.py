@@ -186,3 +186,38 @@ def test_images_that_are_split_afterwards_are_sampled_alike():
     cfg = one_pair(cfg_options=options).final_config(0, {}, 3)
     sampled = [cfg[loader].dataset.dataset for loader in LOADERS[:2]]
     assert [one.seed for one in sampled] == [3, 3]
+
+
+def test_a_model_of_its_own_takes_no_options_of_that_of_others(tmp_path):
+    """Only how many classes there are; and all that is not of the model."""
+    path = tmp_path / 'cnn.py'
+    path.write_text(
+        f'_base_ = {str(LINEAR)!r}\n'
+        "model = dict(backbone=dict(_delete_=True, type='ResNet_CIFAR', "
+        'depth=18), head=dict(in_channels=512))'
+    )
+    width, checkpoint = (
+        f'model.{key}' for key in ('head.in_channels', 'backbone.init_cfg')
+    )
+    batch = 'train_dataloader.batch_size'
+    data = DataSet(
+        'digits', None, {'model.head.num_classes': 7, width: 2, batch: 4}
+    )
+    plan = make_plan(
+        methods=(
+            Method('CNN', path, TWO_RATES, {batch: 8}, own_model=True),
+            Method('linear', LINEAR, TWO_RATES),
+        ),
+        datasets=(data,),
+        cfg_options={width: 3},
+        overrides={checkpoint: None, width: 5},
+        axes=(make_axis('checkpoint', checkpoint, (None,)),),
+    )
+    cnn, linear = (Pair(plan, data, method) for method in plan.methods)
+    assert cnn.base.model.head.in_channels == 512
+    assert linear.base.model.head.in_channels == 5
+    assert cnn.base.model.head.num_classes == 7
+    assert cnn.base.train_dataloader.batch_size == 8
+    assert 'init_cfg' not in cnn.base.model.backbone
+    assert [variant.value for variant in cnn.variants] == ['']
+    assert [variant.value for variant in linear.variants] == ['None']

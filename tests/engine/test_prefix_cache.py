@@ -80,7 +80,7 @@ def test_equal_to_training_without_it(tmp_path, plain, in_file):
     size = 2 * 64 * 18 * 128 * 4 / 1e6
     assert (
         f'Prefix cache, train: 64 images x 2 view(s), 18 states of 128 in '
-        f'torch.float32 each: {size:,.1f} MB in {place}, after 4 of 6 blocks.'
+        f'torch.float32 each: {size:,.1f} MB in {place}, up to block 4.'
     ) in read_log(tmp_path / 'cached')
 
 

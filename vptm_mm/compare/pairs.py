@@ -194,7 +194,9 @@ class Pair:
 
     def _along(self, axis: Axis) -> list[Variant]:
         """Return the axis' values, or the method as it is if it has none."""
-        if not takes(self._final_base, next(iter(axis.values.values()))):
+        first = next(iter(axis.values.values()))
+        is_for_it = all(map(self.method.takes, first))
+        if not (is_for_it and takes(self._final_base, first)):
             return [Variant(axis.name)]
         return [
             Variant(axis.name, label, options)

@@ -24,8 +24,9 @@ PLAN = (
     'datasets',
     'axes',
 )
-METHOD = ('config', 'cfg_options', 'search')
+METHOD = ('config', 'cfg_options', 'search', 'own_model')
 DATASET = ('config', 'cfg_options', 'final', 'group')
+NUM_CLASSES = 'model.head.num_classes'
 # YAML 1.1 has 1e-2 as text.
 NUMBER = re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+')
 
@@ -39,12 +40,20 @@ class Method:
         config: Its config file.
         search: How its hyper-parameters are searched.
         cfg_options: Changed keys of the config.
+        own_model: Whether its model is not that of the others, as a network
+            from scratch: what is said of the model of all is not for it.
     """
 
     name: str
     config: Path
     search: Search
     cfg_options: dict[str, Any] = field(default_factory=dict)
+    own_model: bool = False
+
+    def takes(self, key: str) -> bool:
+        """Whether an option for all methods is for this one, too."""
+        is_of_model = key.split('.')[0] == 'model' and key != NUM_CLASSES
+        return not (self.own_model and is_of_model)
 
 
 @dataclass(frozen=True)
@@ -293,6 +302,10 @@ def _make_method(
     if 'config' not in fields:
         raise ValueError(f'{what} has no config; give it config: FILE.')
     fields['config'] = _find_config(fields['config'], folders, what)
+    if not isinstance(fields.get('own_model', False), bool):
+        raise ValueError(
+            f'{what}: own_model={fields["own_model"]!r} must be true or false.'
+        )
     if 'search' in fields:
         search = make_search(fields['search'])
     return Method(name, **{**fields, 'search': search})

@@ -91,10 +91,10 @@ def base_config(plan: Plan, dataset: DataSet, method: Method) -> Config:
     if dataset.config is not None:
         _take_data(cfg, copy.deepcopy(_read(dataset.config)))
     for what, options in (
-        ('the plan', plan.cfg_options),
-        (f'data set {dataset.name!r}', dataset.cfg_options),
+        ('the plan', _for(method, plan.cfg_options)),
+        (f'data set {dataset.name!r}', _for(method, dataset.cfg_options)),
         (f'method {method.name!r}', method.cfg_options),
-        ('the command line', plan.overrides),
+        ('the command line', _for(method, plan.overrides)),
     ):
         _merge(cfg, options, f'{what}, {method.config}')
     needed = ('model', OPTIMIZER, *LOADERS, 'train_cfg.max_epochs')
@@ -125,7 +125,7 @@ def final_config(base: Config, dataset: DataSet, method: Method) -> Config:
         return base
     cfg = copy.deepcopy(base)
     what = f'final of data set {dataset.name!r}, {method.config}'
-    _merge(cfg, dataset.final, what)
+    _merge(cfg, _for(method, dataset.final), what)
     _checkpoint_at_end(cfg)
     return cfg
 
@@ -164,6 +164,11 @@ def tuned_config(
         chosen[f'{OPTIMIZER}.weight_decay'] = point['weight_decay']
     merge_cfg_options(cfg, chosen)
     return cfg
+
+
+def _for(method: Method, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options for all methods that are for this one."""
+    return {key: one for key, one in options.items() if method.takes(key)}
 
 
 def _merge(cfg: Config, options: dict[str, Any], what: str) -> None:

@@ -13,6 +13,7 @@ from .flat_backbones import (
 from .grad_cam_backbone import GradCAMBackbone
 from .head import PrototypeVerbalizerHead
 from .readouts import Readout
+from .teacher_features import TeacherFeatures
 from .tokenizers.feature_kmeans import FeatureKMeansTokenizer
 from .tokenizers.kept_tokens import KeptTokens
 from .tokenizers.patch_kmeans import PatchKMeansTokenizer

@@ -193,9 +193,8 @@ class PrefixCacheHook(Hook):
         runner.logger.info(
             f'Prefix cache, {part}: {count[1]} images x {count[0]} view(s), '
             f'{shape[2]} states of {shape[3]} in {self.dtype} each: '
-            f'{size / 1e6:,.1f} MB in {self.folder or "memory"}, after '
-            f'{backbone.prefix_depth} of {len(backbone.encoder.layers)} '
-            'blocks.'
+            f'{size / 1e6:,.1f} MB in {self.folder or "memory"}, up to block '
+            f'{backbone.prefix_depth}.'
         )
         return shape
 

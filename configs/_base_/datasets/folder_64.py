@@ -1,0 +1,24 @@
+"""The folder of ``folder_224.py`` at 64 px."""
+
+_base_ = './folder_224.py'
+
+train_pipeline = [
+    dict(type='LoadCheckedImage'),
+    dict(
+        type='RandomResizedCrop',
+        scale=64,
+        crop_ratio_range=(0.7, 1.0),
+        interpolation='bicubic',
+    ),
+    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadCheckedImage'),
+    dict(type='Resize', scale=(64, 64), interpolation='bicubic'),
+    dict(type='PackInputs'),
+]
+loader = dict(num_workers=0, persistent_workers=False)
+train_dataloader = dict(**loader, dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(**loader, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(**loader, dataset=dict(pipeline=test_pipeline))
