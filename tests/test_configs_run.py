@@ -13,7 +13,7 @@ from mmpretrain.datasets import CIFAR10, CIFAR100
 from PIL import Image
 
 from vptm_mm.engine.launch import LOADERS, build_runner, finish_config
-from vptm_mm.nn import tuned_parameters
+from vptm_mm.nn import trainable_parameters
 from vptm_mm.tasks import VPTMTaskPool, load_classifier, make_task, write_task
 
 from .conftest import ENCODER, NUM_VISUAL_TOKENS, ROOT, random_class_means
@@ -153,7 +153,9 @@ def test_a_probe_of_the_teacher_takes_two_steps(
     cfg.model.backbone.image_dims = 64
     runner = take_two_steps(cfg, tmp_path)
     head = runner.model.head.fc
-    assert {*tuned_parameters(runner.model).values()} == {*head.parameters()}
+    assert {*trainable_parameters(runner.model).values()} == {
+        *head.parameters()
+    }
 
 
 @pytest.mark.parametrize('path', TINY, ids=name_of)
