@@ -162,8 +162,8 @@ def NWay(  # noqa: N802 (a registry name)
     Raises:
         TypeError: If the data set is a wrapper of others.
         ValueError: If ``ways`` is not an int from 2 to the number of
-            classes, ``seed`` is none, or the data set does not name its
-            classes.
+            classes, ``seed`` is not an int, or the data set does not name
+            its classes.
     """
     whole = _build_source(dataset, 'NWay')
     size = len(whole)  # reads the list

@@ -37,8 +37,7 @@ class LoadKeptTokens(BaseTransform):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file lacks an image, or the flip is none that ids
-            can follow.
+        ValueError: If the file lacks an image, or ids cannot follow the flip.
     """
 
     def __init__(self, tokens_file: str, data_root: str) -> None:

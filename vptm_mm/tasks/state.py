@@ -46,8 +46,8 @@ def task_state(model: BaseModel) -> dict[str, Tensor]:
         model: A classifier on an ``AdaptedBackbone``.
 
     Raises:
-        ValueError: If its backbone is none, has no weights yet, or tunes what
-            was pre-trained.
+        ValueError: If its backbone is another one, has no weights yet, or
+            tunes what was pre-trained.
     """
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, AdaptedBackbone):

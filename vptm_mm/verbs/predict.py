@@ -75,7 +75,7 @@ class PoolPredictor:
 
 
 def count_images(paths: list[Path]) -> int:
-    """Count images; say which files of a folder are none."""
+    """Count images; say which files of a folder are not read."""
     total = 0
     for path in paths:
         if not path.is_dir():

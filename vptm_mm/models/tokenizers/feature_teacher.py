@@ -107,7 +107,7 @@ def _build_timm(cfg: dict) -> nn.Module:
 
         path = fetch(overlay['file'])
         wanted = timm.create_model(cfg['model_name'], num_classes=0)
-        # Counts of batches, which old files lack, are no weights.
+        # Counts of batches, which old files lack, are not weights.
         names = [n for n, t in wanted.state_dict().items() if t.ndim]
         missing = sorted(set(names) - read_tensors(path)[0].keys())
         if missing:
