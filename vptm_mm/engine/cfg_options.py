@@ -119,8 +119,9 @@ def merge_cfg_options(cfg: Config, options: dict[str, Any]) -> None:
                 f'--cfg-options {option}: {value!r:.80} does not fit what the '
                 f'config has there ({error!s:.200}).'
             ) from error
+    after = cfg.to_dict()
     for option in options:
-        _check_key(before, cfg.to_dict(), option)
+        _check_key(before, after, option)
 
 
 def _check_key(before: Mapping, after: Mapping, option: str) -> None:
