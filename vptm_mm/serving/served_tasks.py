@@ -317,6 +317,8 @@ class ServedTasks:
             self.pool.remove(key)
 
     def _evict(self) -> None:
+        if len(self.loaded) <= self.max_tasks:
+            return
         for name, served in [*self.loaded.items()]:
             if len(self.loaded) > self.max_tasks and not served.users:
                 self._drop(name)
