@@ -91,8 +91,10 @@ def test_a_wheel_carries_what_a_clone_has(clone, tmp_path):
     assert (site / 'vptm_mm' / '.mim' / 'model-index.yml').is_file()
     weights = sorted((ROOT / 'vptm_mm').rglob('*.pth'))
     assert weights
+    digits = ROOT / 'vptm_mm' / 'datasets' / 'digits.npz'
     cards = (ROOT / 'vptm_mm').rglob('*.md')
-    for path in [*weights, *cards, *(ROOT / 'vptm_mm').rglob('*.py')]:
+    modules = (ROOT / 'vptm_mm').rglob('*.py')
+    for path in [*weights, digits, *cards, *modules]:
         assert (site / path.relative_to(ROOT)).is_file(), path
     assert not list(site.rglob('__pycache__'))
 

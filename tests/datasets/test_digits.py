@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
 
 from vptm_mm.datasets import SklearnDigits
 
@@ -28,10 +29,19 @@ def test_digits_are_all_there_once():
     assert parts['train'].metainfo['classes'] == tuple('0123456789')
 
 
-def test_digits_are_the_same_every_time():
-    first, second = SklearnDigits(split='val'), SklearnDigits(split='val')
-    assert np.array_equal(first.get_gt_labels(), second.get_gt_labels())
-    assert pixels(first) == pixels(second)
+def test_digits_are_those_of_scikit_learn():
+    digits = load_digits()
+    indices = np.arange(len(digits.target))
+    cut = dict(random_state=0, stratify=digits.target)
+    rest, test = train_test_split(indices, test_size=0.2, **cut)
+    cut.update(stratify=digits.target[rest])
+    train, val = train_test_split(rest, test_size=0.25, **cut)
+    for split, chosen in dict(train=train, val=val, test=test).items():
+        part, chosen = SklearnDigits(split=split), sorted(chosen)
+        assert np.array_equal(part.get_gt_labels(), digits.target[chosen])
+        grey = np.stack([part[i]['img'] for i in range(len(part))])
+        expected = np.rint(digits.images[chosen] * 255 / 16)
+        assert (grey == expected[..., None]).all()
 
 
 def test_digits_name_their_list(log):
