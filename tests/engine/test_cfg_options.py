@@ -5,7 +5,7 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from vptm_mm.engine.cfg_options import merge_cfg_options
+from vptm_mm.engine.cfg_options import merge_cfg_options, read_config
 
 from ..conftest import ROOT
 
@@ -77,6 +77,12 @@ def test_known(option):
 )
 def test_known_together(options):
     merge_cfg_options(copy.deepcopy(CFG), options)
+
+
+def test_a_picture_is_not_a_config(tmp_path):
+    (tmp_path / 'x.jpg').touch()
+    with pytest.raises(ValueError, match=r'x\.jpg is not a config; its name'):
+        read_config(tmp_path / 'x.jpg')
 
 
 @pytest.mark.parametrize(

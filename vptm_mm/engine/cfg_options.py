@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..tasks import config_of
 
+SUFFIXES = ('.py', '.json', '.yaml', '.yml')  # that mmengine reads
 # Top-level keys that the runner and the tools look up by name, beside the
 # arguments of Runner.
 LOOKED_UP = {
@@ -64,10 +65,17 @@ def read_config(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As ``merge_cfg_options``.
+        ValueError: If its name is not that of a config, or as
+            ``merge_cfg_options``.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no config at {Path(path).absolute()}')
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no config at {path.absolute()}')
+    if path.suffix not in SUFFIXES:
+        raise ValueError(
+            f'{path} is not a config; its name must end in one of '
+            f'{", ".join(SUFFIXES)}.'
+        )
     cfg = Config.fromfile(path)
     merge_cfg_options(cfg, options or {})
     return cfg
