@@ -144,6 +144,7 @@ def test_flags_change_the_plan(make_plan):
     [
         (['none.yml'], FileNotFoundError, '^no plan at .*none'),
         (['--axes', 'depth'], ValueError, "unknown axis 'depth'; the"),
+        (['--axes', ''], ValueError, "unknown axis ''; the plan has "),
         (['--search', 'bayes'], ValueError, "unknown preset 'bayes'"),
     ],
 )

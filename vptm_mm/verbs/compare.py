@@ -31,7 +31,7 @@ def make_plan(args: argparse.Namespace) -> Plan:
         configs,
         methods=args.methods,
         datasets=args.datasets,
-        axes=args.axes.split(',') if args.axes else (),
+        axes=() if args.axes is None else args.axes.split(','),
         search=args.search,
         learning_rates=args.learning_rates,
         seeds=args.seeds,
