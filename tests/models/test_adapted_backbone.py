@@ -209,6 +209,12 @@ def test_a_flat_class_is_its_parts(adapt, images, cls, flat, parts):
     assert disturb(ours)(images)[0].equal(disturb(theirs)(images)[0])
 
 
+def test_prompts_behind_what_is_read_are_refused(adapt):
+    tuning = dict(type='PromptTuning', prompt_blocks=(0, 2))
+    with pytest.raises(ValueError, match=r'prompt_blocks=\(0, 2\) must be be'):
+        adapt(tuning=tuning, readout=dict(type='BlockReadout', block=1))
+
+
 @pytest.mark.parametrize(
     'tuning', ['none', 'prompts', 'late', 'gates', 'lora', 'adapters']
 )

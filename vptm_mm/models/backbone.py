@@ -108,6 +108,16 @@ class AdaptedBackbone(BaseBackbone):
             self.readout.mask_layout,
         )
         self._needed = self.readout.needed(self.sequence)
+        self._require_reached()
+
+    def _require_reached(self) -> None:
+        blocks = self.tuning.prompt_tokens.blocks
+        count = self.readout.num_blocks
+        if blocks and max(blocks) >= count:
+            raise ValueError(
+                f'prompt_blocks={blocks} must be below {count}: those behind '
+                f'what {type(self.readout).__name__} reads are not run.'
+            )
 
     @property
     def sequence(self) -> TokenSequence:
