@@ -225,16 +225,23 @@ def test_unknown_options(call, message):
         call()
 
 
-def test_names_of_ones_own(whole):
+def test_classes_without_names(whole):
     options = dict(data_root=str(whole[VTAB1k]))
-    names = ('near', 'far', 'further', 'none')
-    kitti = VTAB1k('kitti', classes=names, **options)
-    assert kitti.metainfo['classes'] == names
     for metainfo in None, dict(source='here'), dict(classes=None):
         kitti = VTAB1k('kitti', metainfo=metainfo, **options)
         assert kitti.metainfo['classes'] == ('0', '1', '2', '3')
-    with pytest.raises(ValueError, match='are 2; kitti has 4'):
-        VTAB1k('kitti', classes=['near', 'far'], **options)
+
+
+@pytest.mark.parametrize(
+    ('cls', 'count'), [(NABirds, 555), (StanfordDogs, 120), (VTAB1k, 4)]
+)
+def test_names_of_ones_own(whole, cls, count):
+    task = dict(task='kitti') if cls is VTAB1k else {}
+    options = dict(task, data_root=str(whole[cls]))
+    names = tuple(f'mine {number}' for number in range(count))
+    assert cls(classes=names, **options).metainfo['classes'] == names
+    with pytest.raises(ValueError, match=f'are 2; the data set has {count}'):
+        cls(classes=['near', 'far'], **options)
 
 
 def test_lists_from_other_systems(copied):

@@ -81,5 +81,5 @@ class NABirds(SplitDataset):
                 f'{error!s:.80} of one has no place in another; download them '
                 'again.'
             ) from error
-        self._metainfo['classes'] = tuple(classes)
+        self.name_classes(classes)
         return self.make_list(images, self.ann_file)

@@ -1,6 +1,7 @@
 """Data sets of several splits, whose images a file of their folder lists."""
 
 import os
+from collections.abc import Sequence
 from os import path as osp
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,20 @@ class SplitDataset(BaseDataset):
         self.split = split
         kwargs.setdefault('test_mode', split == 'test')
         super().__init__(data_root=osp.expanduser(data_root), **kwargs)
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Name the classes, unless ``classes`` does.
+
+        Args:
+            names: One for each class of the data set.
+        """
+        given = self._metainfo.get('classes') or tuple(names)
+        self._metainfo['classes'] = given
+        if len(given) != len(names):
+            raise ValueError(
+                f'classes={given!r:.80} are {len(given)}; the data set has '
+                f'{len(names)}.'
+            )
 
     def make_list(
         self, images: list[tuple[str, int]], index: str

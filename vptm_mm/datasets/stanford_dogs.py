@@ -69,7 +69,5 @@ class StanfordDogs(SplitDataset):
                 f'{self.NUM_CLASSES} of both. Download it again.'
             )
         # n02085620-Chihuahua, n02086240-Shih-Tzu
-        self._metainfo['classes'] = tuple(
-            one.partition('-')[2] or one for one in folders
-        )
+        self.name_classes([one.partition('-')[2] or one for one in folders])
         return self.make_list(images, self.ann_file)

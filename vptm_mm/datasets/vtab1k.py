@@ -83,13 +83,7 @@ class VTAB1k(SplitDataset):
     def load_data_list(self) -> list[dict]:
         """Return one dict an image: ``img_path`` and ``gt_label``."""
         labels = {str(label): label for label in range(self.TASKS[self.task])}
-        classes = self._metainfo.get('classes') or tuple(labels)
-        if len(classes) != len(labels):
-            raise ValueError(
-                f'classes={classes!r:.80} are {len(classes)}; {self.task} has '
-                f'{len(labels)}.'
-            )
-        self._metainfo['classes'] = classes
+        self.name_classes(tuple(labels))
         pairs = read_pairs(self.ann_file)
         for path, label in pairs:
             if label not in labels:
