@@ -52,6 +52,15 @@ def rewrite(path, **changes):
     save_file(tensors, path, {TASK_KEY: json.dumps(content)})
 
 
+def test_the_order_of_keys_is_nothing(task):
+    turned = {
+        name: dict(reversed(getattr(task, name).items()))
+        for name in ('backbone', 'head', 'data_preprocessor')
+    }
+    assert list(turned['head']) != list(task.head)
+    assert dataclasses.replace(task, **turned).sha256 == task.sha256
+
+
 def test_round_trip(task, path, tmp_path):
     again = read_task(path)
     assert set(again.tensors) == {
@@ -65,7 +74,10 @@ def test_round_trip(task, path, tmp_path):
     for field in dataclasses.fields(task):
         if field.name not in ('tensors', 'path'):
             ours, theirs = (getattr(t, field.name) for t in (task, again))
-            assert json.dumps(ours) == json.dumps(theirs), field.name
+            ours, theirs = (
+                json.dumps(one, sort_keys=True) for one in (ours, theirs)
+            )
+            assert ours == theirs, field.name
     assert again.version == __version__
     assert again.num_bytes == 4 * (10 * 16 + 8 * 16 + 5 * 8 + 1)
     assert again.sha256 == task.sha256

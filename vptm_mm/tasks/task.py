@@ -240,9 +240,9 @@ def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(cfg: Any) -> Any:
-    """Return a config, or a part of one, as a task file holds it."""
+    """Return a config, or a part of one, as a task file holds it: sorted."""
     try:
-        return json.loads(json.dumps(cfg, default=_plain))
+        return json.loads(json.dumps(cfg, default=_plain, sort_keys=True))
     except TypeError as error:  # a key is not text
         raise ValueError(f'a task file cannot hold this: {error}.') from error
 
