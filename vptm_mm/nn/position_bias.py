@@ -95,9 +95,10 @@ class PaddedPositionBias(nn.Module):
         # Only pairs between two offsets are interpolated: the others are
         # looked up, which keeps them bit-identical.
         pairs = share.ne(0).any(-1)
-        corner_rows = torch.stack([low, low, high, high], -2)[pairs][..., 0]
-        corner_columns = torch.stack([low, high, low, high], -2)[pairs][..., 1]
-        down, right = share[pairs].unbind(-1)
+        low, high, share = low[pairs], high[pairs], share[pairs]
+        corner_rows = torch.stack([low, low, high, high], -2)[..., 0]
+        corner_columns = torch.stack([low, high, low, high], -2)[..., 1]
+        down, right = share.unbind(-1)
         weights = [
             (1 - down) * (1 - right),
             (1 - down) * right,
