@@ -7,19 +7,19 @@ each in a process of its own; medians.
 """
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-HOST = """
-import sys
 from mmengine.config import Config
+
+HOST = """
+import json, sys
 from mmpretrain.models import BEiTPretrainViT
-encoder = Config.fromfile(sys.argv[1]).model.backbone.encoder.to_dict()
-del encoder['type']
-BEiTPretrainViT(**encoder)
+BEiTPretrainViT(**json.loads(sys.argv[1]))
 """
 # Ends with the process, as nothing that follows is measured.
 START = """
@@ -52,9 +52,11 @@ def seconds(code: str, *arguments: str) -> float:
 def main() -> None:
     args = parse_args()
     options = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
+    encoder = Config.fromfile(args.config).model.backbone.encoder.to_dict()
+    del encoder['type']
     host, start = [], []
     for _ in range(args.repetitions):
-        host.append(seconds(HOST, args.config))
+        host.append(seconds(HOST, json.dumps(encoder)))
         with tempfile.TemporaryDirectory() as folder:
             start.append(
                 seconds(START, args.config, '--work-dir', folder, *options)
