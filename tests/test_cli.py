@@ -16,6 +16,8 @@ from vptm_mm.datasets import SklearnDigits
 from vptm_mm.run_verb import find_device, parse_options, run_verb
 from vptm_mm.tasks import read_task, write_task
 from vptm_mm.verbs.adapt import show
+from vptm_mm.weights import load_file
+from vptm_mm.weights.checkpoint_file import fetch
 from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse
 
@@ -134,6 +136,7 @@ def images(tmp_path_factory):
 
 
 def test_adapt_a_folder(images, monkeypatch, capsys):
+    """On the packaged colour backbone: nobody says size, mean or weights."""
     monkeypatch.chdir(images)
     assert vptm('adapt', 'made', '--masks', 1) == 0
     out = capsys.readouterr().out
@@ -141,7 +144,25 @@ def test_adapt_a_folder(images, monkeypatch, capsys):
     assert 'Yardstick: SVM, no backbone' in out
     task = read_task(images / 'made.task.safetensors')
     assert task.classes == ('digit 0', 'digit 1', 'digit 2')
-    vptm('predict', 'made', '--task', 'made.task.safetensors')
+    assert task.weights == 'vptm_mm://beitv2-mini_tinyimagenet.pth'
+    encoder, known = encoder_config(task.weights)
+    assert (
+        task.backbone['encoder'].items()
+        >= dict(arch=encoder['arch'], img_size=64, patch_size=8).items()
+    )
+    prepared = task.data_preprocessor
+    assert (tuple(prepared['mean']), tuple(prepared['std'])) == known[:2]
+    assert prepared['to_rgb'] == known.to_rgb
+    (resize,) = [one for one in task.pipeline if one['type'] == 'Resize']
+    assert tuple(resize['scale']) == (encoder['img_size'],) * 2
+    words = 'predict', 'made', '--task', 'made.task.safetensors'
+    vptm(*words)
+    # One number of the backbone is another.
+    content = load_file(fetch(task.weights))
+    content['state_dict']['backbone.cls_token'][0, 0, 0] += 1
+    torch.save(content, 'other.pth')
+    with pytest.raises(ValueError, match='tuned on frozen tensors of sha256'):
+        vptm(*words, '--weights', 'other.pth')
 
 
 def test_adapt_a_table_to_other_weights(images, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -29,17 +30,16 @@ SMALL = {
 }
 TINY_FOLDER = ROOT / 'configs' / 'vptm_beitv2-tiny_folder.py'
 DIGITS_TASK = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
-BASE_SIZE = [
-    path
-    for path in MAIN
-    if 'tiny' not in path.name
-    and path.parent.name not in ('pretrain', 'vtab')
-    and path not in YARDSTICKS
-]
 TINY = [
     path
     for path in MAIN
-    if 'tiny' in path.name and path.parent.name != 'pretrain'
+    if re.search('-(tiny|mini)_', path.name) and path.parent.name != 'pretrain'
+]
+BASE_SIZE = [
+    path
+    for path in MAIN
+    if path not in [*TINY, *YARDSTICKS]
+    and path.parent.name not in ('pretrain', 'vtab')
 ]
 
 

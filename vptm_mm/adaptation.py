@@ -199,8 +199,8 @@ def make_config(
         FileNotFoundError: If the folder or the weights are missing.
         ValueError: If the weights are not those of a BEiT v2.
     """
-    base = 'digits' if folder is None else 'folder'
-    cfg = Config.fromfile(config_path(f'vptm_beitv2-tiny_{base}'))
+    base = 'tiny_digits' if folder is None else 'mini_folder'
+    cfg = Config.fromfile(config_path(f'vptm_beitv2-{base}'))
     backbone = cfg.model.backbone
     if weights is not None:
         backbone.init_cfg.checkpoint = weights

@@ -16,7 +16,8 @@ in place of ``tools/train.py`` writes a card, too.
 The rate is constant until the last fifth, in which it falls to 0: a
 checkpoint from before can be finished at another length, by ``load_from``.
 
-Result: not yet measured.
+Result: ``vptm_mm://beitv2-mini_tinyimagenet.pth``, in half precision; the card
+beside it has how it was made and what linear probes read from it.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md

@@ -48,7 +48,7 @@ default_hooks = dict(
             ),
         ),
         visual_tokens=dict(_delete_=True, **held_out),
-        baseline='vptm_mm://beitv2-tiny_cifar10_round3.pth',
+        baseline='vptm_mm://beitv2-mini_tinyimagenet.pth',
         linear_probes=dict(
             linear_probe=dict(
                 train_dataloader=labelled, test_dataloader=held_out
