@@ -29,7 +29,7 @@ model = dict(
         ),
         init_cfg=dict(checkpoint='vptm_mm://beitv2-mini_tinyimagenet.pth'),
     ),
-    head=dict(in_channels=192),
+    head=dict(in_channels=192, prototype_init='regularized_discriminant'),
 )
 train_pipeline = [
     dict(type='LoadCheckedImage'),

@@ -167,12 +167,36 @@ def test_discriminants_of_the_training_images(tmp_path, dim):
     )
 
 
-def test_discriminants_of_one_image_of_each_class(tmp_path):
+def test_discriminants_within_classes(tmp_path):
+    """Scores as by a matrix root of the covariance within classes."""
+    regularized = {'model.head.prototype_init': 'regularized_discriminant'}
+    runner = digits_runner(tmp_path, **{**PLAIN, **regularized})
+    runner.train()
+    states, labels = training_states(runner)
+    means = torch.stack([states[labels == k].mean(0) for k in range(10)])
+    mean = F.normalize(means.mean(0), dim=0)
+    remove_mean = torch.eye(128).double() - torch.outer(mean, mean)
+    within = (states - means[labels]) @ remove_mean
+    covariance = within.T @ within / len(states)
+    covariance += torch.eye(128) * covariance.trace() / 128  # one to one
+    variances, axes = torch.linalg.eigh(covariance)
+    unit = F.normalize(states @ remove_mean @ axes / variances.sqrt(), dim=1)
+    prototypes = torch.stack([unit[labels == k].mean(0) for k in range(10)])
+    expected = unit @ F.normalize(prototypes, dim=1).T
+    scores = runner.model.head.forward((training_states(runner)[0].float(),))
+    torch.testing.assert_close(
+        scores * 0.1, expected.float(), atol=1e-4, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize('init', ['discriminant', 'regularized_discriminant'])
+def test_discriminants_of_one_image_of_each_class(tmp_path, init):
     labels = SklearnDigits(split='train').get_gt_labels().tolist()
     runner = digits_runner(
         tmp_path,
         **{
             **PLAIN,
+            'model.head.prototype_init': init,
             'train_dataloader.dataset.indices': [
                 labels.index(digit) for digit in range(10)
             ],

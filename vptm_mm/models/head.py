@@ -19,7 +19,12 @@ from ..nn import (
     require_same_state,
 )
 
-PROTOTYPE_INITS = ('xavier', 'class_mean', 'discriminant')
+PROTOTYPE_INITS = (
+    'xavier',
+    'class_mean',
+    'discriminant',
+    'regularized_discriminant',
+)
 
 
 @MODELS.register_module()
@@ -42,7 +47,8 @@ class PrototypeVerbalizerHead(ClsHead):
             (``ClassMeanPrototypesHook``) sets each prototype to the mean of
             its class before the first epoch. ``'discriminant'``: that hook
             first sets the projection to the linear discriminants of the
-            training images.
+            training images. ``'regularized_discriminant'``: to those that
+            compare with the differences within classes.
         loss: Config of the instance-prototype loss.
         topk: Ranks of the training accuracy.
         cal_acc: Whether to compute the training accuracy.

@@ -6,7 +6,11 @@ from .checks import (
     require_list,
     require_positive,
 )
-from .discriminants import discriminant_projection, shrunk_covariance
+from .discriminants import (
+    discriminant_projection,
+    regularized_covariance,
+    shrunk_covariance,
+)
 from .freezing import freeze, trainable_parameters
 from .low_rank_update import LowRankUpdate
 from .position_bias import CLS, PLACED, ZERO, PaddedPositionBias, grid_places
@@ -47,6 +51,7 @@ __all__ = [
     'is_int',
     'part_of',
     'qkv_bias',
+    'regularized_covariance',
     'require_int',
     'require_list',
     'require_positive',

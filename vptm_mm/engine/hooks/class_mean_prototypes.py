@@ -17,7 +17,12 @@ from mmpretrain.registry import HOOKS
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ...nn import discriminant_projection, require_int, shrunk_covariance
+from ...nn import (
+    discriminant_projection,
+    regularized_covariance,
+    require_int,
+    shrunk_covariance,
+)
 from ...progress import progress
 from ..position_seeds import View, pipelines
 from ..unwrap import unwrap_model
@@ -33,7 +38,8 @@ class ClassMeanPrototypesHook(Hook):
     times, rounded up. With ``prototype_init='discriminant'`` the projection
     becomes the linear discriminants of these states, with a shrunk covariance
     and without the direction of their mean, which tells nothing apart (Fisher,
-    1936 <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>). Then each
+    1936 <https://doi.org/10.1111/j.1469-1809.1936.tb02137.x>); with
+    ``'regularized_discriminant'``, of the covariance within classes. Then each
     prototype becomes the normalised mean of the normalised projections of its
     class. With no training after it this is a nearest prototype classifier
     (Snell et al., Prototypical Networks
@@ -76,10 +82,11 @@ class ClassMeanPrototypesHook(Hook):
                 f'image, {empty[0]} first (from 0). Their prototypes keep '
                 'their initial values; add images, or correct num_classes.'
             )
-        if head.prototype_init == 'discriminant':
+        if head.prototype_init != 'class_mean':
             initial = head.verbalizer.projection.weight
+            within = head.prototype_init == 'regularized_discriminant'
             head.verbalizer.set_projection(
-                _discriminants(states, labels, counts, initial)
+                _discriminants(states, labels, counts, initial, within)
             )
         prototypes = head.verbalizer.prototypes
         projected = (
@@ -141,7 +148,11 @@ def _class_sums(
 
 
 def _discriminants(
-    states: list[Tensor], labels: list[Tensor], counts: Tensor, initial: Tensor
+    states: list[Tensor],
+    labels: list[Tensor],
+    counts: Tensor,
+    initial: Tensor,
+    within: bool,
 ) -> Tensor:
     """Linear discriminants of the states of all processes.
 
@@ -150,6 +161,7 @@ def _discriminants(
         labels: Their classes, ``(B,)``.
         counts: Images of each class, of all processes, ``(K,)``.
         initial: The projection as it is, ``(d, C)``.
+        within: Whether the covariance is that within classes.
 
     Returns:
         A projection, ``(d, C)``.
@@ -161,13 +173,18 @@ def _discriminants(
         labels,
         torch.zeros(len(counts), width, dtype=torch.double),
     )
-    mean = sums.sum(0) / count  # (C,)
+    class_means = sums / counts[:, None].clamp(min=1)  # (K, C)
+    if within:
+        mean, origins = class_means[counts > 0].mean(0), class_means
+    else:
+        mean, origins = sums.sum(0) / count, torch.zeros_like(class_means)
     direction = F.normalize(mean, dim=0)
     remove_mean = torch.eye(width).double() - direction.outer(direction)
     covariance = torch.zeros_like(remove_mean)
     fourth_moment = covariance.new_zeros(())
-    for part in states:
-        deviation = part.double() @ remove_mean  # (B, V, C)
+    for part, classes in zip(states, labels, strict=True):
+        deviation = part.double() - origins[classes][:, None]  # (B, V, C)
+        deviation = deviation @ remove_mean
         flat = deviation.flatten(0, 1)
         covariance += flat.T @ flat / (count * part.size(1))
         # |mean of x x^T over an image's views|^2, by their products if these
@@ -179,7 +196,9 @@ def _discriminants(
     all_reduce(covariance)
     all_reduce(fourth_moment)
     projection = discriminant_projection(
-        shrunk_covariance(covariance, fourth_moment, count),
+        regularized_covariance(covariance)
+        if within
+        else shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),
         initial.cpu().double(),
     )
