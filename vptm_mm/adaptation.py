@@ -337,8 +337,12 @@ def tune(cfg: Config, epochs: int) -> Config:
     cfg.train_cfg.max_epochs = epochs
     cfg.default_hooks.checkpoint.test_best = False  # the caller does
     if not epochs:
-        # Prompts that nobody trains only disturb.
+        # Prompts that nobody trains only disturb, and so does augmentation.
         cfg.model.backbone.prompt_length = 0
+        whole = next(inner_datasets(cfg.test_dataloader.dataset))
+        for dataset in inner_datasets(cfg.train_dataloader.dataset):
+            dataset['pipeline'] = whole['pipeline']
+        cfg.default_hooks.class_means.least_views = 1
     build_runner(cfg, LOADERS).train()
     return cfg
 

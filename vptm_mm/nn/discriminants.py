@@ -47,7 +47,7 @@ def regularized_covariance(covariance: Tensor, share: float = 0.5) -> Tensor:
 
     Regularized Discriminant Analysis (Friedman, 1989)
     <https://doi.org/10.1080/01621459.1989.10478752>, by a fixed share: half
-    was best on the validation images of six data sets (docs/method.md).
+    was best on validation images, averaged over six data sets.
 
     Args:
         covariance: Of states whose class means are 0, ``(C, C)``. Of one state
