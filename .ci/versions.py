@@ -35,7 +35,7 @@ CORE = [
     'tests/engine/test_task_files.py',
     'tests/test_configs.py',
     'tests/test_host.py',
-    'tests/tools/test_tools.py',
+    'tests/verbs/test_tools.py',
 ]
 CHOICES = {
     'all': [],

@@ -22,7 +22,7 @@ from vptm_mm.weights.encoder_config import encoder_config
 from vptm_mm_cli import VERBS, main, parse
 
 from .test_run_verb import restore_handlers
-from .tools.vptm import vptm
+from .verbs.vptm import vptm
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from vptm_mm.demo import classify_and_show, write_examples
 from vptm_mm.image_content import decode
 from vptm_mm.tasks import VPTMTaskPool
 
-from .tools.test_predict import TASK
+from .verbs.test_predict import TASK
 
 
 def test_an_example_of_each_class(tmp_path):

@@ -41,8 +41,8 @@ from .elsewhere import DEVICE, Elsewhere
 from .engine.made_digits import digits_runner
 from .made_tasks import make_classifier, task_of
 from .models.test_vqkd import tokenizer_config
-from .tools.test_predict import TASK
-from .tools.test_tools import run as run_tool
+from .verbs.test_predict import TASK
+from .verbs.test_tools import run as run_tool
 from .visualization.made_batches import make_batches
 
 pytestmark = pytest.mark.filterwarnings(

@@ -15,7 +15,7 @@ from vptm_mm.datasets import LoadCheckedImage
 from vptm_mm.run_verb import guarded
 from vptm_mm.visualization.images import open_split
 
-from .tools.vptm import vptm
+from .verbs.vptm import vptm
 
 
 def restore_handlers(monkeypatch):

@@ -16,7 +16,7 @@ from vptm_mm.tasks import make_task, write_task
 
 from ..conftest import ROOT, load_script, random_class_means
 from ..made_images import oriented
-from ..tools.vptm import vptm
+from ..verbs.vptm import vptm
 from .conftest import needs_export
 
 exported = load_script('examples', 'exported.py')

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ..conftest import ROOT
-from ..tools.test_pretrain import (
+from ..verbs.test_pretrain import (
     CONFIG,
     SMALL,
     ask_to_stop,
@@ -20,7 +20,7 @@ from ..tools.test_pretrain import (
     start,
     wait_until,
 )
-from ..tools.test_tools import run
+from ..verbs.test_tools import run
 
 
 @pytest.mark.parametrize(

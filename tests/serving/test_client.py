@@ -11,7 +11,7 @@ import pytest
 from vptm_mm.demo import show_from
 from vptm_mm.serving.client import Client, ServerError
 
-from ..tools.vptm import vptm
+from ..verbs.vptm import vptm
 from .conftest import png
 from .test_api import check
 

@@ -9,7 +9,7 @@ import yaml
 
 from vptm_mm import run_verb
 
-from ..tools.vptm import vptm
+from ..verbs.vptm import vptm
 
 pytestmark = pytest.mark.needs('ray')
 

@@ -4,7 +4,7 @@ import pytest
 
 from vptm_mm.serving.client import Client
 
-from ..tools.test_demo import CHROMIUM, FLAGS, SECONDS, served_page, upload
+from ..verbs.test_demo import CHROMIUM, FLAGS, SECONDS, served_page, upload
 from .conftest import png
 from .test_api import expected
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     plain_config(folder)
     (folder / 'counted.py').write_text(
         "_base_ = './plain.py'\n"
-        "imports = ['vptm_mm', 'tests.tools.sent_bytes']\n"
+        "imports = ['vptm_mm', 'tests.verbs.sent_bytes']\n"
         'custom_imports = dict(imports=imports)\n'
         "default_hooks = dict(sent_bytes=dict(type='SentBytesHook'))\n"
     )
