@@ -3,7 +3,7 @@
     IMAGE_FOLDER=path/to/images \
         python tools/train.py configs/vptm_beitv2-mini_folder.py
 
-The backbone learned from 60,000 images of Tiny-ImageNet and a teacher's
+The backbone learned from 58,800 images of Tiny-ImageNet and a teacher's
 tokens: ``pretrain/beitv2-mini_tinyimagenet.py``. It is for trying the tool,
 for small images and few labels; ``vptm_beitv2_folder.py`` is the same on BEiT
 v2 base. Folders as there. Another backbone of this size:

@@ -4,6 +4,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -11,7 +12,14 @@ from PIL import Image
 
 import vptm_mm
 import vptm_mm_cli
-from vptm_mm.adaptation import Accuracy, Adapted, adapt
+from vptm_mm import adaptation
+from vptm_mm.adaptation import (
+    Accuracy,
+    Adapted,
+    adapt,
+    make_config,
+    tune,
+)
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.run_verb import find_device, parse_options, run_verb
 from vptm_mm.tasks import read_task, write_task
@@ -180,6 +188,22 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     assert adapted.probe.share > 0.8
     assert adapted.svm.share > 0.8
     assert adapted.svm.total == adapted.accuracy.total
+
+
+def test_a_start_without_training_sees_whole_images(
+    images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(adaptation, 'build_runner', Mock())
+    cfg = make_config(images / 'made', None, 1, 0, tmp_path)
+    start, trained = tune(cfg, 0), tune(cfg, 1)
+    whole = cfg.test_dataloader.dataset.pipeline
+    assert start.train_dataloader.dataset.pipeline == whole
+    assert start.default_hooks.class_means.least_views == 1
+    assert trained.train_dataloader.dataset.pipeline != whole
+    assert trained.default_hooks == {
+        **cfg.default_hooks,
+        'checkpoint': {**cfg.default_hooks.checkpoint, 'test_best': False},
+    }
 
 
 @pytest.mark.parametrize('right', [6, 7])

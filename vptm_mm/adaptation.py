@@ -118,9 +118,9 @@ def adapt(
     """Turn a folder of images into a task file.
 
     Without training, the prototypes are the discriminants of one pass over
-    the training images. With it, prompts are tuned from there, and the epoch
-    of the best validation accuracy is taken. A fifth of the images is held
-    out, or what lies in ``test/``.
+    the training images. With it, prompts are tuned from such a start on
+    augmented images, and the epoch of the best validation accuracy is taken.
+    A fifth of the images is held out, or what lies in ``test/``.
 
     Args:
         folder: A sub-folder for each class; or ``train/``, ``val/``,
