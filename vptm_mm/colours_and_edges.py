@@ -30,8 +30,8 @@ def colours_and_edges(images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     size = min(height, SIDE), min(width, SIDE)
     images = F.adaptive_avg_pool2d(images.float(), size)
-    red, green, blue = (images * SHADES / 256).long().unbind(1)
-    colours = _one_hot((red * SHADES + green) * SHADES + blue, SHADES**3)
+    a, b, c = (images * SHADES / 256).long().unbind(1)  # RGB or BGR
+    colours = _one_hot((a * SHADES + b) * SHADES + c, SHADES**3)
     down, right = torch.gradient(images.mean(1), dim=(1, 2))
     # Half a turn makes no difference: an edge has two directions.
     turns = torch.atan2(down, right) / math.pi * DIRECTIONS

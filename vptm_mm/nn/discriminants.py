@@ -42,7 +42,9 @@ def shrunk_covariance(
     return (1 - share) * covariance + share * target
 
 
-def regularized_covariance(covariance: Tensor, share: float = 0.5) -> Tensor:
+def regularized_covariance(
+    covariance: Tensor, class_means: Tensor, share: float = 0.5
+) -> Tensor:
     """Shrink a covariance within classes towards a multiple of the identity.
 
     Regularized Discriminant Analysis (Friedman, 1989)
@@ -50,8 +52,9 @@ def regularized_covariance(covariance: Tensor, share: float = 0.5) -> Tensor:
     was best on validation images, averaged over six data sets.
 
     Args:
-        covariance: Of states whose class means are 0, ``(C, C)``. Of one state
-            a class it is 0: the identity then.
+        covariance: Of the deviations from class means, ``(C, C)``. Of one
+            state a class it is 0, but for rounding: the identity then.
+        class_means: ``(K, C)``, for the scale of rounding.
         share: Of the identity.
 
     Returns:
@@ -62,7 +65,7 @@ def regularized_covariance(covariance: Tensor, share: float = 0.5) -> Tensor:
         width, dtype=covariance.dtype, device=covariance.device
     )
     variance = covariance.trace() / width
-    if variance == 0:
+    if variance <= 1e-10 * class_means.square().mean():
         return identity
     return (1 - share) * covariance + share * variance * identity
 

@@ -196,7 +196,7 @@ def _discriminants(
     all_reduce(covariance)
     all_reduce(fourth_moment)
     projection = discriminant_projection(
-        regularized_covariance(covariance)
+        regularized_covariance(covariance, class_means)
         if within
         else shrunk_covariance(covariance, fourth_moment, count),
         sums @ remove_mean / counts[:, None].clamp(min=1),
