@@ -242,9 +242,10 @@ def without_training(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def plain(cfg: Any) -> Any:
     """Return a config, or a part of one, as a task file holds it: sorted."""
     try:
-        return json.loads(json.dumps(cfg, default=_plain, sort_keys=True))
+        texts = json.loads(json.dumps(cfg, default=_plain))
     except TypeError as error:  # a key is not text
         raise ValueError(f'a task file cannot hold this: {error}.') from error
+    return json.loads(json.dumps(texts, sort_keys=True))
 
 
 def _plain(value: Any) -> Any:
