@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import time
 from os import path as osp
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,12 @@ def leave_process_group() -> None:
     when the interpreter ends may abort the process; it ends with the last
     reference to the group, so the runner must be out of scope. Not for a run
     that failed: the other processes may be waiting for this one.
+
+    To free those tensors the threads need the interpreter's lock. torch 2.6
+    keeps it while it waits for their end, and both would wait for ever; so
+    they first get time to free them.
     """
     if dist.is_available() and dist.is_initialized():
+        time.sleep(0.2)
         dist.destroy_process_group()
         gc.collect()  # the runner, and with it the group, is in cycles
