@@ -100,7 +100,7 @@ def test_builds(path, monkeypatch, tmp_path):
         packaged = cfg.model.backbone.init_cfg.checkpoint.startswith('vptm_mm')
         if not packaged:
             source = cfg.model.backbone.init_cfg.checkpoint
-            # That of the small backbone is the user's own.
+            # Those of the tiny and small ones are the user's own.
             assert source.startswith(('https', 'work_dirs'))
             cfg.model.backbone.init_cfg = None
     cfg.model.data_preprocessor = cfg.data_preprocessor

@@ -29,6 +29,7 @@ SMALL = {
     'RandomResizedCrop': dict(scale=16),
 }
 TINY_FOLDER = ROOT / 'configs' / 'vptm_beitv2-tiny_folder.py'
+DIGITS = 'vptm_mm://beitv2-tiny_digits.pth'
 DIGITS_TASK = 'vptm_mm://vptm_beitv2-tiny_digits.safetensors'
 TINY = [
     path
@@ -57,6 +58,7 @@ def environment(data_roots, checkpoint, monkeypatch):
         monkeypatch.setenv(name, root)
     for size in ('SMALL', 'BASE', 'LARGE'):
         monkeypatch.setenv(f'VPTM_BEITV2_{size}', str(checkpoint))
+    monkeypatch.setenv('VPTM_BEITV2_TINY', DIGITS)  # of the same size
     for cls in (CIFAR10, CIFAR100):
         for part in ('train_list', 'test_list'):
             files = [[name, None] for name, _ in getattr(cls, part)]
@@ -262,6 +264,7 @@ def test_head_has_the_classes_of_the_folder(tmp_path, monkeypatch):
         (tmp_path / 'c' / name).mkdir(parents=True)
     assert num_classes(tmp_path / 'c') == 3
     assert num_classes(tmp_path / 'gone') == 2
+    monkeypatch.setenv('VPTM_BEITV2_TINY', DIGITS)
     message = r'prototypes: \(10, 128\) in the file, \(2, 128\) in the model'
     with pytest.raises(ValueError, match=message):
         load_classifier(TINY_FOLDER, DIGITS_TASK)

@@ -224,7 +224,7 @@ default_hooks = dict(
                 **held_out, dataset=dict(**images, pipeline=whole_pipeline)
             ),
         ),
-        baseline='vptm_mm://beitv2-tiny_cifar10_round3.pth',
+        baseline='vptm_mm://beitv2-mini_tinyimagenet.pth',
         linear_probes=dict(
             linear_probe=dict(
                 train_dataloader=dict(**in_order, dataset=cifar10_labelled),

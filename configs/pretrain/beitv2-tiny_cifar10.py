@@ -15,9 +15,8 @@ of 33 to 35 minutes, 600 to 690 images a second. Masked visual tokens of the
 test images 21.1, 23.4 and 24.5 % correct, the best constant answer 0.8, 0.7
 and 0.7 %.
 Linear probe on [CLS] 44.7, 43.3 and 45.7 %, on averaged patches 43.8, 45.9 and
-46.6 %. The third one comes with the package, rounded to half precision:
-``vptm_mm://beitv2-tiny_cifar10_round3.pth``, with its card beside it. A fourth
-round, on tokens of VQ-KD: 18.6, 44.7 and 46.0 %. See docs/results.md.
+46.6 %. A fourth round, on tokens of VQ-KD: 18.6, 44.7 and 46.0 %. See
+docs/results.md.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md

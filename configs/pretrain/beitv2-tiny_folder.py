@@ -10,8 +10,7 @@ used.
 Measured on 2026-11-23, when no image was held out, two CPU cores with other
 jobs beside it, seed 0, on the 50,000 training images of CIFAR-10: 90 minutes,
 resumed once after epoch 9; masked visual tokens on the whole test images
-20.2 % correct, the best constant answer 0.7 %. The result comes with the
-package, rounded to half precision: ``vptm_mm://beitv2-tiny_cifar10.pth``.
+20.2 % correct, the best constant answer 0.7 %.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md

@@ -136,7 +136,7 @@ def test_a_union_of_splits_beside_a_part_of_it(tmp_path):
 
 
 def test_no_run_begins(images, monkeypatch, log):
-    config = CONFIGS / 'vptm_beitv2-tiny_folder.py'
+    config = CONFIGS / 'vptm_beitv2-mini_folder.py'
     monkeypatch.setenv('IMAGE_FOLDER', 'train/images')
     cfg = Config.fromfile(config)
     cfg.launcher, cfg.work_dir = 'none', 'run'

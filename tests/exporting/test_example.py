@@ -77,6 +77,8 @@ def test_class_and_share_are_those_of_predict(tmp_path, monkeypatch, capsys):
     pytest.importorskip('onnxruntime')
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('IMAGE_FOLDER', raising=False)
+    backbone = 'vptm_mm://beitv2-tiny_digits.pth'
+    monkeypatch.setenv('VPTM_BEITV2_TINY', backbone)
 
     cfg = Config.fromfile(CONFIG)
     cfg.model.head.num_classes = cfg.data_preprocessor.num_classes = len(NAMES)

@@ -49,10 +49,14 @@ def fetch(checkpoint: str | PathLike) -> Path:
     else:
         path = Path(checkpoint).expanduser()
     if not path.is_file():
+        source = f'checkpoint={checkpoint!r}'
+        if checkpoint.startswith(PACKAGED):
+            names = sorted(file.name for file in PACKAGED_FILES.glob('*.pth'))
+            source += f'; the package has {" and ".join(names)}'
         raise FileNotFoundError(
-            f'no pre-trained weights at {path.absolute()} (from checkpoint='
-            f'{checkpoint!r}); give the path of a BEiT v2 pre-training file '
-            'by --weights, or with a config by --cfg-options '
+            f'no pre-trained weights at {path.absolute()} (from {source}); '
+            'give the path of a BEiT v2 pre-training file by --weights, or '
+            'with a config by --cfg-options '
             'model.backbone.init_cfg.checkpoint=PATH.'
         )
     return path
