@@ -225,6 +225,21 @@ def test_initial_prompts_are_seeded_and_scaled_like_the_mask_token(build):
     assert prompts.std().item() == pytest.approx(scale.item(), rel=0.1)
 
 
+def test_prompts_may_start_near_the_mask_token(build):
+    prompts = build(prompt_length=200, prompt_init='mask')
+    mask_token = prompts.encoder.mask_token.flatten()
+    prompts = prompts.tuning.prompt_tokens.prompts[0]
+    scale = mask_token.std().item()
+    torch.testing.assert_close(
+        prompts.mean(0), mask_token, rtol=0, atol=scale / 8
+    )
+    assert (prompts - mask_token).std().item() == pytest.approx(
+        0.3 * scale, rel=0.1
+    )
+    with pytest.raises(ValueError, match="prompt_init='zero' must be one of"):
+        build(prompt_init='zero')
+
+
 def test_beitvit_with_a_shared_bias_is_the_same_backbone(build, images):
     encoder = dict(
         ENCODER,

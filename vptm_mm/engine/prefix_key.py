@@ -18,6 +18,7 @@ WITHOUT_EFFECT = (
     'num_visual_tokens',
     'prompt_bias',
     'prompt_blocks',
+    'prompt_init',
     'prompt_length',
     'prompt_location',
     'visual_token',

@@ -26,10 +26,11 @@ class VPTMBackbone(AdaptedBackbone):
 
     Args:
         encoder: As in ``AdaptedBackbone``.
-        prompt_length: As in ``PromptTuning``, like the next three.
+        prompt_length: As in ``PromptTuning``, like the next four.
         prompt_blocks: Blocks with prompts.
         prompt_location: Where prompts stand in the sequence.
         prompt_bias: Their position bias.
+        prompt_init: Where they start.
         mask_bias: As in ``MaskReadout``, like the next two.
         mask_grid: Masks along one side.
         visual_token: What represents the predicted visual token.
@@ -54,6 +55,7 @@ class VPTMBackbone(AdaptedBackbone):
         prompt_blocks: Iterable[int] = (0,),
         prompt_location: str = 'after_patches',
         prompt_bias: str = 'zero',
+        prompt_init: str = 'random',
         mask_bias: str = 'grid',
         mask_grid: int = 1,
         visual_token: str = 'hidden',
@@ -74,6 +76,7 @@ class VPTMBackbone(AdaptedBackbone):
                 prompt_blocks=prompt_blocks,
                 prompt_location=prompt_location,
                 prompt_bias=prompt_bias,
+                prompt_init=prompt_init,
             ),
             num_visual_tokens if visual_token == 'logits' else None,
             **options,

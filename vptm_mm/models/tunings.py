@@ -31,6 +31,10 @@ from ..nn import (
 )
 from .encoder import BlockSteps, FrozenEncoder
 
+PROMPT_INITS = ('random', 'mask')
+# Width of prompts around the mask token, as a share of the token's own.
+NOISE = 0.3
+
 
 class Tuning(nn.Module, BlockSteps):
     """Base class of what is learnt inside an encoder; it learns nothing.
@@ -69,7 +73,6 @@ class PromptTuning(Tuning):
     """Prompt tokens among those of the image.
 
     Visual Prompt Tuning <https://arxiv.org/abs/2203.12119>, section 3.2.
-    Prompts start as wide as the mask token.
 
     Args:
         prompt_length: Prompt tokens P per prompted block; 0 for none.
@@ -81,6 +84,11 @@ class PromptTuning(Tuning):
             result: all prompts share one position bias.
         prompt_bias: Position bias of prompts: ``'zero'`` or ``'cls'``, the
             table's [CLS] entries.
+        prompt_init: Where prompts start: ``'random'``, as wide as the mask
+            token, or ``'mask'``, near the mask token, which the encoder knows.
+
+    Raises:
+        ValueError: If an option is out of range.
     """
 
     def __init__(
@@ -91,7 +99,12 @@ class PromptTuning(Tuning):
         prompt_blocks: Iterable[int] = (0,),
         prompt_location: str = 'after_patches',
         prompt_bias: str = 'zero',
+        prompt_init: str = 'random',
     ) -> None:
+        if prompt_init not in PROMPT_INITS:
+            raise ValueError(
+                f'prompt_init={prompt_init!r} must be one of {PROMPT_INITS}.'
+            )
         blocks = require_list('prompt_blocks', prompt_blocks)
         depth = encoder.num_layers
         prompt_tokens = PromptTokens(
@@ -102,8 +115,12 @@ class PromptTuning(Tuning):
         self.prefix_depth = min(prompt_tokens.blocks, default=depth)
         self.prompt_tokens = prompt_tokens
         if encoder.is_pretrained and not encoder.mask_token.is_meta:
-            std = encoder.mask_token.float().std().item()
-            self.prompt_tokens.reset_parameters(std)
+            mask_token = encoder.mask_token.float().flatten()  # (C,)
+            std = mask_token.std().item()
+            if prompt_init == 'random':
+                self.prompt_tokens.reset_parameters(std)
+            else:
+                self.prompt_tokens.reset_parameters(NOISE * std, mask_token)
 
     def enter(self, tokens: Tensor, block: int) -> Tensor:
         """Put the prompts of a block among the tokens."""

@@ -65,10 +65,19 @@ class PromptTokens(nn.Module):
         )
         self.reset_parameters()
 
-    def reset_parameters(self, std: float = 0.02) -> None:
-        """Initialise the prompts, normally distributed, of width ``std``."""
+    def reset_parameters(
+        self, std: float = 0.02, mean: Tensor | None = None
+    ) -> None:
+        """Initialise the prompts, normally distributed.
+
+        Args:
+            std: Width of the distribution.
+            mean: Its middle, ``(C,)``; zeros by default.
+        """
         if self.prompts is not None:
             nn.init.normal_(self.prompts, std=std)
+            if mean is not None:
+                self.prompts.data += mean
 
     def forward(self, tokens: Tensor, block: int, start: int) -> Tensor:
         """Put the prompts of ``block`` at position ``start``."""

@@ -1,8 +1,8 @@
 """Tiny-ImageNet at 64 px, with 20 labelled images of each of 200 classes.
 
 ``TINYIMAGENET`` in the environment gives the folder of ``train/CLASS/*.jpg``
-and ``val/CLASS/*.jpg``. A hundredth of the training images is for validation;
-the official validation images are for testing.
+and ``val/CLASS/*.jpg``. A hundredth of the training images is for validation,
+a quarter of the official validation images for testing.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md
@@ -35,8 +35,13 @@ val_dataloader = dict(
 test_dataloader = dict(
     dataset=dict(
         _delete_=True,
-        type='CustomDataset',
-        data_root=f'{folder}/val',
-        pipeline=_base_.test_pipeline,
+        type='TrainValSplit',
+        part='val',
+        val_fraction=0.25,
+        dataset=dict(
+            type='CustomDataset',
+            data_root=f'{folder}/val',
+            pipeline=_base_.test_pipeline,
+        ),
     )
 )
