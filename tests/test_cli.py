@@ -180,7 +180,14 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     rows = [f'{p.relative_to(images)},{p.parent.name}\n' for p in paths]
     (images / 'table.csv').write_text('path,label\n' + ''.join(rows))
     weights = 'vptm_mm://beitv2-tiny_digits.pth'
+    features = Mock(wraps=adaptation.colours_and_edges)
+    monkeypatch.setattr(adaptation, 'colours_and_edges', features)
     adapted = adapt('table.csv', weights, epochs=1, out='new/t.safetensors')
+    # Of the images that the SVM reads, once.
+    assert sum(len(call.args[0]) for call in features.call_args_list) == sum(
+        sum(adapted.images[split]) for split in ('train', 'test')
+    )
+    assert adapted.repeated == 0
     assert adapted.path.is_file()
     assert adapted.classes == ('digit 0', 'digit 1', 'digit 2')
     assert sum(map(sum, adapted.images.values())) == len(paths)
@@ -188,6 +195,15 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     assert adapted.probe.share > 0.8
     assert adapted.svm.share > 0.8
     assert adapted.svm.total == adapted.accuracy.total
+
+
+def test_images_in_several_splits_are_counted():
+    images = torch.arange(3 * 64**2 * 4, dtype=torch.int32).view(4, 3, 64, 64)
+    looks = [adaptation.Look(for_svm=False) for _ in range(3)]
+    for look, some in zip(looks, ([0, 0, 1], [0, 2], [0, 2, 3]), strict=True):
+        assert len(list(look.over([dict(inputs=images[some])]))) == 1
+        assert not look.pixels
+    assert adaptation.count_repeated(looks) == 2
 
 
 def test_a_start_without_training_sees_whole_images(
@@ -206,25 +222,34 @@ def test_a_start_without_training_sees_whole_images(
     }
 
 
-@pytest.mark.parametrize('right', [6, 7])
-def test_adapt_says_where_no_backbone_is_better(tmp_path, capsys, right):
+@pytest.mark.parametrize(
+    ('right', 'of_svm', 'is_better'),
+    [(60, 60, False), (60, 73, False), (60, 75, True), (97, 100, False)],
+)
+@pytest.mark.parametrize('repeated', [0, 3])
+def test_adapt_says_what_to_know(
+    tmp_path, capsys, right, of_svm, is_better, repeated
+):
+    """An SVM that is better beyond chance; images in several splits."""
     (tmp_path / 'a.safetensors').touch()
-    six = Accuracy(6, 10)
+    given = Accuracy(right, 100)
     adapted = Adapted(
         path=tmp_path / 'a.safetensors',
         classes=('x', 'y'),
         images=dict(train=[9, 9], val=[1, 1], test=[5, 5]),
-        start=six,
-        accuracy=six,
-        probe=six,
-        svm=Accuracy(right, 10),
+        start=given,
+        accuracy=given,
+        probe=given,
+        svm=Accuracy(of_svm, 100),
         confusions=[('x', 'y', 4)],
         seconds=1.0,
+        repeated=repeated,
     )
     show(adapted, argparse.Namespace(epochs=0))
     streams = capsys.readouterr()
-    assert f'SVM, no backbone:     {right}0.0% of 10 images' in streams.out
-    assert ('larger backbone by --weights' in streams.err) == (right == 7)
+    assert f'SVM, no backbone:     {of_svm}.0% of 100 images' in streams.out
+    assert ('larger backbone by --weights' in streams.err) == is_better
+    assert ('more than one split: 3;' in streams.err) == bool(repeated)
 
 
 @pytest.mark.parametrize(

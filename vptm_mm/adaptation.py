@@ -8,7 +8,7 @@ import csv
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from .colours_and_edges import colours_and_edges
 from .datasets import count_classes
+from .datasets.split_check import pixels_sha256
 from .engine.launch import LOADERS, build_runner
 from .model_index import config_path
 from .tasks import (
@@ -67,6 +68,17 @@ class Accuracy:
         low, high = test.proportion_ci(method='wilson')
         return float(low), float(high)
 
+    def clearly_exceeds(self, other: 'Accuracy') -> bool:
+        """Whether it is better by two standard errors of the difference.
+
+        The error is that of two independent binomials. Of the same images it
+        is too large rather than too small, as mistakes are often shared.
+        """
+        variances = (
+            one.share * (1 - one.share) / one.total for one in (self, other)
+        )
+        return self.share - other.share > 2 * sum(variances) ** 0.5
+
     def __str__(self) -> str:
         low, high = self.interval
         return (
@@ -93,6 +105,7 @@ class Adapted:
         confusions: True class, predicted class and number of held-out images;
             the most frequent first.
         seconds: How long it took, without probe and SVM.
+        repeated: Images that are in more than one of the splits.
     """
 
     path: Path
@@ -104,6 +117,7 @@ class Adapted:
     svm: Accuracy
     confusions: list[tuple[str, str, int]]
     seconds: float
+    repeated: int = 0
 
 
 def adapt(
@@ -152,11 +166,14 @@ def adapt(
         cfg.device = device
     made = Path(cfg.work_dir, task_file_name(cfg.filename))
     untuned = tune(cfg, 0)
-    seen = {split: run_over(untuned, made, split) for split in SPLITS}
-    outputs = {split: said for split, (said, _) in seen.items()}
+    looks = {split: Look(split != 'val') for split in SPLITS}
+    outputs = {
+        split: run_over(untuned, made, split, look)
+        for split, look in looks.items()
+    }
     end = outputs['test']
     if epochs:
-        end, _ = run_over(tune(cfg, epochs), made, 'test')
+        end = run_over(tune(cfg, epochs), made, 'test')
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,9 +192,15 @@ def adapt(
         start=accuracy_of(outputs['test']),
         accuracy=accuracy_of(end),
         probe=probe(**outputs),
-        svm=without_backbone(*seen['train'], *seen['test']),
+        svm=without_backbone(
+            outputs['train'],
+            torch.cat(looks['train'].pixels),
+            outputs['test'],
+            torch.cat(looks['test'].pixels),
+        ),
         confusions=confusions(end, classes),
         seconds=seconds,
+        repeated=count_repeated(looks.values()),
     )
 
 
@@ -348,27 +371,48 @@ def tune(cfg: Config, epochs: int) -> Config:
     return cfg
 
 
+class Look:
+    """Keeps what is to be known of images beside the classifier's answer.
+
+    Args:
+        for_svm: Whether to keep colours and edges, as ``pixels``.
+    """
+
+    def __init__(self, for_svm: bool) -> None:
+        self.for_svm = for_svm
+        self.pixels: list[Tensor] = []
+        self.digests: set[bytes] = set()
+
+    def over(self, batches: Iterable[dict]) -> Iterator[dict]:
+        """Yield the batches, and look at each."""
+        for batch in batches:
+            images = batch['inputs']
+            self.digests.update(pixels_sha256(one) for one in images.numpy())
+            if self.for_svm:
+                self.pixels.append(colours_and_edges(images))
+            yield batch
+
+
+def count_repeated(looks: Iterable[Look]) -> int:
+    """Count the images that are in more than one split."""
+    splits = Counter(digest for look in looks for digest in look.digests)
+    return sum(count > 1 for count in splits.values())
+
+
 def run_over(
-    cfg: Config, checkpoint: Path, split: str
-) -> tuple[Predictions, Tensor]:
+    cfg: Config, checkpoint: Path, split: str, look: Look | None = None
+) -> Predictions:
     """Run a classifier over the images of a split, without augmentation.
 
     Returns:
-        What it says, with what the head reads as features, ``(N, F)``; and
-        colours and edges of the images.
+        What it says, with what the head reads as features, ``(N, F)``.
     """
     device = cfg.get('device') or 'auto'
     model = load_classifier(cfg, checkpoint, device=device)
     _, batches = split_batches(cfg, split)
-    pixels = []
-
-    def looked_at() -> Iterator[dict]:
-        for batch in batches:
-            pixels.append(colours_and_edges(batch['inputs']))
-            yield batch
-
-    said = predict(model, looked_at(), lambda model, feats: feats[-1])
-    return said, torch.cat(pixels)
+    if look is not None:
+        batches = look.over(batches)
+    return predict(model, batches, lambda model, feats: feats[-1])
 
 
 def probe(train: Predictions, val: Predictions, test: Predictions) -> Accuracy:

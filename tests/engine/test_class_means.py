@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.covariance import ledoit_wolf
 from torch import distributed, multiprocessing
+from torch.utils.flop_counter import FlopCounterMode
 
 from vptm_mm.datasets import SklearnDigits
 from vptm_mm.engine import PrefixCacheHook
@@ -330,6 +331,19 @@ def seen_states(runner):
     finally:
         class_mean_prototypes._training_states = extract
     return tuple(map(torch.cat, seen[0]))
+
+
+def test_a_fixed_share_needs_no_fourth_moment():
+    states, labels = torch.randn(6, 4, 8), torch.arange(6) % 2
+    flops = {}
+    for within in (False, True):
+        with FlopCounterMode(display=False) as counter:
+            class_mean_prototypes._discriminants(
+                [states], [labels], labels.bincount(), torch.eye(8), within
+            )
+        flops[within] = counter.get_total_flops()
+    # The products of 4 views of 6 images, each of 8 numbers.
+    assert flops[False] - flops[True] == 2 * 6 * 4 * 4 * 8
 
 
 @pytest.mark.parametrize('least_views', [0, 1.5])

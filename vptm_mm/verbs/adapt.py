@@ -47,11 +47,16 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
     for true, said, count in adapted.confusions[:SHOWN]:
         images = 'image' if count == 1 else 'images'
         print(f'  {count} {images} of {true}: taken for {said}')
-    if adapted.svm.right > adapted.accuracy.right:
+    if adapted.repeated:
         print(
-            'Colours and edges alone say more of these images than the task: '
-            'give a larger backbone by --weights (docs/train.md names some), '
-            'or tune it by --epochs.',
+            f'Warning: images in more than one split: {adapted.repeated}; '
+            'the accuracy may be too high.',
+            file=sys.stderr,
+        )
+    if adapted.svm.clearly_exceeds(adapted.accuracy):
+        print(
+            'The SVM is better: give a larger backbone by --weights '
+            '(docs/train.md), or tune by --epochs.',
             file=sys.stderr,
         )
     size = adapted.path.stat().st_size / 1e3

@@ -183,13 +183,14 @@ def _discriminants(
     covariance = torch.zeros_like(remove_mean)
     fourth_moment = covariance.new_zeros(())
     for part, classes in zip(states, labels, strict=True):
+        views = part.size(1)
         deviation = part.double() - origins[classes][:, None]  # (B, V, C)
         deviation = deviation @ remove_mean
         flat = deviation.flatten(0, 1)
-        covariance += flat.T @ flat / (count * part.size(1))
-        # |mean of x x^T over an image's views|^2, by their products if these
-        # are fewer numbers.
-        views = part.size(1)
+        covariance += flat.T @ flat / (count * views)
+        if within:
+            continue  # a fixed share needs no fourth moment
+        # |mean of x x^T over views|^2, by products if these are fewer.
         turned = deviation.transpose(1, 2)
         products = deviation @ turned if views < width else turned @ deviation
         fourth_moment += products.square().sum() / (views**2 * count)
