@@ -17,6 +17,28 @@ SETTINGS = dict(tasks=dict(a='0'), topk=1)
 ROW = dict(image='x.png', task='a', top=[])
 
 
+@pytest.mark.parametrize(
+    'kind',
+    ['jsonl', pytest.param('parquet', marks=pytest.mark.needs('pyarrow'))],
+)
+def test_the_later_of_two_commands_stops(tmp_path, kind):
+    path = tmp_path / f'x.{kind}'
+    first, second = (open_predictions(kind, path, SETTINGS) for _ in range(2))
+    row = dict(ROW, top=[{'class': 'a', 'confidence': 1.0}])
+
+    def append(file):
+        file.write([row])
+        file.close()
+
+    append(first)
+    append(first)
+    with pytest.raises(FileExistsError, match='by another command') as found:
+        append(second)
+    assert is_for_users(found.value)
+    append(first)
+    assert len(list(open_predictions(kind, path, SETTINGS).written())) == 3
+
+
 @pytest.mark.skipif(sys.platform == 'win32', reason='has no such files')
 def test_what_is_not_a_file(tmp_path):
     """It cannot be read again; it is not opened, which might never end."""

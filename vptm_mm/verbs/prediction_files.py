@@ -84,6 +84,14 @@ def require_same(
             )
 
 
+def written_by_another(path: Path) -> FileExistsError:
+    """Return the error of the later of two commands on one file."""
+    return FileExistsError(
+        f'{path} is written by another command, too; give another --out, or '
+        'start this one again after it.'
+    )
+
+
 class WholeFile:
     """A table, CSV or JSON, which is written when all rows are there.
 
@@ -177,6 +185,7 @@ class JSONLines:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self.num_tasks = len(settings['tasks'])
+        self.size = path.stat().st_size if path.exists() else 0
         beside = path.with_name(f'{path.name}.settings.json')
         if not path.exists() or not path.stat().st_size:
             write_whole(beside, json.dumps(settings))
@@ -203,6 +212,7 @@ class JSONLines:
                     whole, count = end, 0
                     yield row
         os.truncate(self.path, whole)
+        self.size = whole
 
     def _read(self, line: bytes) -> dict:
         try:
@@ -218,7 +228,10 @@ class JSONLines:
     def write(self, rows: list[dict]) -> None:
         lines = [json.dumps(row, ensure_ascii=False) + '\n' for row in rows]
         with explained(self.path), self.path.open('ab') as file:
+            if file.tell() != self.size:
+                raise written_by_another(self.path)
             file.write(''.join(lines).encode(errors='backslashreplace'))
+            self.size = file.tell()
 
     def close(self) -> None:
         pass
@@ -306,6 +319,8 @@ class ParquetFolder:
         ]
         table = pyarrow.Table.from_arrays(arrays, schema=self.schema)
         path = self.folder / f'part-{len(self.parts):06}.parquet'
+        if path.exists():
+            raise written_by_another(self.folder)
         with whole_path(path) as part:
             parquet.write_table(table, part)
         self.parts.append(path)
