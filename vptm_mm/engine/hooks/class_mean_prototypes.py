@@ -184,8 +184,7 @@ def _discriminants(
     fourth_moment = covariance.new_zeros(())
     for part, classes in zip(states, labels, strict=True):
         views = part.size(1)
-        deviation = part.double() - origins[classes][:, None]  # (B, V, C)
-        deviation = deviation @ remove_mean
+        deviation = (part - origins[classes][:, None]) @ remove_mean
         flat = deviation.flatten(0, 1)
         covariance += flat.T @ flat / (count * views)
         if within:
