@@ -28,6 +28,7 @@ model = dict(
             patch_size=8,
         ),
         init_cfg=dict(checkpoint='vptm_mm://beitv2-mini_tinyimagenet.pth'),
+        prompt_init='mask',
     ),
     head=dict(in_channels=192, prototype_init='regularized_discriminant'),
 )

@@ -197,6 +197,25 @@ def test_adapt_a_table_to_other_weights(images, monkeypatch):
     assert adapted.svm.total == adapted.accuracy.total
 
 
+def test_a_training_that_loses_is_not_taken(images, monkeypatch, capsys):
+    monkeypatch.chdir(images)
+    make = adaptation.make_config
+
+    def with_far_too_high_a_rate(*args):
+        cfg = make(*args)
+        cfg.optim_wrapper.optimizer.lr = 1.0
+        cfg.param_scheduler = None
+        return cfg
+
+    monkeypatch.setattr(adaptation, 'make_config', with_far_too_high_a_rate)
+    adapted = adapt('made', epochs=1, out='kept.safetensors')
+    assert not adapted.helped
+    assert adapted.accuracy == adapted.start
+    assert read_task('kept.safetensors').backbone['prompt_length'] == 0
+    show(adapted, argparse.Namespace(epochs=1))
+    assert 'the task is without it' in capsys.readouterr().out
+
+
 def test_images_in_several_splits_are_counted():
     images = torch.arange(3 * 64**2 * 4, dtype=torch.int32).view(4, 3, 64, 64)
     looks = [adaptation.Look(for_svm=False) for _ in range(3)]

@@ -105,6 +105,8 @@ class Adapted:
         confusions: True class, predicted class and number of held-out images;
             the most frequent first.
         seconds: How long it took, without probe and SVM.
+        helped: Whether training did on the validation images; the task file
+            is that of the start otherwise.
         repeated: Images that are in more than one of the splits.
     """
 
@@ -117,6 +119,7 @@ class Adapted:
     svm: Accuracy
     confusions: list[tuple[str, str, int]]
     seconds: float
+    helped: bool = False
     repeated: int = 0
 
 
@@ -134,7 +137,8 @@ def adapt(
 
     Without training, the prototypes are the discriminants of one pass over
     the training images. With it, prompts are tuned from such a start on
-    augmented images, and the epoch of the best validation accuracy is taken.
+    augmented images, and the epoch of the best validation accuracy is taken,
+    or the start, if that is better.
     A fifth of the images is held out, or what lies in ``test/``.
 
     Args:
@@ -171,13 +175,20 @@ def adapt(
         split: run_over(untuned, made, split, look)
         for split, look in looks.items()
     }
-    end = outputs['test']
+    end, task = outputs['test'], read_task(made)
+    helped = False
     if epochs:
-        end = run_over(tune(cfg, epochs), made, 'test')
+        tuned = tune(cfg, epochs)
+        before, after = (
+            accuracy_of(said).right
+            for said in (outputs['val'], run_over(tuned, made, 'val'))
+        )
+        helped = after >= before
+        if helped:
+            end, task = run_over(tuned, made, 'test'), read_task(made)
     seconds = time.monotonic() - begun
     path = Path(out or f'{name}.task.safetensors')
     path.parent.mkdir(parents=True, exist_ok=True)
-    task = read_task(made)
     write_task(task, path)
     classes = task.classes
     return Adapted(
@@ -200,6 +211,7 @@ def adapt(
         ),
         confusions=confusions(end, classes),
         seconds=seconds,
+        helped=helped,
         repeated=count_repeated(looks.values()),
     )
 
@@ -232,6 +244,7 @@ def make_config(
         if known is not None:
             cfg.data_preprocessor.update(known._asdict())
     backbone.mask_grid = masks
+    backbone.prompt_init = 'mask'
     cfg.model.head.in_channels = masks**2 * backbone.encoder.arch.embed_dims
     cfg.work_dir = str(work_dir)
     cfg.log_level = 'ERROR'  # the host warns of itself

@@ -38,7 +38,7 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
         table.add_row(name, *counts)
     console.print(table, markup=False)
     rows = {'Without training': adapted.start}
-    if args.epochs:
+    if adapted.helped:
         rows[f'Epochs of prompt tuning: {args.epochs}'] = adapted.accuracy
     rows['Yardstick: logistic regression'] = adapted.probe
     rows['Yardstick: SVM, no backbone'] = adapted.svm
@@ -47,6 +47,8 @@ def show(adapted: Adapted, args: argparse.Namespace) -> None:
     for true, said, count in adapted.confusions[:SHOWN]:
         images = 'image' if count == 1 else 'images'
         print(f'  {count} {images} of {true}: taken for {said}')
+    if args.epochs and not adapted.helped:
+        print('Training lost on validation images: the task is without it.')
     if adapted.repeated:
         print(
             f'Warning: images in more than one split: {adapted.repeated}; '
