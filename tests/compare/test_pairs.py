@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from vptm_mm.compare import pairs
 from vptm_mm.compare.pairs import make_pairs
 from vptm_mm.compare.plan import DataSet, Method
 from vptm_mm.compare.search import PRESETS
@@ -213,3 +214,12 @@ def test_one_data_set_may_choose_for_all():
 def test_the_data_set_that_chooses_must_be_compared():
     with pytest.raises(ValueError, match=r"'flowers' is none .*: digits\. Na"):
         make_pairs(make_plan(search_on='flowers'))
+
+
+def test_images_are_compared_once_for_methods_that_read_the_same(monkeypatch):
+    listed = []
+    monkeypatch.setattr(pairs, '_CHECKED', set())
+    monkeypatch.setattr(pairs, 'check_splits', lambda *_: listed.append(1))
+    one_pair()
+    one_pair(overrides={'default_hooks.task_file': None})
+    assert len(listed) == 2  # with the test set, and without

@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets import check_data_roots, check_splits
+from ..datasets.split_check import chooses
 from ..engine.launch import LOADERS
 from .digest import config_digest
 from .equal_terms import check_terms, overlap
@@ -258,8 +259,7 @@ _CHECKED: set[str] = set()
 
 def _check_images(cfg: Config) -> None:
     """Compare the images of data loaders, once for all runs that read them."""
-    parts = (*LOADERS, 'default_hooks', 'custom_hooks')
-    text = repr([cfg.get(part) for part in parts])
+    text = repr([chooses(cfg), *map(cfg.get, LOADERS)])
     if text not in _CHECKED:
         check_splits(cfg, LOADERS)
         _CHECKED.add(text)

@@ -51,7 +51,7 @@ def check_splits(cfg: Mapping[str, Any], loaders: tuple[str, ...]) -> None:
     finally:
         logger.setLevel(level)
     for first, second in combinations(images, 2):
-        if 'train_dataloader' not in (first, second) and not _chooses(cfg):
+        if 'train_dataloader' not in (first, second) and not chooses(cfg):
             continue
         shared = images[first] & images[second]
         files = sorted(one for one in shared if isinstance(one, str))
@@ -103,7 +103,7 @@ def _look_into(folder: str) -> tuple[str, dict[str, str]]:
     return osp.realpath(here), links
 
 
-def _chooses(cfg: Mapping[str, Any]) -> bool:
+def chooses(cfg: Mapping[str, Any]) -> bool:
     """Whether a run chooses anything by its validation."""
     named = cfg.get('default_hooks') or {}
     hooks = [*named.values(), *(cfg.get('custom_hooks') or [])]
