@@ -9,7 +9,7 @@ for small images and few labels; ``vptm_beitv2_folder.py`` is the same on BEiT
 v2 base. Folders as there. Another backbone of this size:
 ``--cfg-options model.backbone.init_cfg.checkpoint=path/to/backbone.pth``.
 
-Result: TrashNet 77.5 % with four [MASK]s, docs/results.md.
+Result: TrashNet 76.4 ± 0.5 % with four [MASK]s, 10 epochs: docs/results.md.
 """
 
 _base_ = './vptm_beitv2_folder.py'

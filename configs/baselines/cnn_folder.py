@@ -7,7 +7,7 @@ A yardstick that does not share the backbone: a ResNet-18 a quarter as wide,
 0.7 million parameters, which sees the pixels that the other methods see.
 Folders as in ``vptm_beitv2_folder.py``. The forward pass is in ``bfloat16``.
 
-Result, on TrashNet: docs/results.md.
+Results: docs/results.md.
 """
 
 _base_ = [

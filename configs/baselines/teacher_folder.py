@@ -11,7 +11,7 @@ ImageNet, sees the same 64 px enlarged to 256. Folders as in
 ``vptm_beitv2_folder.py``; ``TEACHER`` in the environment gives the weights.
 Features of four views of each image are computed once.
 
-Result, on TrashNet: docs/results.md.
+Results: docs/results.md.
 """
 
 os = __import__('os')  # no import: see CONTRIBUTING.md
