@@ -138,8 +138,8 @@ def adapt(
     Without training, the prototypes are the discriminants of one pass over
     the training images. With it, prompts are tuned from such a start on
     augmented images, and the epoch of the best validation accuracy is taken,
-    or the start, if that is better.
-    A fifth of the images is held out, or what lies in ``test/``.
+    or the start, if that is better. A fifth of the images is held out, or what
+    lies in ``test/``.
 
     Args:
         folder: A sub-folder for each class; or ``train/``, ``val/``,
